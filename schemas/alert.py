@@ -1,0 +1,89 @@
+"""The alert: what a salesperson is told, once per episode, and why."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from schemas.score import Identifiers, ModelRef, Reason, Tier
+
+AlertKind = Literal["hot", "cooled", "surge", "account-surge", "stage", "unworked"]
+
+DecisionReason = Literal[
+    "crossed-threshold",
+    "re-rose",
+    "cooldown-over",
+    "fell-below",
+    "still-hot",
+    "not-hot",
+    "cooldown",
+    "inside-hysteresis",
+    "dwell",
+    "inhibited",
+    "quiet-hours",
+    "recalled",
+    "surged",
+    "no-surge",
+    "stage-entered",
+    "unacknowledged",
+    "acknowledged",
+]
+
+
+class RecentEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the lead's last scored events, for the person who will call."""
+
+    at: datetime
+    name: str
+    channel: str
+    detail: str = ""
+
+
+class DealValue(msgspec.Struct, frozen=True, kw_only=True):
+    """What the deal may be worth."""
+
+    amount: float
+    currency: str
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision that a person should hear of.
+
+    `id` is derived from lead, alert and episode: a repeated delivery repeats the
+    id, so a consumer that remembers ids sees each alert once.
+    """
+
+    id: str
+    lead_id: str
+    alert: Annotated[str, msgspec.Meta(description="The policy's name in the model.")]
+    kind: AlertKind
+    episode: Annotated[int, msgspec.Meta(ge=1)]
+    reason: DecisionReason
+    score: Annotated[float, msgspec.Meta(ge=0, le=100)]
+    previous: Annotated[float, msgspec.Meta(ge=0, le=100)]
+    threshold: float
+    tier: Tier
+    grade: str
+    reasons: tuple[Reason, ...]
+    last_events: tuple[RecentEvent, ...]
+    next_action: Annotated[
+        str, msgspec.Meta(description="What to do at this stage of the journey.")
+    ]
+    occurred_at: Annotated[
+        datetime,
+        msgspec.Meta(tz=True, description="The instant of the crossing (event time)."),
+    ]
+    decided_at: Annotated[
+        datetime,
+        msgspec.Meta(tz=True, description="The processing time it was decided at."),
+    ]
+    model: ModelRef
+    identifiers: Identifiers
+    event_id: str | None = None
+    owner: str | None = None
+    stage: str | None = None
+    deal_value: DealValue | None = None
+    traits: dict[str, Any] = {}
+    recalls: Annotated[
+        str | None, msgspec.Meta(description="Id of the alert this one withdraws.")
+    ] = None

@@ -1,0 +1,91 @@
+"""The score update: the contract with CRMs (one message per published change)."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+Tier = Annotated[str, msgspec.Meta(description="gold, silver, bronze or none.")]
+NO_TIER = "none"
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of the explanation: what a rule gives to the score right now."""
+
+    rule: str
+    group: str
+    points: Annotated[
+        float,
+        msgspec.Meta(description="Points after decay and the rule's own maximum."),
+    ]
+    text: Annotated[str, msgspec.Meta(description="The reason in a plain sentence.")]
+    last_at: Annotated[
+        datetime | None,
+        msgspec.Meta(description="When it last happened, where that is known."),
+    ] = None
+    count: Annotated[int, msgspec.Meta(ge=0, description="How often, if known.")] = 0
+
+
+CauseKind = Literal[
+    "event", "decay", "inactivity", "absence", "merge", "model", "retraction", "outcome"
+]
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why this update was published."""
+
+    kind: CauseKind
+    event_id: str | None = None
+    rule: str | None = None
+
+
+class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
+    """Which model, in which version, computed a figure."""
+
+    name: str
+    version: str
+    digest: Annotated[str, msgspec.Meta(description="First 12 hex digits of SHA-256.")]
+
+
+class Identifiers(msgspec.Struct, frozen=True, kw_only=True):
+    """Every identifier the lead is known by, sorted."""
+
+    email: tuple[str, ...] = ()
+    user_id: tuple[str, ...] = ()
+    anonymous_id: tuple[str, ...] = ()
+
+
+class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """A lead's score after a change. Zero is published as zero, never left out.
+
+    `sequence` rises by one with every update of a lead, so a consumer can drop a
+    stale or repeated one: keep the largest.
+    """
+
+    lead_id: str
+    sequence: Annotated[int, msgspec.Meta(ge=1)]
+    score: Annotated[float, msgspec.Meta(ge=0, le=100)]
+    previous: Annotated[float, msgspec.Meta(ge=0, le=100)]
+    delta: float
+    tier: Tier
+    previous_tier: Tier
+    grade: Annotated[
+        str, msgspec.Meta(description="Fit and engagement as A1 … D4; empty if unset.")
+    ]
+    groups: Annotated[
+        dict[str, float], msgspec.Meta(description="Points per group after caps.")
+    ]
+    reasons: Annotated[
+        tuple[Reason, ...],
+        msgspec.Meta(description="Up to five for and five against, strongest first."),
+    ]
+    cause: Cause
+    as_of: Annotated[datetime, msgspec.Meta(tz=True, description="Instant it is for.")]
+    next_change_at: Annotated[
+        datetime | None,
+        msgspec.Meta(description="When it changes next if nothing else happens."),
+    ]
+    model: ModelRef
+    identifiers: Identifiers
+    account_id: str | None = None
+    owner: str | None = None

@@ -1,0 +1,119 @@
+"""The topics, as data: names, keys, what they hold and how long they keep it.
+
+Names are ``<noun>.<plural>.v1``. Everything a lead's state depends on has the same
+number of partitions and the same key, so one worker owns all of a lead.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from schemas.alert import Alert
+from schemas.command import Command
+from schemas.event import Channel, Event
+from schemas.score import ScoreUpdate
+from schemas.time import DAY
+
+CleanupPolicy = Literal["delete", "compact"]
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True):
+    """One topic: its address and its promise."""
+
+    name: str
+    key: str
+    message: object
+    description: str
+    cleanup_policy: CleanupPolicy = "delete"
+    retention_ms: int | None = None
+    min_compaction_lag_ms: int | None = None
+    co_partitioned: bool = True
+    """Whether it must have the same number of partitions as the event topics."""
+
+    def config(self) -> dict[str, str]:
+        """Return the broker's settings for this topic."""
+        config = {"cleanup.policy": self.cleanup_policy}
+        if self.cleanup_policy == "delete":
+            retention = self.retention_ms
+            config["retention.ms"] = str(-1 if retention is None else retention)
+        if self.min_compaction_lag_ms is not None:
+            config["min.compaction.lag.ms"] = str(self.min_compaction_lag_ms)
+        return config
+
+
+def _events(channel: Channel, description: str) -> Topic:
+    return Topic(
+        name=f"{channel}.events.v1",
+        key="lead id of the strongest identifier in the event",
+        message=Event,
+        description=description,
+        retention_ms=365 * DAY,
+    )
+
+
+WEB_EVENTS: Final = _events("web", "Pages, offers, forms and content on the site.")
+EMAIL_EVENTS: Final = _events("email", "Opens, clicks, bounces, unsubscribes.")
+SOCIAL_EVENTS: Final = _events("social", "Likes, shares, replies, follows.")
+CRM_EVENTS: Final = _events("crm", "Traits, meetings, stages and outcomes.")
+
+COMMANDS: Final = Topic(
+    name="lead.commands.v1",
+    key="lead id",
+    message=Command,
+    description="What the pipeline says to itself: wake-ups and forwarded events.",
+    retention_ms=365 * DAY,
+)
+LEAD_STATE: Final = Topic(
+    name="lead.states.v1",
+    key="lead id",
+    message=bytes,
+    description="The score table's changelog; internal, MessagePack.",
+    cleanup_policy="compact",
+    min_compaction_lag_ms=DAY,
+)
+SCORE_UPDATES: Final = Topic(
+    name="lead.score-updates.v1",
+    key="lead id",
+    message=ScoreUpdate,
+    description="Every published change of a score; the latest of every lead stays.",
+    cleanup_policy="compact",
+    min_compaction_lag_ms=7 * DAY,
+)
+NOTIFICATIONS: Final = Topic(
+    name="notifications.v1",
+    key="lead id",
+    message=Alert,
+    description="Alerts: a lead became hot, or cooled, and why.",
+    retention_ms=30 * DAY,
+)
+DEAD_LETTERS: Final = Topic(
+    name="dead-letters.v1",
+    key="the source's key, untouched",
+    message=bytes,
+    description="Records that could not be processed: bytes untouched, story added.",
+    retention_ms=90 * DAY,
+    co_partitioned=False,
+)
+
+EVENT_TOPICS: Final = (WEB_EVENTS, EMAIL_EVENTS, SOCIAL_EVENTS, CRM_EVENTS)
+TOPICS: Final = (
+    *EVENT_TOPICS,
+    COMMANDS,
+    LEAD_STATE,
+    SCORE_UPDATES,
+    NOTIFICATIONS,
+    DEAD_LETTERS,
+)
+
+_TOPIC_OF_CHANNEL: Final[dict[Channel, Topic]] = {
+    "web": WEB_EVENTS,
+    "content": WEB_EVENTS,
+    "email": EMAIL_EVENTS,
+    "social": SOCIAL_EVENTS,
+    "crm": CRM_EVENTS,
+}
+
+
+def topic_for(event: Event) -> Topic:
+    """Return the topic an event belongs on; content travels with the web."""
+    return _TOPIC_OF_CHANNEL[event.channel]

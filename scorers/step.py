@@ -1,0 +1,39 @@
+"""What the reducer answers: everything that follows from one input, as data."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from schemas.alert import Alert, DecisionReason
+from schemas.score import ScoreUpdate
+from schemas.time import Instant
+from scorers.state import LeadState
+
+Outcome = Literal["scored", "duplicate"]
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """One decision of an alert policy, sent or not, for the metrics."""
+
+    alert: str
+    reason: DecisionReason
+    sent: bool
+
+
+class Step(msgspec.Struct, frozen=True):
+    """The consequence of one input for one lead.
+
+    `updates` and `alerts` are in the order in which they became true. The shell
+    publishes them, then stores `state`, then acknowledges the input.
+    """
+
+    state: LeadState
+    outcome: Outcome
+    updates: tuple[ScoreUpdate, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+
+    @property
+    def wake_at(self) -> Annotated[Instant | None, "when to look again"]:
+        """Return when the lead should be looked at again, or None for never."""
+        return self.state.wake_at

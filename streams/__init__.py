@@ -1,0 +1,1 @@
+"""The shell: Faust, HTTP, Redis and the world around the scoring core."""

@@ -1,0 +1,142 @@
+"""Every metric there is, in one typed place: name, labels, meaning, what to do.
+
+Base units only; labels are bounded (never a lead or an e-mail address). Observed
+once per batch on hot paths, not once per event.
+"""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_LATENCY_BUCKETS: Final = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.02,
+    0.035,
+    0.05,
+    0.075,
+    0.1,
+    0.15,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+)
+
+EVENTS: Final = Counter(
+    "leadpulse_events_total",
+    "Events taken off the topics. result: scored, duplicate, replayed, forwarded, dead.",
+    ("source", "result"),
+)
+DEAD_LETTERS: Final = Counter(
+    "leadpulse_dead_letters_total",
+    "Records set aside. A rising rate: look with `leadpulse dead-letters list`.",
+    ("stage", "reason"),
+)
+SCORE_LATENCY: Final = Histogram(
+    "leadpulse_score_latency_seconds",
+    "Receipt by the collector until the score update was durable.",
+    buckets=_LATENCY_BUCKETS,
+)
+ALERT_LATENCY: Final = Histogram(
+    "leadpulse_alert_latency_seconds",
+    "Receipt by the collector until the alert was durable on its topic.",
+    buckets=_LATENCY_BUCKETS,
+)
+SCORE_UPDATES: Final = Counter(
+    "leadpulse_score_updates_total",
+    "Score updates published.",
+    ("tier",),
+)
+ALERTS: Final = Counter(
+    "leadpulse_alerts_total",
+    "Alert decisions by reason, sent or not.",
+    ("alert", "reason", "sent"),
+)
+BATCH_RECORDS: Final = Histogram(
+    "leadpulse_batch_records",
+    "Records in one batch of one partition.",
+    buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500),
+)
+BATCH_SECONDS: Final = Histogram(
+    "leadpulse_batch_seconds",
+    "Time from taking a batch until everything it wrote was durable.",
+    buckets=_LATENCY_BUCKETS,
+)
+LEADS: Final = Gauge(
+    "leadpulse_leads",
+    "Leads held by this worker.",
+)
+ASSIGNED_PARTITIONS: Final = Gauge(
+    "leadpulse_assigned_partitions",
+    "Partitions of the score table owned by this worker.",
+)
+RECOVERING: Final = Gauge(
+    "leadpulse_recovering",
+    "1 while the score table is being rebuilt from its changelog.",
+)
+RECOVERED_RECORDS: Final = Counter(
+    "leadpulse_recovered_records_total",
+    "Changelog records applied during recovery.",
+)
+REBALANCES: Final = Counter(
+    "leadpulse_rebalances_total",
+    "Assignments of partitions received from the group coordinator.",
+)
+WAKEUPS_PENDING: Final = Gauge(
+    "leadpulse_wakeups_pending",
+    "Leads in the timer wheel.",
+)
+WAKEUPS: Final = Counter(
+    "leadpulse_wakeups_total",
+    "Wake-ups sent for leads whose planned instant came.",
+)
+WAKEUP_LAG: Final = Histogram(
+    "leadpulse_wakeup_lag_seconds",
+    "Real time from a planned instant until its wake-up was sent.",
+    buckets=_LATENCY_BUCKETS,
+)
+COLLECTOR_REQUESTS: Final = Counter(
+    "leadpulse_collector_requests_total",
+    "HTTP requests to the collector.",
+    ("route", "status"),
+)
+COLLECTOR_EVENTS: Final = Counter(
+    "leadpulse_collector_events_total",
+    "Events offered to the collector by verdict.",
+    ("source", "verdict"),
+)
+COLLECTOR_SECONDS: Final = Histogram(
+    "leadpulse_collector_request_seconds",
+    "Time from the request's last byte until its answer.",
+    buckets=_LATENCY_BUCKETS,
+)
+VIEW_RECORDS: Final = Counter(
+    "leadpulse_view_records_total",
+    "Records written to the Redis view.",
+    ("topic",),
+)
+VIEW_FAILURES: Final = Counter(
+    "leadpulse_view_failures_total",
+    "Failed writes to Redis; the view retries and heals by itself.",
+)
+VIEW_LAG: Final = Gauge(
+    "leadpulse_view_lag_seconds",
+    "Age of the last record written to the view when it was written.",
+)
+MODEL_INFO: Final = Gauge(
+    "leadpulse_model_info",
+    "1 for the model in force.",
+    ("name", "version", "digest"),
+)
+BUILD_INFO: Final = Gauge(
+    "leadpulse_build_info",
+    "1 for the running version.",
+    ("version", "role"),
+)

@@ -1,0 +1,155 @@
+"""Settings: one typed place, read from ``LEADPULSE_*``, checked at start.
+
+Every secret may also be given as ``LEADPULSE_<NAME>_FILE``: the path of a file that
+holds it. A wrong setting is one clear line, never a stack trace.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from streams.clock import Clock, ScaledClock, SystemClock
+
+PREFIX = "LEADPULSE_"
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the text says which and what to do."""
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set, for every role."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", frozen=True, str_strip_whitespace=True
+    )
+
+    bootstrap: str = Field(
+        "127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,…]."
+    )
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="Redis of the view."
+    )
+    topic_prefix: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9.-]*$",
+        description="Put before every topic name, e.g. `staging.`.",
+    )
+    app_id: str = Field(
+        "leadpulse",
+        pattern=r"^[A-Za-z0-9.-]+$",
+        description="Consumer group prefix: one per independent deployment.",
+    )
+    partitions: int = Field(
+        8, ge=1, le=1024, description="Partitions of each new topic."
+    )
+    replication_factor: int = Field(
+        1, ge=1, le=7, description="Replicas of each new topic (3 in production)."
+    )
+    data_dir: Path = Field(Path(".leadpulse"), description="Where local state is kept.")
+    model_path: Path | None = Field(
+        None, description="Model file; the shipped default model if unset."
+    )
+    host: str = Field("127.0.0.1", description="Address that servers bind to.")
+    collector_port: Port = Field(8080, description="Collector's HTTP port.")
+    metrics_port: Port = Field(
+        9108, description="Prometheus port of this role; 0 picks a free one."
+    )
+    write_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
+        default_factory=dict,
+        description="Write keys as `source=key`, separated by commas.",
+    )
+    max_body_bytes: int = Field(
+        512_000, ge=1_000, description="Largest request body, after gunzip."
+    )
+    max_event_bytes: int = Field(
+        32_768, ge=256, description="Largest single event, as JSON."
+    )
+    max_batch_events: int = Field(1_000, ge=1, description="Events in one batch.")
+    produce_timeout_seconds: float = Field(
+        10.0, gt=0, description="How long the collector waits for Kafka before 503."
+    )
+    worker_id: str | None = Field(
+        None, description="Static group membership id, e.g. the pod's name."
+    )
+    dead_letter_ratio: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Share of dead letters at which a worker stops the line.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    clock_origin: int | None = Field(
+        None, description="Scaled clock: instant (ms) at which it started."
+    )
+    clock_started: int | None = Field(
+        None, description="Scaled clock: wall instant (ms) at which it started."
+    )
+    clock_speed: float = Field(
+        1.0, gt=0, description="Scaled clock: scaled seconds per real second."
+    )
+
+    @field_validator("write_keys", mode="before")
+    @classmethod
+    def _split_write_keys(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs: dict[str, str] = {}
+        for item in filter(None, (part.strip() for part in value.split(","))):
+            source, separator, key = item.partition("=")
+            if not (separator and source and key):
+                msg = "write it as source=key[,source=key]"
+                raise ValueError(msg)
+            pairs[source] = key
+        return pairs
+
+    def topic(self, name: str) -> str:
+        """Return the full name of a topic of this deployment."""
+        return f"{self.topic_prefix}{name}"
+
+    def clock(self) -> Clock:
+        """Return the clock this deployment runs on."""
+        if self.clock_origin is None or self.clock_started is None:
+            return SystemClock()
+        return ScaledClock(
+            origin=self.clock_origin,
+            started=self.clock_started,
+            speed=self.clock_speed,
+        )
+
+
+def load_settings(environ: Mapping[str, str] = os.environ, **given: object) -> Settings:
+    """Return the settings in force: given values, then files, then environment.
+
+    Raises
+    ------
+    SettingsError
+        Naming every wrong setting and what it accepts.
+    """
+    values: dict[str, object] = {}
+    for name in Settings.model_fields:
+        variable = f"{PREFIX}{name.upper()}"
+        path = environ.get(f"{variable}_FILE")
+        if path is not None:
+            try:
+                values[name] = Path(path).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                msg = f"{variable}_FILE: cannot read {path}: {error.strerror}"
+                raise SettingsError(msg) from None
+        elif variable in environ:
+            values[name] = environ[variable]
+    values.update({name: value for name, value in given.items() if value is not None})
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        lines = (
+            f"{PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise SettingsError("; ".join(lines)) from None
