@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from schemas import cloudevents
 from schemas.alert import Alert
 from schemas.command import Command
 from schemas.event import Channel, Event
@@ -24,6 +25,8 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     message: object
     description: str
+    ce_type: str | None = None
+    """The CloudEvents type of its messages; None where bytes pass untouched."""
     cleanup_policy: CleanupPolicy = "delete"
     retention_ms: int | None = None
     min_compaction_lag_ms: int | None = None
@@ -47,6 +50,7 @@ def _events(channel: Channel, description: str) -> Topic:
         key="lead id of the strongest identifier in the event",
         message=Event,
         description=description,
+        ce_type=cloudevents.EVENT,
         retention_ms=365 * DAY,
     )
 
@@ -60,6 +64,7 @@ COMMANDS: Final = Topic(
     name="lead.commands.v1",
     key="lead id",
     message=Command,
+    ce_type=cloudevents.COMMAND,
     description="What the pipeline says to itself: wake-ups and forwarded events.",
     retention_ms=365 * DAY,
 )
@@ -75,6 +80,7 @@ SCORE_UPDATES: Final = Topic(
     name="lead.score-updates.v1",
     key="lead id",
     message=ScoreUpdate,
+    ce_type=cloudevents.SCORE_UPDATE,
     description="Every published change of a score; the latest of every lead stays.",
     cleanup_policy="compact",
     min_compaction_lag_ms=7 * DAY,
@@ -83,6 +89,7 @@ NOTIFICATIONS: Final = Topic(
     name="notifications.v1",
     key="lead id",
     message=Alert,
+    ce_type=cloudevents.ALERT,
     description="Alerts: a lead became hot, or cooled, and why.",
     retention_ms=30 * DAY,
 )

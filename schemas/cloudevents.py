@@ -1,0 +1,61 @@
+"""CloudEvents 1.0 in Kafka's binary mode: the envelope lives in the headers.
+
+The value on the topic stays plain JSON, so a consumer that has never heard of
+CloudEvents reads it as it is; one that has gets id, type, source and time without
+parsing the value (CloudEvents Kafka protocol binding 1.0, section 3.2).
+"""
+
+from datetime import datetime
+from typing import Final
+
+from schemas.time import to_instant, to_iso
+
+SPEC_VERSION: Final = "1.0"
+CONTENT_TYPE: Final = "application/json"
+
+HEADER_SPEC_VERSION: Final = "ce_specversion"
+HEADER_ID: Final = "ce_id"
+HEADER_SOURCE: Final = "ce_source"
+HEADER_TYPE: Final = "ce_type"
+HEADER_TIME: Final = "ce_time"
+HEADER_CONTENT_TYPE: Final = "content-type"
+HEADERS: Final = (
+    HEADER_SPEC_VERSION,
+    HEADER_ID,
+    HEADER_SOURCE,
+    HEADER_TYPE,
+    HEADER_TIME,
+    HEADER_CONTENT_TYPE,
+)
+
+EVENT: Final = "leadpulse.event.v1"
+COMMAND: Final = "leadpulse.command.v1"
+SCORE_UPDATE: Final = "leadpulse.score-update.v1"
+ALERT: Final = "leadpulse.alert.v1"
+
+_SPEC_VERSION: Final = (HEADER_SPEC_VERSION, SPEC_VERSION.encode())
+_CONTENT_TYPE: Final = (HEADER_CONTENT_TYPE, CONTENT_TYPE.encode())
+
+
+def headers(
+    *, type: str, source: str, id: str, time: datetime
+) -> list[tuple[str, bytes]]:
+    """Return the headers that make a record a CloudEvent.
+
+    `type` is one of this module's names; `source` is a URI reference such as
+    ``/collector/segment``; `source` and `id` together name the event, so a repeated
+    delivery must repeat both. `time` must be aware; it is cut to milliseconds.
+
+    >>> from datetime import UTC
+    >>> at = datetime(2026, 11, 21, 10, tzinfo=UTC)
+    >>> dict(headers(type=ALERT, source="/scoring", id="a-1", time=at))["ce_time"]
+    b'2026-11-21T10:00:00.000Z'
+    """
+    return [
+        _SPEC_VERSION,
+        (HEADER_ID, id.encode()),
+        (HEADER_SOURCE, source.encode()),
+        (HEADER_TYPE, type.encode()),
+        (HEADER_TIME, to_iso(to_instant(time)).encode()),
+        _CONTENT_TYPE,
+    ]
