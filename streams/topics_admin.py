@@ -1,0 +1,226 @@
+"""Topics on a broker: made as `schemas.topics` says, and checked against it.
+
+Nothing is ever made silently: `create` is asked for, `check` only looks.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from schemas.topics import TOPICS, Topic
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+    from streams.settings import Settings
+
+_TIMEOUT_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 0.05
+
+State = Literal["ok", "created", "missing", "wrong"]
+
+
+class BrokerUnreachableError(Exception):
+    """No broker answered; the text names the address and what to do."""
+
+
+class TopicCreationError(Exception):
+    """The broker refused to make a topic; the text says which and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicReport:
+    """How one topic stands against its definition."""
+
+    topic: Topic
+    name: str
+    state: State
+    partitions: int | None = None
+    """None when the topic is missing."""
+    config: tuple[tuple[str, str | None], ...] = ()
+    """Every setting the definition asks for, None where the broker keeps mum."""
+    problems: tuple[str, ...] = ()
+    """What is wrong and what to do about it."""
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The settings the broker does not report."""
+        return tuple(key for key, value in self.config if value is None)
+
+
+class _Found(NamedTuple):
+    """What a broker tells of one topic."""
+
+    name: str
+    partitions: int | None
+    config: dict[str, str]
+
+
+def connect(bootstrap: str) -> "AdminClient":
+    """Return an admin client of a broker that answers.
+
+    Raises
+    ------
+    BrokerUnreachableError
+        When none does within ten seconds.
+    """
+    from confluent_kafka import KafkaException  # noqa: PLC0415 - loads librdkafka
+    from confluent_kafka.admin import AdminClient  # noqa: PLC0415
+
+    # The failure is reported once, by this exception, not line by line by the client.
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    try:
+        admin.list_topics(timeout=_TIMEOUT_SECONDS)
+    except KafkaException:
+        msg = (
+            f"no broker answers at {bootstrap}; start one (`leadpulse up`), "
+            "or set LEADPULSE_BOOTSTRAP to where one listens"
+        )
+        raise BrokerUnreachableError(msg) from None
+    return admin
+
+
+def create_topics(
+    settings: "Settings", topics: Iterable[Topic] = TOPICS
+) -> list[TopicReport]:
+    """Make every missing topic; report all, those made now as ``created``.
+
+    Topics that exist are left as they are, right or wrong.
+    """
+    from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415
+    from confluent_kafka.admin import NewTopic  # noqa: PLC0415
+
+    topics = tuple(topics)
+    admin = connect(settings.bootstrap)
+    existing = admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
+    wanted = [topic for topic in topics if settings.topic(topic.name) not in existing]
+    created: set[str] = set()
+    if wanted:
+        futures = admin.create_topics(
+            [
+                NewTopic(
+                    settings.topic(topic.name),
+                    settings.partitions,
+                    settings.replication_factor,
+                    config=topic.config(),
+                )
+                for topic in wanted
+            ],
+            operation_timeout=_TIMEOUT_SECONDS,
+        )
+        for name, future in futures.items():
+            try:
+                future.result()
+            except KafkaException as error:
+                # Somebody else made it since we looked: then it is checked below.
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    msg = f"cannot create topic {name}: {error.args[0].str()}"
+                    raise TopicCreationError(msg) from None
+            else:
+                created.add(name)
+    _wait_visible(admin, created)
+    return _reports(settings, topics, admin, created)
+
+
+def check_topics(
+    settings: "Settings", topics: Iterable[Topic] = TOPICS
+) -> list[TopicReport]:
+    """Report how every topic stands against its definition; change nothing."""
+    return _reports(settings, tuple(topics), connect(settings.bootstrap), set())
+
+
+def _wait_visible(admin: "AdminClient", names: set[str]) -> None:
+    """Return when the brokers tell of the topics that were just made."""
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while names - admin.list_topics(timeout=_TIMEOUT_SECONDS).topics.keys():
+        if time.monotonic() > deadline:
+            msg = f"made, but not yet visible: {', '.join(sorted(names))}"
+            raise TopicCreationError(msg)
+        time.sleep(_POLL_SECONDS)
+
+
+def _reports(
+    settings: "Settings",
+    topics: tuple[Topic, ...],
+    admin: "AdminClient",
+    created: set[str],
+) -> list[TopicReport]:
+    found = admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
+    counts = {name: len(metadata.partitions) for name, metadata in found.items()}
+    names = [settings.topic(topic.name) for topic in topics]
+    configs = _configs(admin, [name for name in names if name in counts])
+    shared = Counter(
+        counts[name]
+        for topic, name in zip(topics, names, strict=True)
+        if topic.co_partitioned and name in counts
+    )
+    common = shared.most_common(1)[0][0] if shared else settings.partitions
+    return [
+        _report(
+            topic,
+            _Found(name, counts.get(name), configs.get(name, {})),
+            common=common,
+            created=name in created,
+        )
+        for topic, name in zip(topics, names, strict=True)
+    ]
+
+
+def _configs(admin: "AdminClient", names: list[str]) -> dict[str, dict[str, str]]:
+    from confluent_kafka.admin import ConfigResource, ResourceType  # noqa: PLC0415
+
+    if not names:
+        return {}
+    futures = admin.describe_configs(
+        [ConfigResource(ResourceType.TOPIC, name) for name in names],
+        request_timeout=_TIMEOUT_SECONDS,
+    )
+    return {
+        resource.name: {
+            key: entry.value
+            for key, entry in future.result().items()
+            if entry.value is not None
+        }
+        for resource, future in futures.items()
+    }
+
+
+def _report(
+    topic: Topic, found: _Found, *, common: int, created: bool
+) -> TopicReport:
+    if found.partitions is None:
+        return TopicReport(
+            topic=topic,
+            name=found.name,
+            state="missing",
+            problems=("missing: run `leadpulse topics create`",),
+        )
+    problems = []
+    if topic.co_partitioned and found.partitions != common:
+        problems.append(
+            f"has {found.partitions} partitions where its fellows have {common}: "
+            f"a lead would be split between workers; make it anew with {common}"
+        )
+    config = {key: found.config.get(key) for key in topic.config()}
+    policy = config["cleanup.policy"]
+    if policy is not None and policy != topic.cleanup_policy:
+        problems.append(_alter("cleanup.policy", policy, topic.cleanup_policy))
+    lag = config.get("min.compaction.lag.ms")
+    if lag is not None and int(lag) < (topic.min_compaction_lag_ms or 0):
+        wanted = str(topic.min_compaction_lag_ms)
+        problems.append(_alter("min.compaction.lag.ms", lag, wanted))
+    state: State = "wrong" if problems else "created" if created else "ok"
+    return TopicReport(
+        topic=topic,
+        name=found.name,
+        state=state,
+        partitions=found.partitions,
+        config=tuple(config.items()),
+        problems=tuple(problems),
+    )
+
+
+def _alter(key: str, found: str, wanted: str) -> str:
+    return f"{key} is {found}, must be {wanted}: alter the topic's configuration"

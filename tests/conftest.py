@@ -1,0 +1,64 @@
+"""Fixtures that every suite shares: real brokers, a real Redis, fresh topics."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.broker import EmbeddedBroker
+from streams.redis_server import RedisServer
+from streams.settings import Settings
+from streams.topics_admin import create_topics
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap address of an embedded broker, one for the whole run."""
+    with EmbeddedBroker(tmp_path_factory.mktemp("broker")) as embedded:
+        yield embedded.bootstrap
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of an embedded Redis, one for the whole run; use your own key prefix."""
+    with RedisServer(tmp_path_factory.mktemp("redis"), keep=False) as server:
+        yield server.url
+
+
+MakeTopics = Callable[..., Settings]
+
+
+@pytest.fixture
+def make_topics(broker: str) -> MakeTopics:
+    """Make all topics under a fresh prefix; returns the settings that name them.
+
+    Call it as ``make_topics(bootstrap=…, partitions=4, **settings)``; without a
+    bootstrap it uses the embedded broker.
+    """
+
+    def make(
+        *, bootstrap: str = broker, partitions: int = 4, **given: object
+    ) -> Settings:
+        unique = f"t{uuid.uuid4().hex[:8]}"
+        settings = Settings.model_validate(
+            {
+                "bootstrap": bootstrap,
+                "partitions": partitions,
+                "topic_prefix": f"{unique}.",
+                "app_id": unique,
+                "metrics_port": 0,
+                **given,
+            }
+        )
+        create_topics(settings)
+        return settings
+
+    return make
+
+
+@pytest.fixture
+def topics(make_topics: MakeTopics, tmp_path: Path) -> Settings:
+    """Settings of a deployment of its own on the embedded broker, 4 partitions."""
+    return make_topics(data_dir=tmp_path / "data")
