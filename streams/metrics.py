@@ -122,6 +122,11 @@ VIEW_RECORDS: Final = Counter(
     "Records written to the Redis view.",
     ("topic",),
 )
+VIEW_SKIPPED: Final = Counter(
+    "leadpulse_view_skipped_total",
+    "Records the view could not decode; bad events are dead letters of the worker.",
+    ("topic",),
+)
 VIEW_FAILURES: Final = Counter(
     "leadpulse_view_failures_total",
     "Failed writes to Redis; the view retries and heals by itself.",

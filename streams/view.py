@@ -1,0 +1,404 @@
+"""The Redis view: ranked leads, lead cards, recent events, alerts, a live channel.
+
+The only owner of the layout (docs/view.md). Everything in it comes from topics and
+every write is idempotent, so it can be dropped and rebuilt at any time. Where in
+each topic the view stands is kept beside the data: a Redis that lost the data has
+lost the positions too, and is filled again from the beginning by itself.
+"""
+
+import contextlib
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from redis import Redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.client import Pipeline
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from schemas.alert import Alert, RecentEvent
+from schemas.event import Event
+from schemas.score import Identifiers, ScoreUpdate
+from schemas.time import Instant, to_instant
+from scorers.identity import derive_lead_id, lead_id_of, normalise_email
+from streams.view_scripts import ADVANCE, ERASE, PUT_ALERT, PUT_UPDATE
+
+RECENT_EVENTS: Final = 20
+"""How many events of a lead are kept, newest by event time."""
+HISTORY: Final = 120
+"""How many scores of a lead are kept."""
+LEAD_ALERTS: Final = 20
+LATEST_ALERTS: Final = 500
+"""How many alerts are kept for one lead and for all of them."""
+
+IDENTIFIER_KINDS: Final = ("user_id", "email", "anonymous_id")
+
+Position = tuple[str, int]
+"""A topic and a partition."""
+
+
+class ViewAwayError(Exception):
+    """Redis cannot be reached or refuses; the text is one clear line."""
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """A tombstone: nothing of this lead may stay in the view."""
+
+    lead_id: str
+
+
+class Change(NamedTuple):
+    """One record of a topic, decoded, with its bytes as they were."""
+
+    value: ScoreUpdate | Alert | Event | Erased
+    raw: bytes
+
+
+class ScorePoint(NamedTuple):
+    """A published score and the instant it is for."""
+
+    at: Instant
+    score: float
+
+
+class LeadCard(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the view knows of one lead."""
+
+    update: ScoreUpdate
+    history: tuple[ScorePoint, ...]
+    events: tuple[RecentEvent, ...]
+    alerts: tuple[Alert, ...] = ()
+
+
+class _StoredEvent(RecentEvent, frozen=True, kw_only=True):
+    """A recent event with its id, so that a repeated event is the same member."""
+
+    id: str
+
+
+class View:
+    """Reads and writes the view under one key prefix of one Redis."""
+
+    def __init__(self, redis: Redis, *, prefix: str = "") -> None:
+        """Use the keys that start with ``<prefix>lp:``."""
+        self._redis = redis
+        self._prefix = f"{prefix}lp:"
+        self._put_update = redis.register_script(PUT_UPDATE)
+        self._put_alert = redis.register_script(PUT_ALERT)
+        self._erase = redis.register_script(ERASE)
+        self._advance = redis.register_script(ADVANCE)
+
+    @property
+    def live_channel(self) -> str:
+        """The pub/sub channel on which accepted updates and new alerts appear."""
+        return self._key("live")
+
+    # -- writing ---------------------------------------------------------------
+
+    def build(self) -> str:
+        """Return the id of the present build, beginning one when there is none."""
+        with _answering():
+            self._redis.set(self._key("build"), uuid.uuid4().hex, nx=True)
+            return _text(self._redis.get(self._key("build")))
+
+    def positions(self) -> dict[Position, int]:
+        """Return the next offset to read of every partition the view has read."""
+        with _answering():
+            stored = self._redis.hgetall(self._key("positions"))
+        positions: dict[Position, int] = {}
+        for field, offset in stored.items():
+            topic, _, partition = _text(field).rpartition(":")
+            positions[topic, int(partition)] = int(offset)
+        return positions
+
+    def write(
+        self, build: str, changes: Iterable[Change], positions: Mapping[Position, int]
+    ) -> bool:
+        """Apply `changes` and move to `positions`, in one round trip.
+
+        False when the view is no longer the `build` the caller read for: the
+        changes are in, the positions are not, and the caller must begin again from
+        `positions()`.
+        """
+        fields: list[str | int] = []
+        for (topic, partition), offset in positions.items():
+            fields += (f"{topic}:{partition}", offset)
+        with _answering(), self._redis.pipeline(transaction=False) as pipe:
+            for change in changes:
+                self._apply(pipe, change)
+            self._advance(
+                keys=(self._key("build"), self._key("positions")),
+                args=(build, *fields),
+                client=pipe,
+            )
+            return bool(pipe.execute()[-1])
+
+    def drop(self) -> int:
+        """Delete the whole view and return how many keys went.
+
+        The build and the positions go last: whoever writes meanwhile then reads
+        everything again, after the last key is gone.
+        """
+        last = [self._key("positions"), self._key("build")]
+        gone = 0
+        with _answering():
+            keys = self._redis.scan_iter(match=f"{self._prefix}*", count=1000)
+            for some in _chunks(keys, 500):
+                doomed = [key for key in some if _text(key) not in last]
+                gone += self._redis.unlink(*doomed) if doomed else 0
+            return gone + self._redis.unlink(*last)
+
+    def _apply(self, pipe: Pipeline, change: Change) -> None:
+        match change.value:
+            case ScoreUpdate() as update:
+                self._apply_update(pipe, update, change.raw)
+            case Alert() as alert:
+                self._apply_alert(pipe, alert, change.raw)
+            case Event() as event:
+                self._apply_event(pipe, event)
+            case Erased(lead_id):
+                self._erase(args=(self._prefix, lead_id), client=pipe)
+
+    def _apply_update(self, pipe: Pipeline, update: ScoreUpdate, raw: bytes) -> None:
+        lead_id = update.lead_id
+        point = f"{update.sequence} {to_instant(update.as_of)} {update.score!r}"
+        self._put_update(
+            keys=(
+                self._lead(lead_id),
+                self._key("rank"),
+                self._lead(lead_id, "history"),
+                self._key("aliases"),
+                self._key("live"),
+            ),
+            args=(
+                self._prefix,
+                lead_id,
+                update.sequence,
+                repr(update.score),
+                update.tier,
+                update.owner or "",
+                point,
+                HISTORY,
+                raw,
+                *_aliases(update.identifiers, lead_id),
+            ),
+            client=pipe,
+        )
+
+    def _apply_alert(self, pipe: Pipeline, alert: Alert, raw: bytes) -> None:
+        self._put_alert(
+            keys=(
+                self._key("alerts"),
+                self._key("alerts:body"),
+                self._lead(alert.lead_id, "alerts"),
+                self._lead(alert.lead_id, "alerts:body"),
+                self._key("live"),
+            ),
+            args=(
+                alert.id,
+                alert.lead_id,
+                to_instant(alert.decided_at),
+                raw,
+                LATEST_ALERTS,
+                LEAD_ALERTS,
+            ),
+            client=pipe,
+        )
+
+    def _apply_event(self, pipe: Pipeline, event: Event) -> None:
+        lead_id = derive_lead_id(event)
+        if lead_id is None:
+            return
+        stored = _StoredEvent(
+            id=event.id,
+            at=event.occurred_at,
+            name=event.name or event.type,
+            channel=event.channel,
+            detail=_detail(event),
+        )
+        key = self._lead(lead_id, "events")
+        pipe.zadd(key, {msgspec.json.encode(stored): event.time})
+        pipe.zremrangebyrank(key, 0, -RECENT_EVENTS - 1)
+
+    # -- reading ---------------------------------------------------------------
+
+    def top(
+        self, *, limit: int, tier: str | None = None, owner: str | None = None
+    ) -> tuple[LeadCard, ...]:
+        """Return the `limit` best leads, of one tier or owner if given, best first."""
+        keys = [self._key("rank")]
+        if tier is not None:
+            keys.append(self._key(f"rank:tier:{tier}"))
+        if owner is not None:
+            keys.append(self._key(f"rank:owner:{owner}"))
+        with _answering():
+            if tier is not None and owner is not None:
+                ranked = self._redis.zinter(keys, aggregate="MAX")[::-1][:limit]
+            else:
+                ranked = self._redis.zrevrange(keys[-1], 0, limit - 1)
+            return self._cards([_text(lead_id) for lead_id in ranked], events=1)
+
+    def lead(self, lead_id: str) -> LeadCard | None:
+        """Return all about one lead, or None when the view has never seen it."""
+        with _answering():
+            cards = self._cards([lead_id], events=RECENT_EVENTS)
+            bodies = self._redis.hvals(self._lead(lead_id, "alerts:body"))
+        if not cards:
+            return None
+        alerts = sorted(map(_ALERT.decode, bodies), key=_decided, reverse=True)
+        return msgspec.structs.replace(cards[0], alerts=tuple(alerts))
+
+    def find(self, term: str) -> tuple[str, ...]:
+        """Return the leads that `term` names, the strongest identifier's first.
+
+        A term is a lead id, a user id, an e-mail address or an anonymous id.
+        """
+        derived = [
+            term.strip(),
+            *(_derive(kind, term) for kind in IDENTIFIER_KINDS),
+        ]
+        with _answering():
+            aliases = self._redis.hmget(self._key("aliases"), derived)
+            candidates = [
+                *derived,
+                *(_text(alias) for alias in aliases if alias is not None),
+            ]
+            unique = list(dict.fromkeys(candidates))
+            with self._redis.pipeline(transaction=False) as pipe:
+                for lead_id in unique:
+                    pipe.exists(self._lead(lead_id))
+                there = pipe.execute()
+        return tuple(
+            lead_id for lead_id, exists in zip(unique, there, strict=True) if exists
+        )
+
+    def tiers(self, names: Sequence[str]) -> dict[str, int]:
+        """Return how many leads stand in each of the tiers named."""
+        with _answering(), self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.zcard(self._key(f"rank:tier:{name}"))
+            return dict(zip(names, map(int, pipe.execute()), strict=True))
+
+    def alerts(self, limit: int) -> tuple[Alert, ...]:
+        """Return the latest `limit` alerts of all leads, newest first."""
+        with _answering():
+            newest = self._redis.zrevrange(self._key("alerts"), 0, limit - 1)
+            ids = [_text(alert_id) for alert_id in newest]
+            bodies = self._redis.hmget(self._key("alerts:body"), ids) if ids else []
+        return tuple(_ALERT.decode(body) for body in bodies if body is not None)
+
+    def _cards(self, lead_ids: Sequence[str], *, events: int) -> tuple[LeadCard, ...]:
+        with self._redis.pipeline(transaction=False) as pipe:
+            for lead_id in lead_ids:
+                pipe.hget(self._lead(lead_id), "update")
+                pipe.zrange(self._lead(lead_id, "history"), 0, -1)
+                pipe.zrevrange(self._lead(lead_id, "events"), 0, events - 1)
+            answers = iter(pipe.execute())
+        return tuple(
+            LeadCard(
+                update=_UPDATE.decode(body),
+                history=tuple(map(_point, history)),
+                events=tuple(map(_EVENT.decode, recent)),
+            )
+            for body, history, recent in zip(answers, answers, answers, strict=True)
+            if body is not None
+        )
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}{name}"
+
+    def _lead(self, lead_id: str, part: str = "") -> str:
+        return f"{self._prefix}lead:{lead_id}{':' if part else ''}{part}"
+
+
+def connect_view(url: str, *, prefix: str = "") -> View:
+    """Return the view in the Redis at `url`; nothing is sent before its first use."""
+    redis = Redis.from_url(
+        url,
+        socket_connect_timeout=2.0,
+        socket_timeout=5.0,
+        # One quick second try hides a connection that a restart left behind; longer
+        # absences are the caller's to wait out.
+        retry=Retry(ExponentialWithJitterBackoff(cap=0.2, base=0.05), retries=1),
+    )
+    return View(redis, prefix=prefix)
+
+
+_DETAILS: Final = (
+    "path",
+    "offer",
+    "form",
+    "product",
+    "asset_type",
+    "asset_id",
+    "link_url",
+    "network",
+    "email_id",
+    "stage",
+    "amount",
+)
+
+_UPDATE: Final = msgspec.json.Decoder(ScoreUpdate)
+_ALERT: Final = msgspec.json.Decoder(Alert)
+_EVENT: Final = msgspec.json.Decoder(RecentEvent)
+
+
+@contextlib.contextmanager
+def _answering() -> Iterator[None]:
+    """Turn whatever Redis refuses into one error with one clear line."""
+    try:
+        yield
+    except RedisError as error:
+        msg = f"Redis does not answer: {error}"
+        raise ViewAwayError(msg) from error
+
+
+def _derive(kind: str, value: str) -> str:
+    return lead_id_of(
+        kind, normalise_email(value) if kind == "email" else value.strip()
+    )
+
+
+def _aliases(identifiers: Identifiers, lead_id: str) -> list[str]:
+    """Return the ids that weaker identifiers of this lead would derive to."""
+    derived = (
+        _derive(kind, value)
+        for kind in IDENTIFIER_KINDS
+        for value in getattr(identifiers, kind)
+    )
+    return [alias for alias in derived if alias != lead_id]
+
+
+def _detail(event: Event) -> str:
+    """Return what tells this event from others of its name, like a path."""
+    for name in _DETAILS:
+        value = event.properties.get(name)
+        if isinstance(value, str | int | float) and value != "":
+            return str(value)[:120]
+    return ""
+
+
+def _point(member: bytes) -> ScorePoint:
+    _, at, score = member.split(b" ")
+    return ScorePoint(int(at), float(score))
+
+
+def _decided(alert: Alert) -> Instant:
+    return to_instant(alert.decided_at)
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    chunk: list[Any] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
