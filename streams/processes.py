@@ -17,7 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
+
+from streams.errors import UserError
 
 LOOPBACK: Final = "127.0.0.1"
 _POLL_SECONDS: Final = 0.02
@@ -35,12 +37,14 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-class ProcessError(Exception):
+class ProcessError(UserError):
     """A child process could not be started, or ended when it should not have."""
 
 
 class PortTakenError(ProcessError):
     """Another program listens on the port that was asked for."""
+
+    exit_code: ClassVar[int] = 2
 
     def __init__(self, port: int, wanted_by: str, change: str) -> None:
         """Name the port, who wanted it and how to choose another."""

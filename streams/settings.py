@@ -7,19 +7,22 @@ holds it. A wrong setting is one clear line, never a stack trace.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from streams.clock import Clock, ScaledClock, SystemClock
+from streams.errors import UserError
 
 PREFIX = "LEADPULSE_"
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class SettingsError(Exception):
+class SettingsError(UserError):
     """A setting is missing or wrong; the text says which and what to do."""
+
+    exit_code: ClassVar[int] = 2
 
 
 class Settings(BaseSettings):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from schemas.topics import TOPICS, Topic
+from streams.errors import UserError
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -22,11 +23,11 @@ _POLL_SECONDS: Final = 0.05
 State = Literal["ok", "created", "missing", "wrong"]
 
 
-class BrokerUnreachableError(Exception):
+class BrokerUnreachableError(UserError):
     """No broker answered; the text names the address and what to do."""
 
 
-class TopicCreationError(Exception):
+class TopicCreationError(UserError):
     """The broker refused to make a topic; the text says which and why."""
 
 
