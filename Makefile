@@ -1,0 +1,87 @@
+# Every command there is. CI and pre-commit call these same targets.
+
+VENV ?= .venv
+PYTHON ?=
+DEMO_SECONDS ?= 60
+
+# `python -m` rather than the console scripts: works in a path with spaces.
+BIN := $(VENV)/bin
+RUN := "$(BIN)/python" -m
+# uv installs five times as fast; pip is the fallback, for it may know a mirror
+# that uv has not been told of.
+PIP := $(RUN) pip --quiet --disable-pip-version-check
+STAMP := $(VENV)/.installed
+UV_COMPILE := $(RUN) uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-annotate --no-header
+
+# What `make test` must reach; raise them, never lower them.
+COVERAGE_CORE := 100
+COVERAGE_STREAMS := 70
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test it e2e demo up format docs lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@echo "  Variables: PYTHON=python3.12  VENV=.venv  DEMO_SECONDS=60"
+
+setup: $(STAMP) ## Make the virtual environment from the locked requirements
+
+$(STAMP): requirements/uv.txt requirements/dev.txt pyproject.toml
+	@python="$$(sh deploy/find-python.sh "$(PYTHON)")" \
+	&& echo "Setting up $(VENV) with $$("$$python" --version)" \
+	&& "$$python" -m venv "$(VENV)" \
+	&& $(PIP) install --require-hashes -r requirements/uv.txt \
+	&& { $(RUN) uv pip install --quiet --python "$(BIN)/python" \
+			--require-hashes -r requirements/dev.txt \
+		|| $(PIP) install --require-hashes -r requirements/dev.txt; } \
+	&& $(PIP) install --no-index --no-deps --no-build-isolation --editable . \
+	&& touch "$(STAMP)"
+
+check: setup ## Format, lint, types, import law, generated docs, compose file
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+	"$(BIN)/lint-imports"
+	"$(BIN)/leadpulse" schema export --check
+	"$(BIN)/leadpulse" schema metrics --check
+	@if command -v docker-compose >/dev/null; \
+	then docker-compose --file docker-compose.yml config --quiet; \
+	else echo "docker-compose is not installed: docker-compose.yml not checked"; fi
+
+test: setup ## The quick suite with coverage: no network, no Java
+	$(RUN) pytest -m "not integration and not e2e" --cov --cov-report=
+	$(RUN) coverage report --include="schemas/*,scorers/*" \
+		--fail-under=$(COVERAGE_CORE)
+	$(RUN) coverage report --include="streams/*" --fail-under=$(COVERAGE_STREAMS)
+
+it: setup ## Integration tests on Apache Kafka (Java 17 and Maven)
+	$(RUN) pytest -m integration
+
+e2e: setup ## The whole product, watched from outside
+	$(RUN) pytest -m e2e
+
+demo: setup ## Watch leads heat up for DEMO_SECONDS
+	"$(BIN)/leadpulse" demo --seconds $(DEMO_SECONDS)
+
+up: setup ## Run every role on this machine until Ctrl-C
+	"$(BIN)/leadpulse" up
+
+format: setup ## Let ruff format and mend what it can
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+docs: setup ## Write the generated docs anew: schemas, AsyncAPI, metrics
+	"$(BIN)/leadpulse" schema export
+	"$(BIN)/leadpulse" schema metrics
+
+lock: setup ## Resolve pyproject.toml into requirements/ with hashes
+	$(UV_COMPILE) pyproject.toml --output-file requirements/runtime.txt
+	$(UV_COMPILE) pyproject.toml --extra embedded --group dev \
+		--constraint requirements/runtime.txt --output-file requirements/dev.txt
+	echo uv | $(UV_COMPILE) - --constraint requirements/dev.txt \
+		--output-file requirements/uv.txt
+
+clean: ## Remove the environment, caches and local state
+	rm -rf "$(VENV)" build dist .leadpulse .coverage .mypy_cache .ruff_cache \
+		.pytest_cache .hypothesis .import_linter_cache
