@@ -11,3 +11,16 @@ class UserError(Exception):
 
     exit_code: ClassVar[int] = 1
     """1 for a failure or findings, 2 for wrong usage or a wrong setting."""
+
+
+class PortUnusableError(UserError):
+    """A server cannot listen where it was told to."""
+
+    exit_code = 2
+
+    def __init__(self, address: str, purpose: str, setting: str, why: str) -> None:
+        """Name the address, what it was for, what changes it and what is wrong."""
+        super().__init__(
+            f"cannot listen on {address} for {purpose}: {why}; "
+            f"{setting} changes the port (0 picks a free one)"
+        )

@@ -67,6 +67,10 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="Write keys as `source=key`, separated by commas.",
     )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("*",),
+        description="Origins whose pages may send, separated by commas; * for all.",
+    )
     max_body_bytes: int = Field(
         512_000, ge=1_000, description="Largest request body, after gunzip."
     )
@@ -97,6 +101,13 @@ class Settings(BaseSettings):
     clock_speed: float = Field(
         1.0, gt=0, description="Scaled clock: scaled seconds per real second."
     )
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(filter(None, (origin.strip() for origin in value.split(","))))
 
     @field_validator("write_keys", mode="before")
     @classmethod

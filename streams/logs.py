@@ -1,0 +1,90 @@
+"""Logging: one line per fact, JSON off a terminal, ids only.
+
+Records of the libraries (uvicorn, Faust, librdkafka) come out in the same shape.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final, TextIO
+
+import msgspec
+import structlog
+
+from streams.settings import Settings
+
+_SECRET: Final = frozenset(
+    {"authorization", "cookie", "email", "password", "redis_url", "secret", "write_key"}
+)
+"""Keys whose values are never written, should one be passed by mistake."""
+
+_CHATTY: Final = ("aiokafka", "asyncio", "faust", "kafka", "mode", "uvicorn")
+
+
+def configure_logging(
+    settings: Settings, role: str, *, stream: TextIO | None = None
+) -> None:
+    """Make every later log line go to `stream` (standard error) as settings say."""
+    out = sys.stderr if stream is None else stream
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    as_json = settings.log_format == "json" or (
+        settings.log_format == "auto" and not out.isatty()
+    )
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _role(role),
+        _redact,
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer(serializer=_to_json)
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=out.isatty())
+    )
+    exceptions = [structlog.processors.format_exc_info] if as_json else []
+    structlog.configure(
+        processors=[*shared, *exceptions, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *exceptions,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in _CHATTY:
+        # Their INFO is our DEBUG; building it costs a third of a send (FAUST.md §2).
+        quiet = level if level <= logging.DEBUG else max(level, logging.WARNING)
+        logging.getLogger(name).setLevel(quiet)
+
+
+def _role(role: str) -> structlog.typing.Processor:
+    def add(
+        _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> Mapping[str, Any]:
+        event["role"] = role
+        return event
+
+    return add
+
+
+def _redact(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> Mapping[str, Any]:
+    for key in _SECRET & event.keys():
+        event[key] = "<secret>"
+    return event
+
+
+def _to_json(event: Mapping[str, Any], **_: object) -> str:
+    return msgspec.json.encode(event, enc_hook=repr).decode()
