@@ -23,6 +23,7 @@ from schemas.event import Event
 from schemas.score import Identifiers, ScoreUpdate
 from schemas.time import Instant, to_instant
 from scorers.identity import derive_lead_id, lead_id_of, normalise_email
+from streams.errors import UserError
 from streams.view_scripts import ADVANCE, ERASE, PUT_ALERT, PUT_UPDATE
 
 RECENT_EVENTS: Final = 20
@@ -39,7 +40,7 @@ Position = tuple[str, int]
 """A topic and a partition."""
 
 
-class ViewAwayError(Exception):
+class ViewAwayError(UserError):
     """Redis cannot be reached or refuses; the text is one clear line."""
 
 
@@ -351,7 +352,7 @@ def _answering() -> Iterator[None]:
     try:
         yield
     except RedisError as error:
-        msg = f"Redis does not answer: {error}"
+        msg = f"the view's Redis does not answer: {error}"
         raise ViewAwayError(msg) from error
 
 

@@ -2,12 +2,14 @@
 
 from typing import Final
 
-# A stale or repeated update changes nothing; an accepted one moves the lead between
-# the ranked sets in the same step, so that no reader sees it in two tiers.
+# A stale or repeated update at most fills a gap in the history; an accepted one moves
+# the lead between the ranked sets in one step, so that no reader sees it in two tiers.
 PUT_UPDATE: Final = """
 local card, rank, history, aliases, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local prefix, lead, sequence, score, tier, owner = unpack(ARGV, 1, 6)
 local point, keep, body = ARGV[7], tonumber(ARGV[8]), ARGV[9]
+redis.call('ZADD', history, sequence, point)
+redis.call('ZREMRANGEBYRANK', history, 0, -keep - 1)
 local old = redis.call('HMGET', card, 'sequence', 'tier', 'owner')
 if old[1] and tonumber(old[1]) >= tonumber(sequence) then return 0 end
 if old[2] and old[2] ~= tier then
@@ -20,9 +22,9 @@ redis.call('HSET', card, 'sequence', sequence, 'tier', tier, 'owner', owner,
   'update', body)
 redis.call('ZADD', rank, score, lead)
 redis.call('ZADD', prefix .. 'rank:tier:' .. tier, score, lead)
-if owner ~= '' then redis.call('ZADD', prefix .. 'rank:owner:' .. owner, score, lead) end
-redis.call('ZADD', history, sequence, point)
-redis.call('ZREMRANGEBYRANK', history, 0, -keep - 1)
+if owner ~= '' then
+  redis.call('ZADD', prefix .. 'rank:owner:' .. owner, score, lead)
+end
 for i = 10, #ARGV do redis.call('HSET', aliases, ARGV[i], lead) end
 redis.call('PUBLISH', live, body)
 return 1

@@ -1,0 +1,125 @@
+"""The view is fed from a real broker into a real Redis, and heals."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from confluent_kafka import Producer
+from prometheus_client import REGISTRY
+from redis import Redis
+
+from schemas.topics import NOTIFICATIONS, SCORE_UPDATES, WEB_EVENTS
+from streams.clock import SystemClock
+from streams.delivery import ViewFeed
+from streams.redis_server import RedisServer
+from streams.settings import Settings
+from streams.view import View, connect_view
+from tests.streams.view.records import ADA, alert, event, update
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path / "redis", keep=False) as server:
+        yield server
+
+
+@pytest.fixture
+def view(redis_server: RedisServer) -> View:
+    return connect_view(redis_server.url)
+
+
+@pytest.fixture
+def feed(topics: Settings, view: View) -> Iterator[None]:
+    """A running feed, stopped in good order at the end."""
+    stop, feed = threading.Event(), ViewFeed(topics, view, SystemClock())
+    thread = threading.Thread(target=feed.run, args=(stop,))
+    thread.start()
+    yield
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def put(topics: Settings) -> Callable[..., None]:
+    """Put a value on a topic under the test lead's key, durably."""
+    producer = Producer({"bootstrap.servers": topics.bootstrap, "linger.ms": 0})
+
+    def put(topic: str, value: object) -> None:
+        raw = value if value is None or isinstance(value, bytes) else encode(value)
+        producer.produce(topics.topic(topic), key=ADA.encode(), value=raw)
+        assert producer.flush(10) == 0
+
+    return put
+
+
+encode = msgspec.json.encode
+
+
+def score(view: View) -> float | None:
+    card = view.lead(ADA)
+    return None if card is None else card.update.score
+
+
+@pytest.mark.usefixtures("feed")
+def test_the_view_follows_the_topics(
+    topics: Settings, view: View, put: Callable[..., None]
+) -> None:
+    """Scores, alerts and events appear; what cannot be read is passed over."""
+    skipped = {"topic": topics.topic(SCORE_UPDATES.name)}
+    put(SCORE_UPDATES.name, update(score=10))
+    put(SCORE_UPDATES.name, b"{not json")
+    put(SCORE_UPDATES.name, update(sequence=2, score=62, tier="gold"))
+    put(NOTIFICATIONS.name, alert())
+    put(WEB_EVENTS.name, event())
+
+    card = wait_until(
+        lambda: (
+            (card := view.lead(ADA))
+            and (card.update.score, len(card.alerts), len(card.events)) == (62, 1, 1)
+            and card
+        ),
+        within=20,
+    )
+    assert [at.score for at in card.history] == [10, 62]
+    assert REGISTRY.get_sample_value("leadpulse_view_skipped_total", skipped) == 1
+
+    put(SCORE_UPDATES.name, None)
+    wait_until(lambda: view.lead(ADA) is None, what="the tombstone to erase the lead")
+
+
+@pytest.mark.usefixtures("feed")
+def test_the_view_heals(
+    view: View, redis_server: RedisServer, put: Callable[..., None]
+) -> None:
+    """A dropped view fills again; a Redis that lost all is waited for and filled."""
+    put(SCORE_UPDATES.name, update(score=10))
+    wait_until(lambda: score(view) == 10, within=20)
+
+    view.drop()
+    put(WEB_EVENTS.name, event())  # any write notices
+    wait_until(lambda: score(view) == 10, what="the dropped view to be filled again")
+
+    failures = "leadpulse_view_failures_total"
+    before = REGISTRY.get_sample_value(failures) or 0
+    redis_server.stop()
+    put(SCORE_UPDATES.name, update(sequence=2, score=20))
+    wait_until(lambda: (REGISTRY.get_sample_value(failures) or 0) > before + 1)
+    put(SCORE_UPDATES.name, update(sequence=3, score=30))
+    redis_server.start()
+    assert Redis.from_url(redis_server.url).dbsize() == 0
+
+    def history() -> list[float]:
+        card = view.lead(ADA)
+        return [] if card is None else [at.score for at in card.history]
+
+    wait_until(
+        lambda: history() == [10, 20, 30],
+        within=20,
+        what="the view to be filled after Redis came back empty",
+    )
+    assert score(view) == 30
+    wait_until(lambda: (card := view.lead(ADA)) and card.events)
