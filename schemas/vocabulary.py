@@ -99,9 +99,7 @@ def _folded(name: str) -> str:
     return _SEPARATORS.sub(" ", name).strip().casefold()
 
 
-_SPELLING: Final = {
-    _folded(name): name for names in NAMES.values() for name in names
-}
+_SPELLING: Final = {_folded(name): name for names in NAMES.values() for name in names}
 _CHANNELS_OF_NAME: Final[dict[str, tuple[Channel, ...]]] = {
     name: tuple(channel for channel, names in NAMES.items() if name in names)
     for name in _SPELLING.values()
@@ -117,9 +115,7 @@ def spell(name: str) -> str:
     return name if name in _CHANNELS_OF_NAME else _SPELLING.get(_folded(name), name)
 
 
-def channel_of(
-    type: EventType, name: str, properties: Mapping[str, Any]
-) -> Channel:
+def channel_of(kind: EventType, name: str, properties: Mapping[str, Any]) -> Channel:
     """Return the channel of an event whose `name` is spelt as here.
 
     A name that two channels share goes to the one whose properties it carries,
@@ -130,8 +126,8 @@ def channel_of(
     >>> channel_of("track", "Offer Downloaded", {}), channel_of("page", "Home", {})
     ('email', 'web')
     """
-    if type != "track":
-        return _CHANNEL_OF_TYPE[type]
+    if kind != "track":
+        return _CHANNEL_OF_TYPE[kind]
     channels = _CHANNELS_OF_NAME.get(name, ("web",))
     if len(channels) > 1:
         for channel in channels:

@@ -18,9 +18,12 @@ class PortUnusableError(UserError):
 
     exit_code = 2
 
-    def __init__(self, address: str, purpose: str, setting: str, why: str) -> None:
+    def __init__(
+        self, *, host: str, port: int, purpose: str, setting: str, error: OSError
+    ) -> None:
         """Name the address, what it was for, what changes it and what is wrong."""
         super().__init__(
-            f"cannot listen on {address} for {purpose}: {why}; "
+            f"cannot listen on {host}:{port} for {purpose}: "
+            f"{error.strerror or error}; "
             f"{setting} changes the port (0 picks a free one)"
         )

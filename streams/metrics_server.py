@@ -22,9 +22,10 @@ def start_metrics_server(settings: Settings, role: str) -> int:
         server, _ = start_http_server(settings.metrics_port, settings.host)
     except OSError as error:
         raise PortUnusableError(
-            f"{settings.host}:{settings.metrics_port}",
-            "metrics",
-            "LEADPULSE_METRICS_PORT",
-            error.strerror or str(error),
+            host=settings.host,
+            port=settings.metrics_port,
+            purpose="metrics",
+            setting="LEADPULSE_METRICS_PORT",
+            error=error,
         ) from None
     return server.server_port

@@ -1,0 +1,1 @@
+"""One adapter per vendor: its JSON becomes canonical events, purely."""

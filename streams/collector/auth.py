@@ -1,0 +1,73 @@
+"""Write keys: who may send, and under which source name."""
+
+import base64
+import hmac
+from collections.abc import Mapping
+
+from pydantic import SecretStr
+
+from streams.collector.verdict import RefusedError
+
+
+class WriteKeys:
+    """The keys in force, compared in constant time."""
+
+    def __init__(self, write_keys: Mapping[str, SecretStr]) -> None:
+        """Know the key of every source."""
+        self._keys = [
+            (source, key.get_secret_value().encode())
+            for source, key in write_keys.items()
+        ]
+
+    def source_of(self, key: object) -> str:
+        """Return the source that `key` belongs to.
+
+        Every key is compared, found or not, so that the time taken tells nothing.
+
+        Raises
+        ------
+        RefusedError
+            401 when no source has this key.
+        """
+        found = None
+        if isinstance(key, str):
+            offered = key.encode(errors="replace")
+            for source, known in self._keys:
+                if hmac.compare_digest(known, offered):
+                    found = source
+        if found is None:
+            msg = "no source has this write key; see LEADPULSE_WRITE_KEYS"
+            raise RefusedError(401, "unknown-write-key", msg)
+        return found
+
+
+def key_in_header(authorization: str | None) -> str | None:
+    """Return the write key in an `Authorization` header, None without a header.
+
+    Segment's SDKs send ``Basic base64(key:)``; ``Bearer key`` is taken as well.
+
+    >>> key_in_header("Basic a2V5Og=="), key_in_header("Bearer key")
+    ('key', 'key')
+
+    Raises
+    ------
+    RefusedError
+        401 when the header is neither.
+    """
+    if authorization is None or not authorization.strip():
+        return None
+    scheme, _, credentials = authorization.strip().partition(" ")
+    credentials = credentials.strip()
+    match scheme.lower():
+        case "basic":
+            try:
+                user, _, _ = base64.b64decode(credentials).partition(b":")
+                return user.decode()
+            except ValueError:
+                msg = "Authorization: Basic needs base64 of `write_key:`"
+                raise RefusedError(401, "malformed-authorization", msg) from None
+        case "bearer":
+            return credentials
+        case _:
+            msg = "Authorization must be `Basic` or `Bearer`"
+            raise RefusedError(401, "malformed-authorization", msg)

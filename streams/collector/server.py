@@ -1,0 +1,103 @@
+"""The collector as a process: one port for events, one for metrics."""
+
+import math
+import socket
+
+import structlog
+import uvicorn
+
+from streams.collector.app import create_app
+from streams.errors import PortUnusableError, UserError
+from streams.event_log import KafkaEventLog
+from streams.metrics_server import start_metrics_server
+from streams.settings import Settings
+
+_BACKLOG = 2048
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than the load balancers in front, so that they close first."""
+
+
+class NoWriteKeysError(UserError):
+    """There is no key, so nobody could send."""
+
+    exit_code = 2
+
+    def __init__(self) -> None:
+        """Say what to set."""
+        super().__init__(
+            "no write keys: set LEADPULSE_WRITE_KEYS=source=key[,source=key] "
+            "(or LEADPULSE_WRITE_KEYS_FILE), e.g. website=$(openssl rand -hex 16)"
+        )
+
+
+def run_collector(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; then finish what is under way, flush, return.
+
+    Raises
+    ------
+    UserError
+        Without write keys, or when a port is taken: one line that says what to do.
+    """
+    listener = bind(settings)
+    metrics_port = start_metrics_server(settings, "collector")
+    server = create_server(settings)
+    structlog.get_logger("collector").info(
+        "listening",
+        url=f"http://{settings.host}:{listener.getsockname()[1]}",
+        metrics=f"http://{settings.host}:{metrics_port}/metrics",
+        sources=sorted(settings.write_keys),
+        bootstrap=settings.bootstrap,
+    )
+    server.run(sockets=[listener])
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Return the listening socket of the collector; port 0 has picked a free one.
+
+    Raises
+    ------
+    NoWriteKeysError
+        When no write key is set.
+    PortUnusableError
+        When something else listens there, or the address is not ours.
+    """
+    if not settings.write_keys:
+        raise NoWriteKeysError
+    address = (settings.host, settings.collector_port)
+    try:
+        return socket.create_server(
+            address,
+            family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
+            backlog=_BACKLOG,
+        )
+    except OSError as error:
+        raise PortUnusableError(
+            host=settings.host,
+            port=settings.collector_port,
+            purpose="events",
+            setting="LEADPULSE_COLLECTOR_PORT",
+            error=error,
+        ) from None
+
+
+def create_server(settings: Settings) -> uvicorn.Server:
+    """Return the HTTP server, ready to run on sockets given to it."""
+    app = create_app(
+        settings, settings.clock(), KafkaEventLog(settings, name="collector")
+    )
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            # Nothing under way takes longer than Kafka may.
+            timeout_graceful_shutdown=math.ceil(settings.produce_timeout_seconds) + 1,
+        )
+    )

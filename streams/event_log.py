@@ -1,0 +1,261 @@
+"""The event log: canonical events, durable on their topics before anyone is told.
+
+One producer for everything that brings events in: the collector and `leadpulse
+send`. An append returns when every record of it is acknowledged by all in-sync
+replicas, or raises; there is nothing in between.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+import msgspec
+
+from schemas import cloudevents
+from schemas.event import Event
+from schemas.topics import DEAD_LETTERS, EVENT_TOPICS, Topic, topic_for
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message, Producer
+
+    from streams.settings import Settings
+
+Headers = list[tuple[str, str | bytes | None]]
+
+HEADER_TRACEPARENT: Final = "traceparent"
+
+
+class NotDurableError(Exception):
+    """Kafka did not acknowledge everything; send it all again, ids unchanged."""
+
+
+class Record(NamedTuple):
+    """What goes on a topic."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: Headers
+
+
+class EventLog(Protocol):
+    """Where events are kept for good."""
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Return when every record is durable.
+
+        Raises
+        ------
+        NotDurableError
+            When any may not be. Some may be: a repeat must repeat the ids.
+        """
+        ...
+
+    async def missing_topics(self) -> list[str]:
+        """Return the topics that events need and the broker does not have.
+
+        Raises
+        ------
+        NotDurableError
+            When no broker answers.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Return when what was appended is sent, or the time for it is over."""
+        ...
+
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def event_record(
+    event: Event, lead_id: str, *, prefix: str = "", traceparent: str | None = None
+) -> Record:
+    """Return `event` as it goes on its topic, keyed by its lead."""
+    headers: Headers = [
+        *cloudevents.headers(
+            type=cloudevents.EVENT,
+            source=f"/collector/{event.source}",
+            id=event.id,
+            time=event.occurred_at,
+        )
+    ]
+    if traceparent is not None:
+        headers.append((HEADER_TRACEPARENT, traceparent.encode()))
+    return Record(
+        topic=f"{prefix}{topic_for(event).name}",
+        key=lead_id.encode(),
+        value=_encode(event),
+        headers=headers,
+    )
+
+
+class KafkaEventLog:
+    """The event log on Kafka, by librdkafka (ADR 0006).
+
+    One thread serves the delivery reports; an append costs one future, however
+    many records it has. Create and use it on one event loop.
+    """
+
+    def __init__(
+        self,
+        settings: "Settings",
+        *,
+        name: str,
+        topics: Iterable[Topic] = (*EVENT_TOPICS, DEAD_LETTERS),
+    ) -> None:
+        """Start connecting; a broker that is not there yet is not an error."""
+        self._timeout = settings.produce_timeout_seconds
+        self._topics = [settings.topic(topic.name) for topic in topics]
+        self._config = _config(settings, name)
+        self._producer = self._connect()
+        self._topics_seen = False
+        self._lost = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(
+            target=self._serve, name="event-log", daemon=True
+        )
+        self._thread.start()
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Return when every record is durable; NotDurableError if any may not be."""
+        if not records:
+            return
+        if not self._topics_seen:
+            await self._see_topics()
+        delivery = _Delivery(asyncio.get_running_loop(), len(records))
+        self._produce(records, delivery)
+        try:
+            # librdkafka reports by itself in time; the margin is for the report.
+            async with asyncio.timeout(self._timeout + _REPORT_SECONDS):
+                error = await delivery.future
+        except TimeoutError:
+            msg = f"no acknowledgement within {self._timeout:g} s"
+            raise NotDurableError(msg) from None
+        if error is not None:
+            self._topics_seen = False
+            if error.fatal():
+                self._lost.set()
+            msg = f"not acknowledged: {error.str()}"
+            raise NotDurableError(msg)
+
+    async def missing_topics(self) -> list[str]:
+        """Return the topics that are not there; NotDurableError without a broker."""
+        return await asyncio.to_thread(self._missing_topics)
+
+    async def close(self) -> None:
+        """Flush, then stop the thread."""
+        await asyncio.to_thread(self._producer.flush, self._timeout)
+        self._closing.set()
+        await asyncio.to_thread(self._thread.join)
+
+    def _produce(self, records: Sequence[Record], delivery: "_Delivery") -> None:
+        from confluent_kafka import KafkaException  # noqa: PLC0415 - see _connect
+
+        produce = self._producer.produce
+        try:
+            for record in records:
+                produce(
+                    record.topic,
+                    record.value,
+                    record.key,
+                    headers=record.headers,
+                    on_delivery=delivery,
+                )
+        except BufferError:
+            msg = "the queue to Kafka is full"
+            raise NotDurableError(msg) from None
+        except KafkaException as failure:
+            error = failure.args[0]
+            if error.fatal():
+                self._lost.set()
+            msg = f"not sent: {error.str()}"
+            raise NotDurableError(msg) from None
+
+    async def _see_topics(self) -> None:
+        # Producing to a topic that is not there would make many brokers create it,
+        # silently and with the wrong number of partitions.
+        missing = await self.missing_topics()
+        if missing:
+            msg = f"no such topics: {', '.join(missing)}; run `leadpulse topics create`"
+            raise NotDurableError(msg)
+        self._topics_seen = True
+
+    def _missing_topics(self) -> list[str]:
+        from confluent_kafka import KafkaException  # noqa: PLC0415 - see _connect
+
+        try:
+            found = self._producer.list_topics(timeout=_METADATA_SECONDS).topics
+        except KafkaException as failure:
+            msg = f"no broker answers: {failure.args[0].str()}"
+            raise NotDurableError(msg) from None
+        return [topic for topic in self._topics if topic not in found]
+
+    def _connect(self) -> "Producer":
+        from confluent_kafka import Producer  # noqa: PLC0415 - loads librdkafka
+
+        return Producer(self._config, logger=logging.getLogger("kafka"))
+
+    def _serve(self) -> None:
+        """Serve delivery reports until closed; replace a producer that is lost."""
+        while not self._closing.is_set():
+            self._producer.poll(_POLL_SECONDS)
+            if self._lost.is_set():
+                # An idempotent producer whose records the broker has forgotten can
+                # never send again. A new one can; ids make repeats harmless.
+                lost, self._producer = self._producer, self._connect()
+                self._lost.clear()
+                lost.purge()
+                lost.poll(0)
+
+
+_POLL_SECONDS: Final = 0.1
+_METADATA_SECONDS: Final = 2.0
+_REPORT_SECONDS: Final = 0.5
+
+
+class _Delivery:
+    """Counts the reports of one append; the last one resolves its future."""
+
+    __slots__ = ("_error", "_left", "_loop", "future")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, records: int) -> None:
+        self._loop = loop
+        self._left = records
+        self._error: KafkaError | None = None
+        self.future: asyncio.Future[KafkaError | None] = loop.create_future()
+
+    def __call__(self, error: "KafkaError | None", _: "Message") -> None:
+        """Take one report; runs in the thread that polls."""
+        if error is not None:
+            self._error = error
+        self._left -= 1
+        if self._left == 0:
+            try:
+                self._loop.call_soon_threadsafe(self._resolve)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                return
+
+    def _resolve(self) -> None:
+        if not self.future.done():
+            self.future.set_result(self._error)
+
+
+def _config(settings: "Settings", name: str) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": settings.bootstrap,
+        "client.id": f"{settings.app_id}-{name}",
+        "acks": "all",
+        "enable.idempotence": True,
+        # Java's partitioner: every client puts a lead on the same partition.
+        "partitioner": "murmur2_random",
+        # While requests are in flight the next batch gathers anyway (ADR 0006).
+        "linger.ms": 0,
+        "message.timeout.ms": int(settings.produce_timeout_seconds * 1000),
+        "queue.buffering.max.kbytes": 131_072,
+        "reconnect.backoff.max.ms": 1_000,
+        "socket.keepalive.enable": True,
+    }
