@@ -33,7 +33,7 @@ DecisionReason = Literal[
 class RecentEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One of the lead's last scored events, for the person who will call."""
 
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
     name: str
     channel: str
     detail: str = ""

@@ -23,9 +23,7 @@ Moment = Annotated[
 Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 
 
-class Event(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=None
-):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=None):
     """One thing that one person did, or one thing learnt about them.
 
     At least one of `user_id`, `email` and `anonymous_id` must be present: an event
@@ -57,7 +55,7 @@ class Event(
     traits: dict[str, Any] = {}
     context: dict[str, Any] = {}
     received_at: Annotated[
-        datetime | None,
+        Moment | None,
         msgspec.Meta(
             description="When the collector took it in; `occurred_at` if absent.",
         ),

@@ -20,7 +20,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ]
     text: Annotated[str, msgspec.Meta(description="The reason in a plain sentence.")]
     last_at: Annotated[
-        datetime | None,
+        Annotated[datetime, msgspec.Meta(tz=True)] | None,
         msgspec.Meta(description="When it last happened, where that is known."),
     ] = None
     count: Annotated[int, msgspec.Meta(ge=0, description="How often, if known.")] = 0
@@ -82,7 +82,7 @@ class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
     cause: Cause
     as_of: Annotated[datetime, msgspec.Meta(tz=True, description="Instant it is for.")]
     next_change_at: Annotated[
-        datetime | None,
+        Annotated[datetime, msgspec.Meta(tz=True)] | None,
         msgspec.Meta(description="When it changes next if nothing else happens."),
     ]
     model: ModelRef

@@ -35,7 +35,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
 
     def config(self) -> dict[str, str]:
         """Return the broker's settings for this topic."""
-        config = {"cleanup.policy": self.cleanup_policy}
+        config: dict[str, str] = {"cleanup.policy": self.cleanup_policy}
         if self.cleanup_policy == "delete":
             retention = self.retention_ms
             config["retention.ms"] = str(-1 if retention is None else retention)

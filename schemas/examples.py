@@ -1,0 +1,115 @@
+"""One worked example of each message: what the AsyncAPI document shows.
+
+They tell one story: Ada looks at prices, asks for a demo and becomes hot; three
+weeks of silence later the pipeline looks at her again.
+"""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from schemas.alert import Alert, RecentEvent
+from schemas.command import Wakeup
+from schemas.dead_letter import DeadLetter
+from schemas.event import Event
+from schemas.score import Cause, Identifiers, ModelRef, Reason, ScoreUpdate
+
+_ASKED_AT: Final = datetime(2026, 11, 21, 10, 9, tzinfo=UTC)
+_RECEIVED_AT: Final = datetime(2026, 11, 21, 10, 9, 0, 412_000, tzinfo=UTC)
+_NEXT_CHANGE_AT: Final = datetime(2026, 11, 21, 11, 9, 0, 412_000, tzinfo=UTC)
+_LEAD_ID: Final = "ld_e9668622cc074008a895bd49b6a5dbba"
+_MODEL: Final = ModelRef(name="default", version="1", digest="3f7a90c1b2de")
+_IDENTIFIERS: Final = Identifiers(
+    email=("ada@example.com",), anonymous_id=("b7c1a8f2-5d0e-4a53-9d0b-2f6c1e7a9d10",)
+)
+_REASONS: Final = (
+    Reason(
+        rule="demo-requested",
+        group="web",
+        points=15,
+        text="Asked for a demo",
+        last_at=_ASKED_AT,
+        count=1,
+    ),
+    Reason(
+        rule="pricing-page",
+        group="web",
+        points=9.8,
+        text="Looked at the prices twice",
+        last_at=datetime(2026, 11, 21, 10, 5, tzinfo=UTC),
+        count=2,
+    ),
+)
+
+EVENT: Final = Event(
+    id="ajs-9f2c44d1",
+    type="track",
+    name="Demo Requested",
+    channel="web",
+    anonymous_id=_IDENTIFIERS.anonymous_id[0],
+    email=_IDENTIFIERS.email[0],
+    properties={"form": "demo"},
+    context={"page": {"path": "/demo"}},
+    occurred_at=_ASKED_AT,
+    received_at=_RECEIVED_AT,
+    source="segment",
+)
+SCORE_UPDATE: Final = ScoreUpdate(
+    lead_id=_LEAD_ID,
+    sequence=7,
+    score=64.5,
+    previous=49.5,
+    delta=15,
+    tier="gold",
+    previous_tier="silver",
+    grade="A2",
+    groups={
+        "fit": 15,
+        "budget": 10,
+        "stage": 5,
+        "web": 20,
+        "email": 4.5,
+        "history": 10,
+    },
+    reasons=_REASONS,
+    cause=Cause(kind="event", event_id=EVENT.id, rule="demo-requested"),
+    as_of=_RECEIVED_AT,
+    next_change_at=_NEXT_CHANGE_AT,
+    model=_MODEL,
+    identifiers=_IDENTIFIERS,
+    owner="sam",
+)
+ALERT: Final = Alert(
+    id="al_5d1f0c9b7e3a42d8",
+    lead_id=_LEAD_ID,
+    alert="hot-lead",
+    kind="hot",
+    episode=1,
+    reason="crossed-threshold",
+    score=SCORE_UPDATE.score,
+    previous=SCORE_UPDATE.previous,
+    threshold=60,
+    tier=SCORE_UPDATE.tier,
+    grade=SCORE_UPDATE.grade,
+    reasons=_REASONS,
+    last_events=(
+        RecentEvent(at=_ASKED_AT, name=EVENT.name, channel="web", detail="demo"),
+    ),
+    next_action="Call within five minutes and offer two dates for the demo.",
+    occurred_at=_ASKED_AT,
+    decided_at=_RECEIVED_AT,
+    model=_MODEL,
+    identifiers=_IDENTIFIERS,
+    event_id=EVENT.id,
+    owner=SCORE_UPDATE.owner,
+    traits={"company": "Example Ltd", "title": "VP Sales", "employees": 40},
+)
+COMMAND: Final = Wakeup(lead_id=_LEAD_ID, at=_NEXT_CHANGE_AT)
+DEAD_LETTER: Final = DeadLetter(
+    stage="scoring",
+    reason="invalid-event",
+    detail="Object missing required field `type`",
+    topic="web.events.v1",
+    partition=3,
+    offset=81_724,
+    at=_RECEIVED_AT,
+)
