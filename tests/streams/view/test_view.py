@@ -228,7 +228,7 @@ def test_a_redis_that_is_away_is_one_clear_error(
             lambda: view.alerts(1),
         ):
             with pytest.raises(
-                ViewAwayError, match=r"Redis does not answer: .*refused"
+                ViewAwayError, match="Redis does not answer"
             ):
                 use()
 

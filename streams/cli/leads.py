@@ -1,0 +1,156 @@
+"""`leadpulse leads`: who to call, and why, read from the view."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console, RenderableType
+
+    from streams.clock import Clock
+    from streams.settings import Settings
+    from streams.view import LeadCard, View
+
+app = typer.Typer(
+    help="Who to call, and why: the ranked leads and one lead's card.",
+    no_args_is_help=True,
+)
+
+_REFRESH_SECONDS = 1.0
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@app.command()
+def top(
+    *,
+    tier: Annotated[
+        str | None, typer.Option(help="Only this tier: gold, silver, bronze, none.")
+    ] = None,
+    owner: Annotated[str | None, typer.Option(help="Only this owner's leads.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Stay and follow; Ctrl-C leaves.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the best leads, best first, each with the reason in one line."""
+    from rich.console import Console
+
+    settings, view = _open()
+    clock, console = settings.clock(), Console()
+
+    def best() -> "tuple[LeadCard, ...]":
+        return view.top(limit=limit, tier=tier, owner=owner)
+
+    if as_json:
+        typer.echo(_json([_plain(card) for card in best()]))
+    elif watch:
+        _follow(console, lambda: _ranking(best(), console, clock))
+    else:
+        console.print(_ranking(best(), console, clock))
+
+
+@app.command()
+def show(
+    lead: Annotated[
+        str, typer.Argument(help="Lead id, e-mail address, user id or anonymous id.")
+    ],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show all about one lead: who, how much, why, what happened, what was told."""
+    from rich.console import Console
+
+    from streams.cli.lead_screens import card_screen
+    from streams.errors import UserError
+    from streams.model_files import read_model
+
+    settings, view = _open()
+    found = view.find(lead)
+    card = view.lead(found[0]) if found else None
+    if card is None:
+        msg = f"no lead is known as {lead}; `leadpulse leads top` lists those there are"
+        raise UserError(msg)
+    if as_json:
+        typer.echo(_json(_plain(card)))
+        return
+    console = Console()
+    model = read_model(settings.model_path)
+    current = model if model.ref.digest == card.update.model.digest else None
+    console.print(card_screen(card, current, settings.clock().now()))
+    if others := found[1:]:
+        console.print(f"Also known under this name: {', '.join(others)}", style="dim")
+
+
+@app.command()
+def rebuild() -> None:
+    """Drop the view; running delivery roles fill it again from the topics."""
+    _, view = _open()
+    gone = view.drop()
+    typer.echo(
+        f"Dropped {gone} keys. A running `leadpulse delivery` fills the view again "
+        "from the topics with the next record; a stopped one when it starts."
+    )
+
+
+def _open() -> "tuple[Settings, View]":
+    from streams.settings import load_settings
+    from streams.view import connect_view
+
+    settings = load_settings()
+    url = settings.redis_url.get_secret_value()
+    return settings, connect_view(url, prefix=settings.topic_prefix)
+
+
+def _ranking(
+    cards: "tuple[LeadCard, ...]", console: "Console", clock: "Clock"
+) -> "RenderableType":
+    from streams.cli.lead_screens import NO_LEADS, ranking_table
+
+    if not cards:
+        return NO_LEADS
+    return ranking_table(cards, clock.now(), console.width)
+
+
+def _follow(console: "Console", draw: "Callable[[], RenderableType]") -> None:
+    """Redraw until Ctrl-C; an absent Redis is told and waited for."""
+    import time
+
+    from rich.live import Live
+
+    from streams.view import ViewAwayError
+
+    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
+        try:
+            while True:
+                try:
+                    live.update(draw(), refresh=True)
+                except ViewAwayError as error:
+                    live.update(f"{error}; trying again …", refresh=True)
+                time.sleep(_REFRESH_SECONDS)
+        except KeyboardInterrupt:
+            return
+
+
+def _plain(card: "LeadCard") -> dict[str, object]:
+    """Return a card as JSON knows it: the update's own fields, then the rest."""
+    import msgspec
+
+    from schemas.time import to_iso
+
+    plain: dict[str, object] = msgspec.to_builtins(card.update)
+    plain["history"] = [
+        {"at": to_iso(at), "score": score} for at, score in card.history
+    ]
+    plain["events"] = msgspec.to_builtins(card.events)
+    plain["alerts"] = msgspec.to_builtins(card.alerts)
+    return plain
+
+
+def _json(value: object) -> str:
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

@@ -1,0 +1,110 @@
+"""How scores look in a terminal: bars, sparklines, tier badges, spans of time."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich.text import Text
+
+from schemas.score import ScoreUpdate
+from schemas.time import DAY, HOUR, MINUTE, SECOND, Instant, Millis
+
+_EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
+_LEVELS: Final = "▁▂▃▄▅▆▇█"
+_TIERS: Final = {
+    "gold": ("black", "gold1"),
+    "silver": ("black", "grey74"),
+    "bronze": ("white", "dark_orange3"),
+}
+_UNITS: Final = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"))
+
+
+def tier_colour(tier: str) -> str:
+    """Return the colour that stands for `tier`."""
+    return _TIERS.get(tier, ("", "grey50"))[1]
+
+
+def tier_badge(tier: str) -> Text:
+    """Return the tier's name on its own metal."""
+    if tier not in _TIERS:
+        return Text(tier if tier != "none" else "–", "dim")
+    front, back = _TIERS[tier]
+    return Text(f" {tier} ", f"bold {front} on {back}")
+
+
+def bar(value: float, full: float, width: int, colour: str) -> Text:
+    """Return `value` of `full` as a bar `width` cells wide.
+
+    A negative value is drawn in red, to the same scale.
+
+    >>> bar(5, 10, 4, "green").plain, bar(-10, 10, 4, "green").plain
+    ('██  ', '████')
+    """
+    if value < 0:
+        value, colour = -value, "red"
+    share = min(1.0, value / full) if full > 0 else 0.0
+    cells, eighth = divmod(round(share * width * 8), 8)
+    drawn = "█" * cells + (_EIGHTHS[eighth] if eighth else "")
+    return Text(drawn.ljust(width), colour)
+
+
+def sparkline(
+    points: Sequence[tuple[Instant, float]], until: Instant, width: int
+) -> str:
+    """Return a score's course until `until` in `width` characters, 0 to 100.
+
+    Scores hold from their instant until the next one, so equal widths are equal
+    times.
+
+    >>> sparkline([(0, 0.0), (50, 100.0)], 100, 4)
+    '▁▁██'
+    """
+    if not points:
+        return " " * width
+    start = points[0][0]
+    span = max(1, until - start)
+    drawn, at = [], 0
+    for column in range(width):
+        instant = start + span * column // max(1, width - 1)
+        while at + 1 < len(points) and points[at + 1][0] <= instant:
+            at += 1
+        level = min(len(_LEVELS) - 1, int(points[at][1] / 100 * len(_LEVELS)))
+        drawn.append(_LEVELS[level])
+    return "".join(drawn)
+
+
+def span(millis: Millis) -> str:
+    """Return a span of time in its largest unit.
+
+    >>> span(36 * HOUR), span(90 * SECOND), span(400)
+    ('1 d', '1 min', '0 s')
+    """
+    for unit, name in _UNITS:
+        if millis >= unit:
+            return f"{millis // unit} {name}"
+    return "0 s"
+
+
+def ago(at: Instant, now: Instant) -> str:
+    """Return how long before `now` it was."""
+    return "now" if now - at < SECOND else f"{span(now - at)} ago"
+
+
+def ahead(at: Instant, now: Instant) -> str:
+    """Return how long after `now` it will be."""
+    return "now" if at - now < SECOND else f"in {span(at - now)}"
+
+
+def lead_name(update: ScoreUpdate) -> str:
+    """Return what a person calls this lead by: e-mail, user id, anonymous id."""
+    known = update.identifiers
+    for values in (known.email, known.user_id, known.anonymous_id):
+        if values:
+            return values[0]
+    return update.lead_id
+
+
+def because(update: ScoreUpdate) -> str:
+    """Return the strongest reason for and the strongest against, in one line."""
+    given = [reason for reason in update.reasons if reason.points > 0][:2]
+    taken = [reason for reason in update.reasons if reason.points < 0][:1]
+    return ", ".join(f"{reason.text} {reason.points:+g}" for reason in (*given, *taken))
