@@ -153,7 +153,7 @@ class Child:
         lock = self._lock_pid_file()
         try:
             with self.log_path.open("wb") as log:
-                self._process = subprocess.Popen(  # noqa: S603 - argv is our own
+                self._process = subprocess.Popen(
                     _with_parent(self.argv),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -185,11 +185,12 @@ class Child:
         deadline = time.monotonic() + within
         while not ready():
             if not self.running:
-                msg = f"{self.name} ended with code {self.exit_code} while {doing}"
-                raise ProcessError(f"{msg}{self.last_words()}")
+                code = self.exit_code
+                msg = f"{self.name} ended with code {code} while {doing}"
+                raise ProcessError(msg + self.last_words())
             if time.monotonic() > deadline:
                 msg = f"{self.name} was not ready after {within:g} s of {doing}"
-                raise ProcessError(f"{msg}{self.last_words()}")
+                raise ProcessError(msg + self.last_words())
             time.sleep(_POLL_SECONDS)
 
     def stop(self, *, within: float = 20.0) -> bool:

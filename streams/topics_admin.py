@@ -91,7 +91,9 @@ def create_topics(
     Topics that exist are left as they are, right or wrong.
     """
     from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415
-    from confluent_kafka.admin import NewTopic  # noqa: PLC0415
+    from confluent_kafka.admin import (  # type: ignore[attr-defined]  # noqa: PLC0415
+        NewTopic,  # public, though its types do not say so
+    )
 
     topics = tuple(topics)
     admin = connect(settings.bootstrap)
@@ -170,7 +172,10 @@ def _reports(
 
 
 def _configs(admin: "AdminClient", names: list[str]) -> dict[str, dict[str, str]]:
-    from confluent_kafka.admin import ConfigResource, ResourceType  # noqa: PLC0415
+    from confluent_kafka.admin import (  # type: ignore[attr-defined]  # noqa: PLC0415
+        ConfigResource,  # both public, though its types do not say so
+        ResourceType,
+    )
 
     if not names:
         return {}
@@ -188,9 +193,7 @@ def _configs(admin: "AdminClient", names: list[str]) -> dict[str, dict[str, str]
     }
 
 
-def _report(
-    topic: Topic, found: _Found, *, common: int, created: bool
-) -> TopicReport:
+def _report(topic: Topic, found: _Found, *, common: int, created: bool) -> TopicReport:
     if found.partitions is None:
         return TopicReport(
             topic=topic,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.broker import EmbeddedBroker
+from streams.broker import ApacheBroker, EmbeddedBroker
+from streams.broker.apache import missing_requirement
 from streams.redis_server import RedisServer
 from streams.settings import Settings
 from streams.topics_admin import create_topics
@@ -18,6 +19,32 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Bootstrap address of an embedded broker, one for the whole run."""
     with EmbeddedBroker(tmp_path_factory.mktemp("broker")) as embedded:
         yield embedded.bootstrap
+
+
+@pytest.fixture(scope="session")
+def kafka(
+    apache_kafka_possible: None,  # noqa: ARG001 - skips or fails first
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """Bootstrap address of Apache Kafka, one node for the whole run."""
+    with ApacheBroker(tmp_path_factory.mktemp("kafka")) as apache:
+        yield apache.bootstrap
+
+
+@pytest.fixture(scope="session")
+def apache_kafka_possible() -> None:
+    """Skip with the reason where Java or Maven is missing; in CI, fail with it."""
+    missing = missing_requirement()
+    if missing is None:
+        return
+    required = (
+        os.environ.get("CI") == "true"
+        or os.environ.get("LEADPULSE_REQUIRE_KAFKA") == "1"
+    )
+    reason = f"APACHE KAFKA IS NOT TESTED HERE: {missing}"
+    if required:
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

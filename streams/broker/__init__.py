@@ -5,7 +5,8 @@ memory only. `ApacheBroker` is Apache Kafka itself, from Maven's jars, and keeps
 data. Both answer one contract, `Broker`, and pass one suite (tests/contracts).
 """
 
+from streams.broker.apache import ApacheBroker
 from streams.broker.contract import Broker, BrokerError
 from streams.broker.embedded import EmbeddedBroker
 
-__all__ = ["Broker", "BrokerError", "EmbeddedBroker"]
+__all__ = ["ApacheBroker", "Broker", "BrokerError", "EmbeddedBroker"]

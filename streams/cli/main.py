@@ -69,7 +69,7 @@ def compose(names: Iterable[str] = COMMANDS) -> typer.Typer:
 
 def _root(
     *,
-    version: Annotated[  # noqa: ARG001 - acts in its callback
+    version: Annotated[
         bool,
         typer.Option(
             "--version",

@@ -16,8 +16,8 @@ app = typer.Typer(
 @app.command()
 def create() -> None:
     """Make the topics that are missing; leave the others as they are."""
-    from streams.settings import load_settings  # noqa: PLC0415
-    from streams.topics_admin import create_topics  # noqa: PLC0415
+    from streams.settings import load_settings
+    from streams.topics_admin import create_topics
 
     _show(create_topics(load_settings()))
 
@@ -25,15 +25,15 @@ def create() -> None:
 @app.command()
 def check() -> None:
     """Check every topic; leave with 1 when one is missing or wrong."""
-    from streams.settings import load_settings  # noqa: PLC0415
-    from streams.topics_admin import check_topics  # noqa: PLC0415
+    from streams.settings import load_settings
+    from streams.topics_admin import check_topics
 
     _show(check_topics(load_settings()))
 
 
 def _show(reports: "list[TopicReport]") -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
 
     console = Console()
     table = Table(box=None, pad_edge=False)

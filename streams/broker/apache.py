@@ -1,0 +1,287 @@
+"""Apache Kafka itself: one KRaft node from Maven's jars, as a child process.
+
+The jars are named by `deploy/kafka/pom.xml`, fetched once and kept in the user's
+cache; after that no network is needed. Data stays in its directory over restarts
+and crashes.
+"""
+
+import base64
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, Final
+
+from streams.broker.contract import Broker, BrokerError
+from streams.processes import LOOPBACK, Child, free_port
+
+_JAVA_AT_LEAST: Final = 17
+_HEAP: Final = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC")
+_VERSION_SECONDS: Final = 20.0
+_FETCH_SECONDS: Final = 900.0
+_FORMAT_SECONDS: Final = 60.0
+
+# Relative to the broker's directory, where it runs: a comma or a space in an absolute
+# path would be read as a list.
+_STORAGE: Final = "storage"
+_CONFIG: Final = "server.properties"
+
+_PROPERTIES: Final = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{host}:{controller}
+controller.listener.names=CONTROLLER
+listeners=CLIENTS://{host}:{port},CONTROLLER://{host}:{controller}
+advertised.listeners=CLIENTS://{host}:{port}
+inter.broker.listener.name=CLIENTS
+listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={storage}
+
+# One node: everything the broker keeps for itself has one replica, and few partitions
+# so that it is up soon.
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=4
+
+# Topics are made by `leadpulse topics create`, never by a typo.
+auto.create.topics.enable=false
+# There is no fleet whose members should be waited for.
+group.initial.rebalance.delay.ms=0
+# After a crash the controller refuses the broker until its old session is over.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+# A quarter of the heap by default.
+log.cleaner.dedupe.buffer.size=16777216
+num.network.threads=2
+num.io.threads=4
+"""
+
+
+class ApacheBroker(Broker):
+    """Apache Kafka on loopback: a single node in KRaft mode."""
+
+    name: ClassVar[str] = "kafka"
+    keeps_data: ClassVar[bool] = True
+    start_seconds: ClassVar[float] = 60.0
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int = 0,
+        tell: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        """Keep data in `directory`; `tell` hears when something takes its time."""
+        super().__init__(directory, port=port)
+        self._tell = tell
+        self._controller_port: int | None = None
+
+    def _prepare(self, port: int) -> Child:
+        java = find_java()
+        jars = fetch_jars(self._tell)
+        if self._controller_port is None:
+            self._controller_port = free_port()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._configure(port, storage=_STORAGE)
+        if not (self.directory / _STORAGE / "meta.properties").exists():
+            self._format(java, jars, port)
+        return Child(
+            name="broker",
+            argv=[*_jvm(java, jars, log="info"), "kafka.Kafka", _CONFIG],
+            directory=self.directory,
+            # The same flags every time, whatever this shell exports for other brokers.
+            environ={"JAVA_TOOL_OPTIONS": "", "CLASSPATH": ""},
+        )
+
+    def _configure(self, port: int, *, storage: str) -> None:
+        text = _PROPERTIES.format(
+            host=LOOPBACK,
+            port=port,
+            controller=self._controller_port,
+            storage=storage,
+        )
+        (self.directory / _CONFIG).write_text(text, encoding="utf-8")
+
+    def _format(self, java: Path, jars: Path, port: int) -> None:
+        """Make the storage beside its place, then move it there: all or nothing."""
+        shutil.rmtree(self.directory / _STORAGE, ignore_errors=True)
+        fresh = Path(tempfile.mkdtemp(prefix="format-", dir=self.directory))
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        self._configure(port, storage=fresh.name)
+        try:
+            _run(
+                [
+                    *_jvm(java, jars, log="warn"),
+                    *("kafka.tools.StorageTool", "format"),
+                    *("--cluster-id", cluster),
+                    *("--config", _CONFIG),
+                ],
+                within=_FORMAT_SECONDS,
+                doing="format Apache Kafka's storage",
+                cwd=self.directory,
+            )
+            fresh.rename(self.directory / _STORAGE)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+            self._configure(port, storage=_STORAGE)
+
+
+def missing_requirement() -> str | None:
+    """Return what this machine lacks to run Apache Kafka, None if nothing."""
+    try:
+        find_java()
+        if not _jars_path().is_dir():
+            _find_maven()
+    except BrokerError as error:
+        return str(error)
+    return None
+
+
+def find_java() -> Path:
+    """Return a `java` that is new enough.
+
+    Raises
+    ------
+    BrokerError
+        When there is none, with the way out.
+    """
+    home = os.environ.get("JAVA_HOME")
+    found = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
+    wanted = f"Apache Kafka needs Java {_JAVA_AT_LEAST} or newer"
+    install = "install one (Debian: openjdk-17-jre-headless) or set JAVA_HOME"
+    if found is None:
+        msg = f"{wanted} and there is none; {install}"
+        raise BrokerError(msg)
+    told = _run([found, "-version"], within=_VERSION_SECONDS, doing="run Java")
+    version = re.search(r'version "(\d+)', told)
+    if version is None or int(version[1]) < _JAVA_AT_LEAST:
+        first_line = told.partition("\n")[0]
+        msg = f"{wanted}, and {found} is {first_line}; {install}"
+        raise BrokerError(msg)
+    return Path(found)
+
+
+def kafka_version() -> str:
+    """Return the version of Apache Kafka that the POM names."""
+    text = find_pom().read_text(encoding="utf-8")
+    version = re.search(r"<kafka\.version>([^<]+)</kafka\.version>", text)
+    if version is None:
+        msg = f"{find_pom()} has no <kafka.version>"
+        raise BrokerError(msg)
+    return version[1]
+
+
+def find_pom() -> Path:
+    """Return the POM that names the jars: from the wheel, else the checkout.
+
+    Raises
+    ------
+    BrokerError
+        When this installation has neither.
+    """
+    packaged = Path(__file__).with_name("pom.xml")
+    checkout = Path(__file__).parents[2] / "deploy" / "kafka" / "pom.xml"
+    for path in (packaged, checkout):
+        if path.is_file():
+            return path
+    msg = f"this installation is incomplete: {packaged} is missing"
+    raise BrokerError(msg)
+
+
+def fetch_jars(tell: Callable[[str], None]) -> Path:
+    """Return the folder of Kafka's jars, fetched by Maven the first time.
+
+    Raises
+    ------
+    BrokerError
+        When Maven is missing or cannot fetch them.
+    """
+    jars = _jars_path()
+    if jars.is_dir():
+        return jars
+    maven = _find_maven()
+    tell(
+        f"fetching Apache Kafka {kafka_version()} with Maven into {jars} "
+        "(about 45 MB, this once)"
+    )
+    jars.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f"{jars.name}-", dir=jars.parent))
+    try:
+        # In a folder of its own: Maven would write beside the POM.
+        shutil.copy(find_pom(), fresh / "pom.xml")
+        _run(
+            [
+                *(str(maven), "-q", "-B", "dependency:copy-dependencies"),
+                f"-DoutputDirectory={fresh / 'jars'}",
+            ],
+            within=_FETCH_SECONDS,
+            doing="fetch Apache Kafka with Maven (needs the network once)",
+            cwd=fresh,
+        )
+        try:
+            (fresh / "jars").rename(jars)
+        except OSError:
+            if not jars.is_dir():  # else another process was as far a moment earlier
+                raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return jars
+
+
+def _jars_path() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache).absolute() / "leadpulse" / f"kafka-{kafka_version()}"
+
+
+def _find_maven() -> Path:
+    found = shutil.which("mvn")
+    if found is None:
+        msg = (
+            "Apache Kafka's jars are fetched with Maven and there is no `mvn`; "
+            "install it (Debian: maven)"
+        )
+        raise BrokerError(msg)
+    return Path(found)
+
+
+def _jvm(java: Path, jars: Path, *, log: str) -> list[str]:
+    logging = "-Dorg.slf4j.simpleLogger"
+    return [
+        str(java),
+        *_HEAP,
+        f"{logging}.defaultLogLevel={log}",
+        f"{logging}.showDateTime=true",
+        f"{logging}.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
+        *("-cp", f"{jars}/*"),
+    ]
+
+
+def _run(argv: list[str], *, within: float, doing: str, cwd: Path | None = None) -> str:
+    try:
+        done = subprocess.run(
+            argv,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=within,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        msg = f"could not {doing} within {within:g} s"
+        raise BrokerError(msg) from None
+    if done.returncode != 0:
+        lines = "".join(f"\n  {line}" for line in done.stdout.splitlines()[-15:])
+        msg = f"could not {doing}:{lines}"
+        raise BrokerError(msg)
+    return done.stdout
