@@ -27,6 +27,10 @@ Headers = list[tuple[str, str | bytes | None]]
 HEADER_TRACEPARENT: Final = "traceparent"
 
 
+PARTITION_OF_KEY: Final = -1
+"""Stands for the partition that the key belongs to."""
+
+
 class NotDurableError(Exception):
     """Kafka did not acknowledge everything; send it all again, ids unchanged."""
 
@@ -36,8 +40,9 @@ class Record(NamedTuple):
 
     topic: str
     key: bytes | None
-    value: bytes
+    value: bytes | None
     headers: Headers
+    partition: int = PARTITION_OF_KEY
 
 
 class EventLog(Protocol):
@@ -162,6 +167,7 @@ class KafkaEventLog:
                     record.topic,
                     record.value,
                     record.key,
+                    record.partition,
                     headers=record.headers,
                     on_delivery=delivery,
                 )
