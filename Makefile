@@ -27,11 +27,11 @@ help: ## Show this list
 
 setup: $(STAMP) ## Make the virtual environment from the locked requirements
 
-$(STAMP): requirements/uv.txt requirements/dev.txt pyproject.toml
+$(STAMP): requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 	@python="$$(sh deploy/find-python.sh "$(PYTHON)")" \
 	&& echo "Setting up $(VENV) with $$("$$python" --version)" \
 	&& "$$python" -m venv "$(VENV)" \
-	&& $(PIP) install --require-hashes -r requirements/uv.txt \
+	&& $(PIP) install --require-hashes -r requirements/bootstrap.txt \
 	&& { $(RUN) uv pip install --quiet --python "$(BIN)/python" \
 			--require-hashes -r requirements/dev.txt \
 		|| $(PIP) install --require-hashes -r requirements/dev.txt; } \
@@ -79,8 +79,9 @@ lock: setup ## Resolve pyproject.toml into requirements/ with hashes
 	$(UV_COMPILE) pyproject.toml --output-file requirements/runtime.txt
 	$(UV_COMPILE) pyproject.toml --extra embedded --group dev \
 		--constraint requirements/runtime.txt --output-file requirements/dev.txt
-	echo uv | $(UV_COMPILE) - --constraint requirements/dev.txt \
-		--output-file requirements/uv.txt
+	printf '%s\n' uv hatchling editables | $(UV_COMPILE) - \
+		--constraint requirements/dev.txt \
+		--output-file requirements/bootstrap.txt
 
 clean: ## Remove the environment, caches and local state
 	rm -rf "$(VENV)" build dist .leadpulse .coverage .mypy_cache .ruff_cache \
