@@ -1,0 +1,320 @@
+"""A model made ready to run: predicates compiled, rules found by event at once."""
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, Final, Literal
+
+from schemas.event import Event
+from schemas.score import NO_TIER, ModelRef
+from schemas.time import Millis
+from scorers import model as language
+from scorers.conditions import (
+    EventTest,
+    TraitTest,
+    compile_event_condition,
+    compile_points,
+    compile_trait_condition,
+    event_field,
+    static_choices,
+    trait_field,
+)
+from scorers.decay import AnyDecay, HalfLife, NoDecay, compile_decay
+
+Kind = Literal["event", "trait", "absence", "silence"]
+
+_UNLIMITED: Final = 100.0
+_MEMORY: Final = 4_096
+"""Distinct (type, name, channel) triples whose rules are remembered."""
+
+PASSIVE_EVENTS: Final = frozenset(
+    {
+        "email delivered",
+        "email bounced",
+        "email marked as spam",
+        "unsubscribed",
+        "stage changed",
+        "budget stated",
+        "lead assigned",
+        "lead acknowledged",
+        "lead qualified",
+        "lead disqualified",
+        "deal won",
+        "deal lost",
+    }
+)
+"""Events that happen to a lead; they are no sign of life of the person."""
+
+KEPT_TRAITS: Final = frozenset(
+    {
+        "account_id",
+        "age",
+        "annual_revenue",
+        "budget",
+        "budget_currency",
+        "company",
+        "consent",
+        "country",
+        "deal_value",
+        "decision_date",
+        "employees",
+        "first_name",
+        "industry",
+        "last_name",
+        "lifecycle_stage",
+        "name",
+        "owner",
+        "seniority",
+        "title",
+    }
+)
+"""Traits kept even when no rule reads them: cards and alerts show them."""
+
+
+class CompiledLimit:
+    """At most `count` matches per window and key, after the first `after`."""
+
+    __slots__ = ("after", "count", "key_of", "window")
+
+    def __init__(self, limit: language.Limit) -> None:
+        """Prepare `limit`."""
+        self.after = limit.after
+        self.count = limit.count
+        self.window: Millis | None = limit.per
+        self.key_of: Callable[[Event], Any] | None = (
+            None if limit.by is None else event_field(limit.by)
+        )
+
+
+class CompiledRule:
+    """One rule, ready to be matched and read."""
+
+    def __init__(
+        self, rule: language.Rule, group: str, default_decay: language.Decay
+    ) -> None:
+        """Prepare `rule` of `group`."""
+        self.name = rule.name
+        self.group = group
+        self.title = rule.title or rule.name.replace("-", " ").capitalize()
+        self.bound: float = _UNLIMITED if rule.max is None else rule.max
+        self.limit = None if rule.limit is None else CompiledLimit(rule.limit)
+        decay = default_decay if rule.decay is None else rule.decay
+        self.decay: AnyDecay = compile_decay(decay)
+        self.folds = isinstance(self.decay, HalfLife | NoDecay)
+        """Whether any number of old matches can be kept as one mass, exactly."""
+        self.points = rule.points if isinstance(rule.points, float) else 1.0
+        self.amount_of: Callable[[Any], float] | None = None
+        self.read_amount: Callable[[Event], Any] | None = None
+        self.read_trait: Callable[[Mapping[str, Any]], Any] | None = None
+        self.matches: EventTest | None = None
+        self.holds: TraitTest | None = None
+        self.unless: EventTest | None = None
+        self.same: Callable[[Event], Any] | None = None
+        self.within: Millis = 0
+        self.silence = rule.silence
+        self.trait_path: str | None = None
+        self.kind: Kind = self._prepare(rule)
+
+    def _prepare(self, rule: language.Rule) -> Kind:
+        source = None if isinstance(rule.points, float) else rule.points
+        if source is not None:
+            self.amount_of = compile_points(source)
+        if rule.absence is not None:
+            self.matches = compile_event_condition(rule.absence.after)
+            self.unless = compile_event_condition(rule.absence.unless)
+            self.within = rule.absence.within
+            if rule.absence.same is not None:
+                self.same = event_field(rule.absence.same)
+            return "absence"
+        if rule.silence is not None:
+            return "silence"
+        if rule.when is not None:
+            self.matches = compile_event_condition(rule.when)
+            if source is not None:
+                self.read_amount = event_field(source.of)
+            return "event"
+        if rule.where is not None:
+            self.holds = compile_trait_condition(rule.where)
+        if source is not None:
+            self.read_trait = trait_field(source.of)
+            self.trait_path = source.of.removeprefix("traits.").split(".")[0]
+        return "trait"
+
+    @cached_property
+    def half_life(self) -> Millis | None:
+        """The half-life in milliseconds where the decay is one."""
+        return self.decay.half_life if isinstance(self.decay, HalfLife) else None
+
+
+class CompiledGroup:
+    """A dimension of the score: its bounds and its rules."""
+
+    def __init__(self, name: str, group: language.Group) -> None:
+        """Prepare `group`."""
+        self.name = name
+        self.title = group.title or name.capitalize()
+        self.cap = group.cap
+        self.floor = -_UNLIMITED if group.floor is None else group.floor
+        self.rules = tuple(
+            CompiledRule(rule, name, group.decay) for rule in group.rules
+        )
+
+
+class CompiledAlert:
+    """An alert policy with its thresholds worked out."""
+
+    def __init__(self, alert: language.Alert, model: language.Model) -> None:
+        """Prepare `alert` of `model`."""
+        self.name = alert.name
+        self.kind = alert.kind
+        self.of = alert.of
+        self.dwell = alert.dwell
+        self.leave_dwell = alert.leave_dwell
+        self.cooldown = alert.cooldown
+        self.re_rise = alert.re_rise
+        self.enter = model.threshold(alert) or 0.0 if alert.kind == "hot" else 0.0
+        self.leave = model.leave_threshold(alert) if alert.kind == "hot" else 0.0
+
+
+class CompiledModel:
+    """A model made ready: pure data and functions, safe to share."""
+
+    def __init__(self, model: language.Model, digest: str) -> None:
+        """Prepare `model`, known by `digest`."""
+        self.source = model
+        self.digest = digest
+        self.ref = ModelRef(name=model.model, version=model.version, digest=digest)
+        self.scale = 10**model.decimals
+        self.groups = tuple(
+            CompiledGroup(name, group) for name, group in model.groups.items()
+        )
+        self.rules = tuple(rule for group in self.groups for rule in group.rules)
+        self.by_name = {rule.name: rule for rule in self.rules}
+        self.reactive = tuple(
+            (rule, *_statics(text))
+            for rule, text in zip(self.rules, _texts(model), strict=True)
+            if rule.kind in {"event", "absence"}
+        )
+        self.tiers = tuple((tier.name, tier.at) for tier in model.tiers)
+        self.alerts = tuple(CompiledAlert(alert, model) for alert in model.alerts)
+        self.hot_alerts = tuple(a for a in self.alerts if a.kind == "hot")
+        self.cooled_by: dict[str, CompiledAlert] = {
+            alert.of: alert for alert in self.alerts if alert.of is not None
+        }
+        self.thresholds = self._thresholds()
+        self.ceiling = model.ceiling
+        self.grade = model.grade
+        self.value = model.value
+        self.next_actions = {
+            stage.name.casefold(): stage.next_action for stage in model.stages
+        }
+        self.kept_traits = KEPT_TRAITS | _referenced_traits(model)
+        self._activity = (
+            None if model.activity is None else compile_event_condition(model.activity)
+        )
+        self._found: dict[tuple[str, str, str], tuple[CompiledRule, ...]] = {}
+
+    def _thresholds(self) -> tuple[int, ...]:
+        """Every published score, scaled to a whole number, at which facts change."""
+        bounds = {at for _, at in self.tiers}
+        for alert in self.hot_alerts:
+            bounds |= {alert.enter, alert.leave}
+        return tuple(sorted(self.scaled(bound) for bound in bounds))
+
+    def scaled(self, bound: float) -> int:
+        """Return the least published score ≥ `bound`, as a whole number."""
+        return math.ceil(round(bound * self.scale, 6))
+
+    def candidates(self, event: Event) -> tuple[CompiledRule, ...]:
+        """Return the rules an event of this type, name and channel may match."""
+        key = (event.type, event.name, event.channel)
+        found = self._found.get(key)
+        if found is None:
+            name = event.name.casefold()
+            found = tuple(
+                rule
+                for rule, types, names, channels in self.reactive
+                if (types is None or event.type in types)
+                and (names is None or name in names)
+                and (channels is None or event.channel in channels)
+            )
+            if len(self._found) < _MEMORY:
+                self._found[key] = found
+        return found
+
+    def is_activity(self, event: Event) -> bool:
+        """Say whether the person did something: it ends a silence."""
+        if self._activity is not None:
+            return self._activity(event)
+        if event.name.casefold() in PASSIVE_EVENTS:
+            return False
+        return event.channel != "crm" or event.type == "track"
+
+    def tier_of(self, score: float) -> str:
+        """Return the name of the tier of a published score."""
+        for name, at in self.tiers:
+            if score >= at:
+                return name
+        return NO_TIER
+
+    def grade_of(self, groups: Mapping[str, float]) -> str:
+        """Return the grade, such as A1, or empty where the model has none."""
+        if self.grade is None:
+            return ""
+        return _mark(self.grade.fit, groups) + _mark(self.grade.engagement, groups)
+
+
+def compile_model(model: language.Model) -> CompiledModel:
+    """Return `model` ready to run; the digest is of its canonical JSON."""
+    text = model.model_dump_json(by_alias=True, exclude_defaults=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return CompiledModel(model, digest)
+
+
+def _mark(scale: language.GradeScale, groups: Mapping[str, float]) -> str:
+    total = sum(groups.get(name, 0.0) for name in scale.groups)
+    return next(
+        (mark for mark, at in scale.marks.items() if total >= at), scale.otherwise
+    )
+
+
+def _texts(model: language.Model) -> list[language.Rule]:
+    return [rule for group in model.groups.values() for rule in group.rules]
+
+
+_Choices = frozenset[str] | None
+
+
+def _statics(rule: language.Rule) -> tuple[_Choices, _Choices, _Choices]:
+    """Return the types, names and channels that a rule can match; None for any."""
+    if rule.absence is not None:
+        both = (rule.absence.after, rule.absence.unless)
+    else:
+        assert rule.when is not None
+        both = (rule.when,)
+
+    def choices(path: str) -> _Choices:
+        each = [static_choices(condition, path) for condition in both]
+        known = [item for item in each if item is not None]
+        return frozenset().union(*known) if len(known) == len(each) else None
+
+    return choices("type"), choices("event"), choices("channel")
+
+
+def _paths(condition: language.Condition | None) -> set[str]:
+    if condition is None:
+        return set()
+    found = set(condition.fields)
+    for part in (*condition.all, *condition.any):
+        found |= _paths(part)
+    return found | _paths(condition.negated)
+
+
+def _referenced_traits(model: language.Model) -> frozenset[str]:
+    paths: set[str] = {f"traits.{name}" for name in model.value.of}
+    for rule in _texts(model):
+        paths |= _paths(rule.where)
+        if not isinstance(rule.points, float) and rule.when is None:
+            paths.add(rule.points.of)
+    return frozenset(path.split(".")[1] for path in paths if path.startswith("traits."))

@@ -1,0 +1,94 @@
+"""The score as a function of time: values on one smooth piece.
+
+Between two breaks (a step, an expiry, a deadline) every rule's value is
+``const + amp · e^(−rate · x) + slope · x`` for x milliseconds after the start.
+Rules are clamped to their bound, groups to floor and cap, the total to 0 … ceiling.
+`crossing` finds the instant at which such a curve leaves a band.
+"""
+
+import math
+from typing import Final
+
+import msgspec
+
+from schemas.time import Instant, Millis
+
+NEVER: Final[Instant] = 1 << 62
+
+
+class Part(msgspec.Struct):
+    """One rule's value on a piece: const + amp · e^(−rate · x) + slope · x."""
+
+    rule: str
+    bound: float
+    const: float = 0.0
+    amp: float = 0.0
+    rate: float = 0.0
+    slope: float = 0.0
+    until: Instant = NEVER
+
+    def raw(self, elapsed: Millis) -> float:
+        """Return the value before the rule's bound, `elapsed` after the start."""
+        value = self.const
+        if self.amp:
+            value += self.amp * math.exp(-self.rate * elapsed)
+        if self.slope:
+            value += self.slope * elapsed
+        return value
+
+    def at(self, elapsed: Millis) -> float:
+        """Return the value within ± the rule's bound."""
+        value = self.raw(elapsed)
+        bound = self.bound
+        return bound if value > bound else -bound if value < -bound else value
+
+
+class Piece(msgspec.Struct):
+    """One group on a piece."""
+
+    group: str
+    cap: float
+    floor: float
+    parts: list[Part]
+
+    def raw(self, elapsed: Millis) -> float:
+        """Return the sum of the rules before the group's bounds."""
+        total = 0.0
+        for part in self.parts:
+            total += part.at(elapsed)
+        return total
+
+    def at(self, elapsed: Millis) -> float:
+        """Return the group's points within floor and cap."""
+        value = self.raw(elapsed)
+        cap, floor = self.cap, self.floor
+        return cap if value > cap else floor if value < floor else value
+
+
+class Curve(msgspec.Struct):
+    """The whole score on one piece, from `start` until `until` (exclusive)."""
+
+    start: Instant
+    until: Instant
+    ceiling: float
+    scale: int
+    pieces: list[Piece]
+
+    def raw(self, elapsed: Millis) -> float:
+        """Return the sum of the groups before the bounds 0 and ceiling."""
+        total = 0.0
+        for piece in self.pieces:
+            total += piece.at(elapsed)
+        return total
+
+    def exact(self, elapsed: Millis = 0) -> float:
+        """Return the score before rounding, in 0 … ceiling."""
+        return min(max(self.raw(elapsed), 0.0), self.ceiling)
+
+    def level(self, elapsed: Millis = 0) -> int:
+        """Return the published score times `scale`, a whole number (half up)."""
+        return math.floor(self.exact(elapsed) * self.scale + 0.5)
+
+    def published(self) -> float:
+        """Return the published score at the start of the piece."""
+        return self.level() / self.scale

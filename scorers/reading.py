@@ -1,0 +1,167 @@
+"""Reading a state at an instant: each rule's value, the curve and the score.
+
+Caps are applied here, when the score is read: rule bound, then group, then total.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.time import Instant
+from scorers.compiled import CompiledModel, CompiledRule
+from scorers.curve import NEVER, Curve, Part, Piece
+from scorers.decay import HalfLife, Linear, Stepped
+from scorers.masses import counted
+from scorers.state import LeadState, RuleState
+
+UNLESS = "/unless"
+"""Suffix of the name under which an absence rule remembers what it waits for."""
+
+
+def curve_of(model: CompiledModel, state: LeadState, at: Instant) -> Curve:
+    """Return the score's curve from `at` (≥ the state's last event) on."""
+    until = NEVER
+    pieces = []
+    traits: Mapping[str, Any] | None = None
+    for group in model.groups:
+        parts = []
+        for rule in group.rules:
+            if rule.kind == "event":
+                memory = state.rules.get(rule.name)
+                part = None if memory is None else _event_part(rule, memory, at)
+            elif rule.kind == "trait":
+                if traits is None:
+                    traits = {name: fact.value for name, fact in state.traits.items()}
+                part = _trait_part(rule, traits)
+            elif rule.kind == "silence":
+                part = _silence_part(rule, state, at)
+            else:
+                memory = state.rules.get(rule.name)
+                part = None
+                if memory is not None:
+                    waits = state.rules.get(rule.name + UNLESS)
+                    part = _absence_part(rule, memory, waits, at)
+            if part is not None:
+                parts.append(part)
+                until = min(until, part.until)
+        if parts:
+            pieces.append(Piece(group.name, group.cap, group.floor, parts))
+    return Curve(at, until, model.ceiling, model.scale, pieces)
+
+
+def _event_part(rule: CompiledRule, memory: RuleState, at: Instant) -> Part | None:
+    decay = rule.decay
+    if isinstance(decay, HalfLife):
+        amp = memory.mass * decay.kept(at - memory.mass_at) * rule.points
+        if not amp:
+            return None
+        return Part(rule.name, rule.bound, amp=amp, rate=decay.rate)
+    if rule.folds:
+        if not memory.mass:
+            return None
+        return Part(rule.name, rule.bound, const=memory.mass * rule.points)
+    matches = [
+        (when, amount * rule.points)
+        for when, _, amount, _ in counted(rule, memory.entries)
+    ]
+    return _finite_part(rule, matches, at)
+
+
+def _finite_part(
+    rule: CompiledRule, matches: list[tuple[Instant, float]], at: Instant
+) -> Part | None:
+    """Return the value of matches that fade over a finite age, or in steps."""
+    decay = rule.decay
+    const = slope = 0.0
+    until = NEVER
+    for when, points in matches:
+        age = at - when
+        if isinstance(decay, Linear):
+            if age < decay.span:
+                const += points * decay.kept(age)
+                slope -= points / decay.span
+                until = min(until, when + decay.span)
+        else:
+            assert isinstance(decay, Stepped)
+            const += points * decay.kept(age)
+            if (step := decay.next_step(age)) is not None:
+                until = min(until, when + step)
+    if not const and until == NEVER:
+        return None
+    return Part(rule.name, rule.bound, const=const, slope=slope, until=until)
+
+
+def _trait_part(rule: CompiledRule, traits: Mapping[str, Any]) -> Part | None:
+    if rule.holds is not None and not rule.holds(traits):
+        return None
+    points = rule.points
+    if rule.read_trait is not None and rule.amount_of is not None:
+        points = rule.amount_of(rule.read_trait(traits))
+    return Part(rule.name, rule.bound, const=points) if points else None
+
+
+def last_activity(state: LeadState, channels: list[str]) -> Instant:
+    """Return when the lead was last active on `channels`; first seen if never."""
+    latest = state.first_at
+    for channel in channels:
+        seen = state.active.get(channel)
+        if seen:
+            latest = max(latest, seen[-1][0])
+    return latest
+
+
+def _silence_part(rule: CompiledRule, state: LeadState, at: Instant) -> Part | None:
+    silence = rule.silence
+    assert silence is not None
+    if not state.first_at:
+        return None
+    first = last_activity(state, silence.channels) + silence.first
+    if at < first:
+        return Part(rule.name, rule.bound, until=first)
+    steps, until = 1, NEVER
+    if silence.then is not None:
+        steps += (at - first) // silence.then
+        if steps * abs(rule.points) < rule.bound:
+            until = first + steps * silence.then
+    return Part(rule.name, rule.bound, const=steps * rule.points, until=until)
+
+
+def _absence_part(
+    rule: CompiledRule, memory: RuleState, waits: RuleState | None, at: Instant
+) -> Part | None:
+    """Return the value of what was expected and did not come in time."""
+    came: dict[int, list[Instant]] = {}
+    for when, _, _, key in waits.entries if waits is not None else ():
+        came.setdefault(key, []).append(when)
+    matches: list[tuple[Instant, float]] = []
+    until = NEVER
+    for when, _, _, key in memory.entries:
+        deadline = when + rule.within
+        if any(when <= moment <= deadline for moment in came.get(key, ())):
+            continue
+        if deadline > at:
+            until = min(until, deadline)
+        else:
+            matches.append((deadline, rule.points))
+    part: Part | None
+    decay = rule.decay
+    if not matches:
+        part = None
+    elif isinstance(decay, HalfLife):
+        amp = sum(points * decay.kept(at - when) for when, points in matches)
+        part = Part(rule.name, rule.bound, amp=amp, rate=decay.rate)
+    elif rule.folds:
+        part = Part(rule.name, rule.bound, const=sum(points for _, points in matches))
+    else:
+        part = _finite_part(rule, matches, at)
+    if part is None:
+        return Part(rule.name, rule.bound, until=until) if until < NEVER else None
+    part.until = min(part.until, until)
+    return part
+
+
+def group_points(curve: Curve, model: CompiledModel) -> dict[str, float]:
+    """Return the points of every group after caps, at the start of the curve."""
+    points = {group.name: 0.0 for group in model.groups}
+    for piece in curve.pieces:
+        points[piece.group] = piece.at(0)
+    return points

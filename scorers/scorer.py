@@ -1,0 +1,313 @@
+"""The reducer: (model, state, input, now) → the step that follows.
+
+Settle first, then apply. Everything planned up to `now` — tier crossings, ends of
+dwell and cooldown, absence deadlines, steps of silence — becomes true at its own
+planned instant before the input counts. So a wake-up is only a hint: prompt, late,
+repeated or lost, the facts are the same.
+"""
+
+import copy
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from schemas.alert import Alert
+from schemas.event import Event
+from schemas.score import Cause, CauseKind, Reason, ScoreUpdate
+from schemas.time import Instant, to_datetime
+from scorers import alerting, explain, masses, memory
+from scorers.compiled import CompiledAlert, CompiledModel
+from scorers.crossing import first_exit
+from scorers.curve import NEVER, Curve
+from scorers.explain import LedgerLine
+from scorers.notice import alert_of, identifiers_of
+from scorers.reading import curve_of, group_points
+from scorers.state import AlertState, LeadState
+from scorers.step import Decision, Step
+
+_SILENT_REASONS = frozenset({"not-hot"})
+"""Decisions that are not news: nearly every lead is not hot, all the time."""
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """A lead's score at an instant, with everything that explains it."""
+
+    lead_id: str
+    score: float
+    exact: float
+    tier: str
+    grade: str
+    groups: dict[str, float]
+    reasons: tuple[Reason, ...]
+    ledger: tuple[LedgerLine, ...]
+    as_of: Instant
+    next_change_at: Instant | None
+
+
+class _Draft:
+    """A new state in the making, and what becomes true on the way."""
+
+    def __init__(self, model: CompiledModel, state: LeadState, now: Instant) -> None:
+        self.model = model
+        self.state = copy.copy(state)
+        self.now = max(now, state.now)
+        self.updates: list[ScoreUpdate] = []
+        self.alerts: list[Alert] = []
+        self.decisions: list[Decision] = []
+
+    def curve(self, at: Instant) -> Curve:
+        return curve_of(self.model, self.state, at)
+
+    def step(self) -> Step:
+        return Step(
+            state=self.state,
+            outcome="scored",
+            updates=tuple(self.updates),
+            alerts=tuple(self.alerts),
+            decisions=tuple(self.decisions),
+        )
+
+
+def on_event(
+    model: CompiledModel, state: LeadState | None, event: Event, now: Instant
+) -> Step:
+    """Return what follows when `event` reaches a lead at `now`.
+
+    A repeated event id changes nothing at all. `state` is None for a new lead.
+
+    Raises
+    ------
+    ValueError
+        If the lead is new and the event names nobody.
+    """
+    event_id = masses.hash64(event.id)
+    if state is None:
+        state = memory.born(event)
+    elif event_id in state.ids:
+        return Step(state=state, outcome="duplicate")
+    draft = _Draft(model, state, now)
+    _settle(draft)
+    memory.learn(model, draft.state, event, event_id, draft.now)
+    _conclude(draft, Cause(kind="event", event_id=event.id), event)
+    return draft.step()
+
+
+def on_wakeup(model: CompiledModel, state: LeadState, now: Instant) -> Step:
+    """Return what follows when nothing happens to a lead until `now`."""
+    draft = _Draft(model, state, now)
+    cause = _cause_of_time(draft)
+    _settle(draft)
+    _conclude(draft, cause, None)
+    return draft.step()
+
+
+def on_retract(
+    model: CompiledModel, state: LeadState, event_ids: Iterable[str], now: Instant
+) -> Step:
+    """Return what follows when events are withdrawn: as if they never happened.
+
+    Exactly what is left of their contribution goes; their ids stay known, so a
+    repeated delivery cannot bring them back.
+    """
+    draft = _Draft(model, state, now)
+    _settle(draft)
+    ids = frozenset(masses.hash64(event_id) for event_id in event_ids)
+    memory.forget(model, draft.state, ids)
+    _conclude(draft, Cause(kind="retraction"), None)
+    return draft.step()
+
+
+def read(model: CompiledModel, state: LeadState, now: Instant) -> Reading:
+    """Return the score of `state` at `now` (not before its last event)."""
+    state = memory.adopted(model, state)
+    now = max(now, state.now)
+
+    def curve_at(at: Instant) -> Curve:
+        return curve_of(model, state, at)
+
+    curve = curve_at(now)
+    groups = group_points(curve, model)
+    score = curve.published()
+    return Reading(
+        lead_id=state.lead_id,
+        score=score,
+        exact=curve.exact(),
+        tier=model.tier_of(score),
+        grade=model.grade_of(groups),
+        groups={name: round(points, 2) for name, points in groups.items()},
+        reasons=explain.reasons(model, state, curve),
+        ledger=explain.ledger(curve),
+        as_of=now,
+        next_change_at=_next_change(curve_at, curve),
+    )
+
+
+def _next_change(curve_at: Callable[[Instant], Curve], curve: Curve) -> Instant | None:
+    level = curve.level()
+    return first_exit(curve_at, curve.start, level, level + 1, first=curve)
+
+
+def _settle(draft: _Draft) -> None:
+    """Make everything planned up to `draft.now` true, each at its own instant."""
+    state, model, now = draft.state, draft.model, draft.now
+    if state.model != model.digest:
+        draft.state = state = copy.copy(memory.adopted(model, state))
+    elif state.wake_at is None or state.wake_at > now:
+        state.now = now
+        return
+    at = state.now
+    while True:
+        curve = draft.curve(at)
+        level = curve.level()
+        place = bisect_right(model.thresholds, level)
+        low = model.thresholds[place - 1] if place else 0
+        high = model.thresholds[place] if place < len(model.thresholds) else NEVER
+        crossing = first_exit(draft.curve, at, low, high, end=now, first=curve)
+        deadline = alerting.next_deadline(state.alerts, at)
+        planned = [
+            instant
+            for instant in (crossing, deadline)
+            if instant is not None and instant <= now
+        ]
+        if not planned:
+            break
+        cause = _cause_between(draft, curve, min(planned))
+        at = min(planned)
+        state.now = at
+        _evaluate(draft, at, cause, None, only_tier=True)
+    state.now = now
+
+
+def _cause_of_time(draft: _Draft) -> Cause:
+    if draft.state.now >= draft.now:
+        return Cause(kind="decay")
+    return _cause_between(draft, draft.curve(draft.state.now), draft.now)
+
+
+def _cause_between(draft: _Draft, curve: Curve, until: Instant) -> Cause:
+    """Return why the score moves between the curve's start and `until`."""
+    latest: tuple[Instant, str] | None = None
+    for piece in curve.pieces:
+        for part in piece.parts:
+            if part.until <= until and (latest is None or part.until > latest[0]):
+                latest = (part.until, part.rule)
+    if latest is not None:
+        rule = draft.model.by_name[latest[1]]
+        kinds: dict[str, CauseKind] = {"silence": "inactivity", "absence": "absence"}
+        if rule.kind in kinds:
+            return Cause(kind=kinds[rule.kind], rule=rule.name)
+    return Cause(kind="decay")
+
+
+def _conclude(draft: _Draft, cause: Cause, event: Event | None) -> None:
+    """Read the score, decide alerts, publish, and plan the next look."""
+    next_change = _evaluate(draft, draft.now, cause, event, only_tier=False)
+    state = draft.state
+    deadline = alerting.next_deadline(state.alerts, draft.now)
+    plans = [plan for plan in (next_change, deadline) if plan is not None]
+    state.wake_at = min(plans, default=None)
+
+
+def _evaluate(
+    draft: _Draft,
+    at: Instant,
+    cause: Cause,
+    event: Event | None,
+    *,
+    only_tier: bool,
+) -> Instant | None:
+    """Decide at `at` and publish what is new; return the next planned change."""
+    state, model = draft.state, draft.model
+    curve = draft.curve(at)
+    score = curve.published()
+    groups = group_points(curve, model)
+    tier, grade = model.tier_of(score), model.grade_of(groups)
+    owner = memory.trait_text(state, "owner")
+    previous, previous_tier = state.score, state.tier
+    verdicts = [
+        (policy, alerting.decide(policy, _memory_of(state, policy), score, at))
+        for policy in model.hot_alerts
+    ]
+    changed = (
+        tier != previous_tier
+        if only_tier
+        else score != previous
+        or tier != previous_tier
+        or grade != state.grade
+        or owner != state.owner
+        or state.sequence == 0
+    )
+    telling = any(verdict.tell or verdict.ended for _, verdict in verdicts)
+    given = explain.reasons(model, state, curve) if changed or telling else ()
+    next_change = (
+        None if only_tier and not changed else _next_change(draft.curve, curve)
+    )
+    if changed:
+        state.sequence += 1
+        state.score, state.tier = score, tier
+        state.grade, state.owner = grade, owner
+        draft.updates.append(
+            ScoreUpdate(
+                lead_id=state.lead_id,
+                sequence=state.sequence,
+                score=score,
+                previous=previous,
+                delta=round(score - previous, 6),
+                tier=tier,
+                previous_tier=previous_tier,
+                grade=grade,
+                groups={name: round(points, 2) for name, points in groups.items()},
+                reasons=given,
+                cause=cause,
+                as_of=to_datetime(at),
+                next_change_at=None
+                if next_change is None
+                else to_datetime(next_change),
+                model=model.ref,
+                identifiers=identifiers_of(state),
+                account_id=memory.trait_text(state, "account_id"),
+                owner=owner,
+            )
+        )
+    for policy, verdict in verdicts:
+        _keep_verdict(draft, policy, verdict, (score, previous, at), given, event)
+    return next_change
+
+
+def _memory_of(state: LeadState, policy: CompiledAlert) -> AlertState:
+    return state.alerts.get(policy.name) or AlertState()
+
+
+def _keep_verdict(
+    draft: _Draft,
+    policy: CompiledAlert,
+    verdict: alerting.Verdict,
+    facts: tuple[float, float, Instant],
+    given: tuple[Reason, ...],
+    event: Event | None,
+) -> None:
+    """Remember a verdict, count it, and write the alert where one is due."""
+    state, model = draft.state, draft.model
+    if verdict.state != _memory_of(state, policy):
+        state.alerts = {**state.alerts, policy.name: verdict.state}
+    if verdict.reason not in _SILENT_REASONS:
+        draft.decisions.append(Decision(policy.name, verdict.reason, verdict.tell))
+    told = policy if verdict.tell else None
+    if verdict.ended:
+        told = model.cooled_by.get(policy.name)
+        if told is not None:
+            draft.decisions.append(Decision(told.name, verdict.reason, sent=True))
+    if told is not None:
+        draft.alerts.append(
+            alert_of(
+                model,
+                state,
+                told,
+                threshold=policy.enter if verdict.tell else policy.leave,
+                verdict=verdict,
+                facts=(*facts, draft.now),
+                reasons=given,
+                event=event,
+            )
+        )

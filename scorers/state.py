@@ -1,0 +1,119 @@
+"""What is remembered of a lead: masses and recent matches, never a running total.
+
+Everything is a msgspec struct written as an array, so a stored state is compact
+and its fields may only ever be added at the end (old states then still decode).
+"""
+
+from typing import Any
+
+import msgspec
+
+from schemas.time import Instant
+
+Entry = tuple[Instant, int, float, int]
+"""One match of a rule: event time, 64-bit id hash, amount, 64-bit key hash."""
+
+Seen = tuple[Instant, int]
+"""An event time and the 64-bit hash of the event's id."""
+
+MAX_IDS = 512
+"""Event ids remembered per lead; older repeats are caught by log positions only."""
+
+
+class RuleState(msgspec.Struct, array_like=True, frozen=True):
+    """A rule's memory: a folded mass, and the latest matches in order of time.
+
+    `mass` at `mass_at` is the left fold of everything: the folded `base`, then
+    each counted entry in order. It is what a sorted history would give, whatever
+    the order of arrival, bit for bit.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    mass: float = 0.0
+    mass_at: Instant = 0
+    base: float = 0.0
+    base_at: Instant = 0
+    base_count: int = 0
+
+
+class TraitFact(msgspec.Struct, array_like=True, frozen=True):
+    """A trait's latest value by event time (ties: by id hash)."""
+
+    at: Instant
+    id: int
+    value: Any
+
+
+class AlertState(msgspec.Struct, array_like=True, frozen=True):
+    """Where a lead stands with one alert policy.
+
+    `phase` is ``out``, ``waiting`` (above enter, not told yet) or ``in`` (told).
+    """
+
+    phase: str = "out"
+    episode: int = 0
+    deadline: Instant | None = None
+    waiting_for: str = ""
+    told_at: Instant | None = None
+    told_score: float = 0.0
+
+
+class Recent(msgspec.Struct, array_like=True, frozen=True):
+    """One of the last events, for the people who read an alert."""
+
+    at: Instant
+    id: int
+    name: str
+    channel: str
+    detail: str
+
+
+class LeadState(msgspec.Struct, array_like=True, kw_only=True):
+    """Everything the core knows of one lead.
+
+    Treat it as immutable: the reducer answers with a new one and never changes
+    the one it was given.
+    """
+
+    lead_id: str
+    format: int = 1
+    model: str = ""
+    """Digest of the model whose folds `rules` hold."""
+    sequence: int = 0
+    score: float = 0.0
+    tier: str = "none"
+    grade: str = ""
+    now: Instant = 0
+    """Everything planned up to here has been settled."""
+    first_at: Instant = 0
+    wake_at: Instant | None = None
+    ids: dict[int, Instant] = {}
+    active: dict[str, tuple[Seen, ...]] = {}
+    traits: dict[str, TraitFact] = {}
+    rules: dict[str, RuleState] = {}
+    alerts: dict[str, AlertState] = {}
+    recent: tuple[Recent, ...] = ()
+    emails: tuple[str, ...] = ()
+    user_ids: tuple[str, ...] = ()
+    anonymous_ids: tuple[str, ...] = ()
+    owner: str | None = None
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(LeadState)
+
+
+def encode_state(state: LeadState) -> bytes:
+    """Return `state` as MessagePack."""
+    return _ENCODER.encode(state)
+
+
+def decode_state(data: bytes) -> LeadState:
+    """Return the state that `encode_state` wrote.
+
+    Raises
+    ------
+    msgspec.ValidationError
+        If the bytes are not a state this version can read.
+    """
+    return _DECODER.decode(data)
