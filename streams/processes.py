@@ -15,11 +15,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
-from streams.errors import UserError
+from streams.errors import PortUnusableError, UserError
 
 LOOPBACK: Final = "127.0.0.1"
 _POLL_SECONDS: Final = 0.02
@@ -39,20 +39,6 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 class ProcessError(UserError):
     """A child process could not be started, or ended when it should not have."""
-
-
-class PortTakenError(ProcessError):
-    """Another program listens on the port that was asked for."""
-
-    exit_code: ClassVar[int] = 2
-
-    def __init__(self, port: int, wanted_by: str, change: str) -> None:
-        """Name the port, who wanted it and how to choose another."""
-        super().__init__(
-            f"port {port} ({wanted_by}) is already taken on {LOOPBACK}; "
-            f"stop what listens there or choose another with {change}"
-        )
-        self.port = port
 
 
 class DataInUseError(ProcessError):
@@ -75,23 +61,22 @@ def free_port() -> int:
         return port
 
 
-def claim_port(port: int, wanted_by: str, change: str) -> int:
+def claim_port(port: int, *, purpose: str, setting: str, host: str = LOOPBACK) -> int:
     """Return `port`, or a free one for 0, sure that nothing listens on it.
 
     Raises
     ------
-    PortTakenError
-        When something does; `change` says which option chooses another.
+    PortUnusableError
+        When something does, or the address is not ours; `setting` changes it.
     """
     if port == 0:
         return free_port()
-    with socket.socket() as probe:
-        # As servers do: a port in TIME_WAIT is free, one that is listened on is not.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            raise PortTakenError(port, wanted_by, change) from None
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise PortUnusableError(
+            host=host, port=port, purpose=purpose, setting=setting, error=error
+        ) from None
     return port
 
 
@@ -102,9 +87,10 @@ class Child:
     name: str
     argv: Sequence[str]
     directory: Path
-    """Where it runs and keeps its pid file and, unless `log` is given, its log."""
-    environ: Mapping[str, str] = field(default_factory=dict)
-    """Added to the environment of this process."""
+    """Where it keeps its pid file and, unless told otherwise, runs and logs."""
+    cwd: Path | None = None
+    environ: Mapping[str, str] | None = None
+    """Its whole environment; that of this process if None."""
     log: Path | None = None
     _process: subprocess.Popen[bytes] | None = None
 
@@ -158,8 +144,8 @@ class Child:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    cwd=self.directory,
-                    env={**os.environ, **self.environ},
+                    cwd=self.cwd or self.directory,
+                    env=self.environ,
                     process_group=0,
                     pass_fds=(lock,),
                 )
@@ -193,15 +179,18 @@ class Child:
                 raise ProcessError(msg + self.last_words())
             time.sleep(_POLL_SECONDS)
 
+    def ask_to_stop(self) -> None:
+        """Send it SIGTERM and do not wait."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
     def stop(self, *, within: float = 20.0) -> bool:
         """End it by SIGTERM, by SIGKILL after `within` seconds; True if SIGTERM did."""
-        process = self._process
-        if process is None:
+        if self._process is None:
             return True
-        if process.poll() is None:
-            process.terminate()
+        self.ask_to_stop()
         try:
-            process.wait(within)
+            self._process.wait(within)
         except subprocess.TimeoutExpired:
             self.kill()
             return False

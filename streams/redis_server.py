@@ -20,9 +20,17 @@ _START_SECONDS: Final = 10.0
 class RedisServer:
     """Redis on loopback, as a child process, with its data in one directory."""
 
-    def __init__(self, directory: Path, *, port: int = 0, keep: bool = True) -> None:
-        """Keep data and log in `directory`; forget all at the end unless `keep`."""
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int = 0,
+        keep: bool = True,
+        log: Path | None = None,
+    ) -> None:
+        """Keep data in `directory`; with `keep` false, begin and end with none."""
         self.directory = directory.absolute()
+        self.log = log
         self._asked_port = port
         self._keep = keep
         self._port: int | None = None
@@ -50,7 +58,9 @@ class RedisServer:
     def start(self) -> Self:
         """Serve; returns when a PING has been answered."""
         if self._port is None:
-            self._port = claim_port(self._asked_port, "Redis", "--redis-port")
+            self._port = claim_port(
+                self._asked_port, purpose="the embedded Redis", setting="--redis-port"
+            )
         if not self._keep:
             (self.directory / "dump.rdb").unlink(missing_ok=True)
         child = Child(
@@ -67,6 +77,7 @@ class RedisServer:
                 *("--daemonize", "no"),
             ],
             directory=self.directory,
+            log=self.log,
         )
         child.start()
         self._child = child

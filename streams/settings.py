@@ -127,6 +127,17 @@ class Settings(BaseSettings):
         """Return the full name of a topic of this deployment."""
         return f"{self.topic_prefix}{name}"
 
+    def environ(self) -> dict[str, str]:
+        """Return the ``LEADPULSE_*`` by which another process gets what was set here.
+
+        Secrets are among them, in the clear: for the environment of a child only.
+        """
+        return {
+            f"{PREFIX}{name.upper()}": _to_text(value)
+            for name in sorted(self.model_fields_set)
+            if (value := getattr(self, name)) is not None
+        }
+
     def clock(self) -> Clock:
         """Return the clock this deployment runs on."""
         if self.clock_origin is None or self.clock_started is None:
@@ -136,6 +147,21 @@ class Settings(BaseSettings):
             started=self.clock_started,
             speed=self.clock_speed,
         )
+
+
+def _to_text(value: object) -> str:
+    """Return a setting as one writes it in the environment."""
+    match value:
+        case SecretStr():
+            return value.get_secret_value()
+        case Path():
+            return str(value.absolute())
+        case dict():
+            return ",".join(f"{name}={_to_text(key)}" for name, key in value.items())
+        case tuple():
+            return ",".join(map(_to_text, value))
+        case _:
+            return str(value)
 
 
 def load_settings(environ: Mapping[str, str] = os.environ, **given: object) -> Settings:

@@ -78,10 +78,11 @@ class ApacheBroker(Broker):
         directory: Path,
         *,
         port: int = 0,
+        log: Path | None = None,
         tell: Callable[[str], None] = lambda _line: None,
     ) -> None:
         """Keep data in `directory`; `tell` hears when something takes its time."""
-        super().__init__(directory, port=port)
+        super().__init__(directory, port=port, log=log)
         self._tell = tell
         self._controller_port: int | None = None
 
@@ -98,8 +99,13 @@ class ApacheBroker(Broker):
             name="broker",
             argv=[*_jvm(java, jars, log="info"), "kafka.Kafka", _CONFIG],
             directory=self.directory,
-            # The same flags every time, whatever this shell exports for other brokers.
-            environ={"JAVA_TOOL_OPTIONS": "", "CLASSPATH": ""},
+            log=self.log,
+            # The same flags every time, whatever this shell exports for others.
+            environ={
+                name: value
+                for name, value in os.environ.items()
+                if name not in {"CLASSPATH", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"}
+            },
         )
 
     def _configure(self, port: int, *, storage: str) -> None:

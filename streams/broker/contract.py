@@ -21,9 +21,12 @@ class Broker(ABC):
     start_seconds: ClassVar[float]
     """How long a start may take before it counts as failed."""
 
-    def __init__(self, directory: Path, *, port: int = 0) -> None:
-        """Keep data and logs in `directory`; port 0 picks a free one."""
+    def __init__(
+        self, directory: Path, *, port: int = 0, log: Path | None = None
+    ) -> None:
+        """Keep data and log (unless at `log`) in `directory`; port 0 picks a free one."""
         self.directory = directory.absolute()
+        self.log = log
         self._asked_port = port
         self._port: int | None = None
         self._child: Child | None = None
@@ -51,7 +54,9 @@ class Broker(ABC):
         """Serve; returns when a real metadata request has been answered."""
         if self._port is None:
             self._port = claim_port(
-                self._asked_port, f"{self.name} broker", "--broker-port"
+                self._asked_port,
+                purpose=f"the {self.name} broker",
+                setting="--broker-port",
             )
         child = self._prepare(self._port)
         child.start()

@@ -41,6 +41,7 @@ class EmbeddedBroker(Broker):
                 "--storage-engine=memory://tansu/",
             ],
             directory=self.directory,
+            log=self.log,
         )
 
 

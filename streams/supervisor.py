@@ -1,0 +1,371 @@
+"""A whole deployment on one machine: broker, Redis and every role as child processes.
+
+`leadpulse up` and the demo are two faces of `Stack`. It knows the order in which
+things start and stop and when they are ready; it prints nothing.
+"""
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from pydantic import SecretStr
+
+from streams.broker import ApacheBroker, Broker, EmbeddedBroker
+from streams.processes import LOOPBACK, Child, ProcessError, claim_port
+from streams.redis_server import RedisServer
+from streams.role_metrics import answers_ok, read_metrics
+from streams.settings import PREFIX, Settings
+from streams.topics_admin import create_topics
+
+BrokerKind = Literal["embedded", "kafka"]
+
+_READY_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.1
+_SOURCE: Final = "local"
+_KEY_FILE: Final = "write-key"
+
+
+class RoleEndedError(ProcessError):
+    """A part of the stack ended by itself; the text has its last log lines."""
+
+    def __init__(self, child: Child) -> None:
+        """Name the part, how it ended and the end of its log."""
+        how = f"ended unexpectedly with code {child.exit_code}"
+        super().__init__(f"{child.name} {how}{child.last_words()}")
+        self.name = child.name
+
+
+class UnfitTopicsError(ProcessError):
+    """Topics of the broker are not as the roles need them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """One running role: its process and where its metrics are."""
+
+    name: str
+    child: Child
+    metrics_url: str
+
+
+class Stack:
+    """Everything on one machine, from the broker to the view.
+
+    A broker or a Redis that the settings name (`bootstrap`, `redis_url`) is used;
+    otherwise an embedded one is started. Enter it as a context, or call `start` and
+    `stop`; call `check` now and then while it runs. Start it from the main thread:
+    on Linux the children end with the thread that started them.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        broker: BrokerKind = "embedded",
+        workers: int = 1,
+        broker_port: int = 0,
+        redis_port: int = 0,
+        tell: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        """Plan a stack in ``settings.data_dir``; nothing runs before `start`.
+
+        `tell` hears, in one line each, of what takes its time.
+        """
+        self.data_dir: Final = settings.data_dir.absolute()
+        self._given = settings
+        self._workers = workers
+        self._tell = tell
+        self._settings: Settings | None = None
+        self._roles: list[Role] = []
+        self._broker: Broker | None = None
+        self._redis: RedisServer | None = None
+        self._partitions = 0
+        if "bootstrap" not in settings.model_fields_set:
+            self._broker = (
+                ApacheBroker(
+                    self.data_dir / "kafka",
+                    port=broker_port,
+                    log=self._log("broker"),
+                    tell=tell,
+                )
+                if broker == "kafka"
+                else EmbeddedBroker(
+                    self.data_dir / "broker", port=broker_port, log=self._log("broker")
+                )
+            )
+        if "redis_url" not in settings.model_fields_set:
+            self._redis = RedisServer(
+                self.data_dir / "redis",
+                port=redis_port,
+                # The view of topics that are gone would show leads nobody knows.
+                keep=self._broker is None or self._broker.keeps_data,
+                log=self._log("redis"),
+            )
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force, addresses and write key included.
+
+        Raises
+        ------
+        ProcessError
+            Before the start, when they are not known yet.
+        """
+        if self._settings is None:
+            msg = "the stack was not started"
+            raise ProcessError(msg)
+        return self._settings
+
+    @property
+    def bootstrap(self) -> str:
+        """Where Kafka clients connect."""
+        return self.settings.bootstrap
+
+    @property
+    def redis_url(self) -> str:
+        """Where the view is."""
+        return self.settings.redis_url.get_secret_value()
+
+    @property
+    def collector_url(self) -> str:
+        """Where events are sent, without a path."""
+        host = self.settings.host
+        reachable = LOOPBACK if host in {"0.0.0.0", "::"} else host  # noqa: S104
+        return f"http://{reachable}:{self.settings.collector_port}"
+
+    @property
+    def write_key(self) -> str:
+        """A key that the collector accepts."""
+        return next(iter(self.settings.write_keys.values())).get_secret_value()
+
+    @property
+    def broker(self) -> Broker | None:
+        """The broker that was started; None when one was named."""
+        return self._broker
+
+    @property
+    def redis(self) -> RedisServer | None:
+        """The Redis that was started; None when one was named."""
+        return self._redis
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The running roles in the order of their start."""
+        return tuple(self._roles)
+
+    def start(self) -> Self:
+        """Start everything; returns when events are taken in and scored.
+
+        Raises
+        ------
+        UserError
+            When a port is taken, a part is missing or does not come up, or topics
+            that exist are unfit. Whatever was started is stopped again.
+        """
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop everything, each part after those that write to it; leave nothing.
+
+        An exception meanwhile (a second Ctrl-C) ends the rest at once.
+        """
+        roles, self._roles = self._roles, []
+        children = [role.child for role in roles]
+        try:
+            for name in ("collector", "worker", "delivery"):
+                group = [role.child for role in roles if role.name.startswith(name)]
+                for child in group:
+                    child.ask_to_stop()
+                for child in group:
+                    child.stop()
+            if self._redis is not None:
+                self._redis.stop()
+            if self._broker is not None:
+                self._broker.stop()
+        except BaseException:
+            with ExitStack() as rest:  # kill each, whatever befalls the others
+                for part in (self._broker, self._redis, *children):
+                    if part is not None:
+                        rest.callback(part.kill)
+            raise
+
+    def check(self) -> None:
+        """Return if every part still runs.
+
+        Raises
+        ------
+        RoleEndedError
+            For the first part that ended by itself, with its last log lines.
+        """
+        for child in self._children():
+            if not child.running:
+                raise RoleEndedError(child)
+
+    def metrics(self) -> dict[str, float] | None:
+        """Return all roles' samples, summed by name; None while one is silent."""
+        return read_metrics(role.metrics_url for role in self._roles)
+
+    def __enter__(self) -> Self:
+        """Start everything."""
+        return self.start()
+
+    def __exit__(self, *_exc: object) -> None:
+        """Stop everything."""
+        self.stop()
+
+    def _start(self) -> None:
+        given = self._given
+        # Before anything runs: a taken port is the likeliest reason to begin again.
+        collector_port = claim_port(
+            given.collector_port,
+            purpose="the collector",
+            setting="--port",
+            host=given.host,
+        )
+        metrics_ports = list(self._claim_metrics_ports(2 + self._workers))
+        self._make_data_dir()
+        if self._broker is not None:
+            self._tell(f"starting the {self._broker.name} broker")
+            self._broker.start()
+        if self._redis is not None:
+            self._redis.start()
+        chosen: dict[str, object] = {
+            "collector_port": collector_port,
+            "write_keys": given.write_keys or {_SOURCE: SecretStr(self._kept_key())},
+        }
+        if self._broker is not None:
+            chosen["bootstrap"] = self._broker.bootstrap
+        if self._redis is not None:
+            chosen["redis_url"] = SecretStr(self._redis.url)
+        self._settings = given.model_copy(update=chosen)
+        self._prepare_topics()
+        workers = [f"worker-{number}" for number in range(1, self._workers + 1)]
+        names = ["collector", "delivery", *(workers if workers[1:] else ["worker"])]
+        self._tell("starting " + ", ".join(names))
+        for name, port in zip(names, metrics_ports, strict=True):
+            self._roles.append(self._start_role(name, port))
+        self._wait_ready()
+
+    def _claim_metrics_ports(self, count: int) -> Iterator[int]:
+        first = self._given.metrics_port
+        for number in range(count):
+            yield claim_port(
+                first and first + number,
+                purpose="metrics",
+                setting="--metrics-port",
+                host=self._given.host,
+            )
+
+    def _prepare_topics(self) -> None:
+        """Make missing topics; existing ones must fit."""
+        reports = create_topics(self.settings)
+        self._partitions = reports[0].partitions or 0
+        wrong = [
+            f"{report.name} {problem}"
+            for report in reports
+            for problem in report.problems
+        ]
+        if wrong:
+            msg = f"topics at {self.bootstrap} do not fit: {'; '.join(wrong)}"
+            raise UnfitTopicsError(msg)
+
+    def _start_role(self, name: str, metrics_port: int) -> Role:
+        settings = self.settings.model_copy(
+            update={
+                "metrics_port": metrics_port,
+                "data_dir": self.data_dir / name,
+                "log_format": "json",
+            }
+        )
+        child = Child(
+            name=name,
+            argv=[sys.executable, "-m", "streams.cli.main", name.partition("-")[0]],
+            directory=self.data_dir / name,
+            cwd=Path.cwd(),
+            environ={
+                # Not the parent's LEADPULSE_*: a *_FILE among them would win.
+                **_foreign_environ(),
+                **settings.environ(),
+                "PYTHONUNBUFFERED": "1",
+            },
+            log=self._log(name),
+        )
+        child.start()
+        host = self.collector_url.rpartition(":")[0]
+        return Role(
+            name=name, child=child, metrics_url=f"{host}:{metrics_port}/metrics"
+        )
+
+    def _wait_ready(self) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        while (waiting := self._not_ready()) is not None:
+            self.check()
+            if time.monotonic() > deadline:
+                msg = (
+                    f"{waiting.name} was not ready after {_READY_SECONDS:g} s"
+                    f"{waiting.child.last_words()}"
+                )
+                raise ProcessError(msg)
+            time.sleep(_POLL_SECONDS)
+
+    def _not_ready(self) -> Role | None:
+        """Return a role that is still to come up, None if events are scored."""
+        for role in self._roles:
+            if not answers_ok(role.metrics_url):
+                return role
+        if not answers_ok(f"{self.collector_url}/readyz"):
+            return self._roles[0]
+        workers = [role for role in self._roles if role.name.startswith("worker")]
+        told = read_metrics(role.metrics_url for role in workers) or {}
+        owned = told.get("leadpulse_assigned_partitions", 0)
+        recovering = told.get("leadpulse_recovering", 0)
+        if owned < self._partitions or recovering:
+            return workers[-1]
+        return None
+
+    def _children(self) -> Iterator[Child]:
+        for part in (self._broker, self._redis):
+            if part is not None and part.child is not None:
+                yield part.child
+        for role in self._roles:
+            yield role.child
+
+    def _make_data_dir(self) -> None:
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            # Its own contents are nobody's to commit.
+            (self.data_dir / ".gitignore").write_text("*\n", encoding="utf-8")
+        except OSError as error:
+            msg = f"cannot write to {self.data_dir}: {error.strerror}; choose --data"
+            raise ProcessError(msg) from None
+
+    def _kept_key(self) -> str:
+        """Return the write key of this data directory, made up the first time."""
+        path = self.data_dir / _KEY_FILE
+        with suppress(FileNotFoundError):
+            if key := path.read_text(encoding="utf-8").strip():
+                return key
+        key = secrets.token_hex(16)
+        path.touch(mode=0o600)
+        path.write_text(key + "\n", encoding="utf-8")
+        return key
+
+    def _log(self, name: str) -> Path:
+        return self.data_dir / "logs" / f"{name}.log"
+
+
+def _foreign_environ() -> dict[str, str]:
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(PREFIX)
+    }
