@@ -6,6 +6,7 @@ fits all sources. A name that is not listed passes as it came.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from schemas.event import Channel, EventType
@@ -106,6 +107,7 @@ _CHANNELS_OF_NAME: Final[dict[str, tuple[Channel, ...]]] = {
 }
 
 
+@lru_cache(maxsize=4096)
 def spell(name: str) -> str:
     """Return `name` as the vocabulary spells it; unknown names as they are.
 

@@ -27,8 +27,11 @@ class WriteKeys:
         Raises
         ------
         RefusedError
-            401 when no source has this key.
+            401 when there is no key, or no source has it.
         """
+        if key is None:
+            msg = "send the write key by basic auth, as a bearer token or `writeKey`"
+            raise RefusedError(401, "missing-write-key", msg)
         found = None
         if isinstance(key, str):
             offered = key.encode(errors="replace")
@@ -61,7 +64,7 @@ def key_in_header(authorization: str | None) -> str | None:
     match scheme.lower():
         case "basic":
             try:
-                user, _, _ = base64.b64decode(credentials).partition(b":")
+                user, _, _ = base64.b64decode(credentials, validate=True).partition(b":")
                 return user.decode()
             except ValueError:
                 msg = "Authorization: Basic needs base64 of `write_key:`"

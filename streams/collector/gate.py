@@ -8,7 +8,7 @@ import msgspec
 
 from schemas.event import Event
 from schemas.time import Instant
-from streams.collector.adapters.segment import Call, Envelope, adapt
+from streams.collector.adapters.segment import Call, Envelope, adapt, parse_time
 from streams.collector.verdict import RefusedError, Rejection
 
 T = TypeVar("T")
@@ -110,7 +110,7 @@ def sort(
         source=source,
         received_at=now,
         call=call,
-        sent_at=parcel.sent_at,
+        sent_at=parse_time(parcel.sent_at),
         context=parcel.context,
     )
     events: list[Event] = []

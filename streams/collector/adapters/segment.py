@@ -61,7 +61,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     received_at: Instant
     call: Call | None = None
     """The call the route names; None where each message says its own."""
-    sent_at: Any = None
+    sent_at: Instant | None = None
     context: dict[str, Any] = {}
 
 
@@ -195,10 +195,12 @@ def _occurred_at(message: _Message, envelope: Envelope) -> Instant | None:
     said = message.original_timestamp or message.timestamp
     if said is None:
         return envelope.received_at
-    stamp = _parse(said)
+    stamp = parse_time(said)
     if stamp is None:
         return None
-    sent = _parse(envelope.sent_at or message.sent_at)
+    sent = envelope.sent_at
+    if sent is None:
+        sent = parse_time(message.sent_at)
     if sent is not None:
         stamp = envelope.received_at - (sent - stamp)
     if stamp < EARLIEST:
@@ -209,7 +211,7 @@ def _occurred_at(message: _Message, envelope: Envelope) -> Instant | None:
 _SHORT_DIGIT: Final = re.compile(r"-(\d)(?=[-T ]|$)")
 
 
-def _parse(text: object) -> Instant | None:
+def parse_time(text: object) -> Instant | None:
     """Return the instant that ISO 8601 `text` names; without a zone it is UTC."""
     if not isinstance(text, str):
         return None

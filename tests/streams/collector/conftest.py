@@ -1,0 +1,93 @@
+"""A running collector, and what it put on the topics."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+import uvicorn
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+
+from streams.collector.server import bind, create_server
+from streams.settings import Settings
+from tests.conftest import MakeTopics
+from tests.waiting import wait_until
+
+KEYS = "website=wk-1,app=wk-2"
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[tuple[httpx.Client, uvicorn.Server]]:
+    """Run a real collector in a thread; gives a client of it, and the server."""
+    listener = bind(settings)
+    server = create_server(settings)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    wait_until(lambda: server.started, what="the collector to listen")
+    port = listener.getsockname()[1]
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            yield client, server
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def settings(make_topics: MakeTopics) -> Settings:
+    """Settings of a collector with topics of its own on the embedded broker."""
+    return make_topics(write_keys=KEYS, collector_port=0)
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[httpx.Client]:
+    """A client of a running collector; sends no key by itself."""
+    with running(settings) as (client, _):
+        yield client
+
+
+Read = Callable[..., list[ConsumerRecord]]
+
+
+@pytest.fixture
+def read(settings: Settings) -> Read:
+    """Read topics from the beginning with kafka-python: ``read(4, "web.events.v1")``.
+
+    Waits for `count` records, sorted by offset within a partition; and nothing more
+    may have come.
+    """
+
+    def read_topics(count: int, *names: str) -> list[ConsumerRecord]:
+        return read_records(settings, count, *names)
+
+    return read_topics
+
+
+def read_records(settings: Settings, count: int, *names: str) -> list[ConsumerRecord]:
+    """Return exactly `count` records of the topics; fail if there are others."""
+    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap)
+    try:
+        partitions = [
+            TopicPartition(topic, partition)
+            for topic in map(settings.topic, names)
+            for partition in consumer.partitions_for_topic(topic) or ()
+        ]
+        consumer.assign(partitions)
+        consumer.seek_to_beginning()
+        records: list[ConsumerRecord] = []
+
+        def enough() -> bool:
+            for batch in consumer.poll(timeout_ms=100).values():
+                records.extend(batch)
+            return len(records) >= count
+
+        wait_until(enough, within=20, what=f"{count} records of {names}")
+        for batch in consumer.poll(timeout_ms=100).values():
+            records.extend(batch)
+    finally:
+        consumer.close()
+    assert len(records) == count, f"{len(records)} records, not {count}"
+    return records
