@@ -1,0 +1,166 @@
+"""What must fit together in a model: names, bounds and what refers to what.
+
+The checks read plain data and skip whatever is not of the type they expect, so they
+also find what is wrong in a model that has other mistakes.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+Path = tuple[str | int, ...]
+
+BEST: Final = 100.0
+"""The highest score a model may give."""
+
+
+class Inconsistency(NamedTuple):
+    """Two places of a model that contradict each other; `path` is the later one."""
+
+    path: Path
+    message: str
+    wanted: str = ""
+    """The name that is referred to and that there is not."""
+    known: tuple[str, ...] = ()
+    """The names there are in its place."""
+
+
+def inconsistencies(model: Mapping[str, Any]) -> list[Inconsistency]:
+    """Return everything in `model` that cannot be true at once."""
+    return [
+        *_duplicate_rules(model),
+        *_tiers(model),
+        *_grades(model),
+        *_duplicate_alerts(model),
+        *_alerts(model),
+    ]
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _entries(value: object) -> Iterable[tuple[int, Mapping[str, Any]]]:
+    """Return the mappings of a list with their places."""
+    if not isinstance(value, list | tuple):
+        return
+    for index, item in enumerate(value):
+        if isinstance(item, Mapping):
+            yield index, item
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value)
+
+
+def _duplicate_rules(model: Mapping[str, Any]) -> Iterator[Inconsistency]:
+    seen: dict[str, str] = {}
+    for group, body in _mapping(model.get("groups")).items():
+        for index, rule in _entries(_mapping(body).get("rules")):
+            name = rule.get("name")
+            if not isinstance(name, str):
+                continue
+            if name in seen:
+                yield Inconsistency(
+                    ("groups", group, "rules", index, "name"),
+                    f"there is a rule {name!r} in {seen[name]!r} already: "
+                    "its points would be mixed up; give this one another name",
+                )
+            seen.setdefault(name, group)
+
+
+def _tiers(model: Mapping[str, Any]) -> Iterator[Inconsistency]:
+    above: tuple[str, float] | None = None
+    names: set[str] = set()
+    for index, tier in _entries(model.get("tiers")):
+        name, at = tier.get("name"), _number(tier.get("at"))
+        if isinstance(name, str):
+            if name in names:
+                yield Inconsistency(
+                    ("tiers", index, "name"), f"there is a tier {name!r} already"
+                )
+            names.add(name)
+        if at is None:
+            continue
+        if above is not None and at >= above[1]:
+            yield Inconsistency(
+                ("tiers", index, "at"),
+                f"tiers overlap: {name} begins at {at:g}, but {above[0]}, which stands "
+                f"above it, begins at {above[1]:g}; order them from the highest down",
+            )
+        above = (str(name), at)
+
+
+def _grades(model: Mapping[str, Any]) -> Iterator[Inconsistency]:
+    groups = tuple(_mapping(model.get("groups")))
+    for scale, body in _mapping(model.get("grade")).items():
+        named = _mapping(body).get("groups")
+        for index, name in enumerate(named if isinstance(named, list) else ()):
+            if isinstance(name, str) and name not in groups:
+                yield Inconsistency(
+                    ("grade", scale, "groups", index),
+                    f"there is no group {name!r}",
+                    name,
+                    groups,
+                )
+
+
+def _duplicate_alerts(model: Mapping[str, Any]) -> Iterator[Inconsistency]:
+    seen: set[str] = set()
+    for index, alert in _entries(model.get("alerts")):
+        name = alert.get("name")
+        if isinstance(name, str) and name in seen:
+            yield Inconsistency(
+                ("alerts", index, "name"), f"there is an alert {name!r} already"
+            )
+        if isinstance(name, str):
+            seen.add(name)
+
+
+def _alerts(model: Mapping[str, Any]) -> Iterator[Inconsistency]:
+    bounds = {
+        str(tier.get("name")): _number(tier.get("at"))
+        for _, tier in _entries(model.get("tiers"))
+    }
+    hot = tuple(
+        str(alert.get("name"))
+        for _, alert in _entries(model.get("alerts"))
+        if alert.get("kind") == "hot"
+    )
+    for index, alert in _entries(model.get("alerts")):
+        place: Path = ("alerts", index)
+        of, enter = alert.get("of"), alert.get("enter")
+        if alert.get("kind") == "cooled" and isinstance(of, str) and of not in hot:
+            yield Inconsistency(
+                (*place, "of"), f"there is no hot alert {of!r}", of, hot
+            )
+        if alert.get("kind") != "hot":
+            continue
+        if isinstance(enter, str) and enter not in bounds:
+            yield Inconsistency(
+                (*place, "enter"), f"there is no tier {enter!r}", enter, tuple(bounds)
+            )
+            continue
+        due = bounds[enter] if isinstance(enter, str) else _number(enter)
+        if due is None:
+            continue
+        if not 0 < due <= BEST:
+            yield Inconsistency(
+                (*place, "enter"), f"must be above 0 and at most 100, not {due:g}"
+            )
+        yield from _leave(place, alert, due)
+
+
+def _leave(
+    place: Path, alert: Mapping[str, Any], due: float
+) -> Iterator[Inconsistency]:
+    leave = _number(alert.get("leave"))
+    if leave is not None and leave > due:
+        yield Inconsistency(
+            (*place, "leave"),
+            f"leave ({leave:g}) is above enter ({due:g}): the alert would end before "
+            f"it begins; take at most {due:g}, or drop it for 0.85 · enter",
+        )
+    if leave is not None and leave < 0:
+        yield Inconsistency((*place, "leave"), f"must be at least 0, not {leave:g}")
