@@ -1,0 +1,147 @@
+"""What would make this lead gold: the events and facts that would lift the score.
+
+Every answer is tried, not estimated: the event is added to a copy of the state and
+the score is read, so caps, limits and the silence it would end are all in it.
+"""
+
+from collections.abc import Callable
+from itertools import combinations
+from typing import Final, assert_never
+
+import msgspec
+from msgspec.structs import replace
+
+from schemas.time import Instant
+from scorers import masses, memory
+from scorers import model as language
+from scorers.compiled import CompiledModel, CompiledRule
+from scorers.reading import curve_of
+from scorers.state import LeadState, RuleState, TraitFact
+from scorers.worth import Ladder, PerUnit, PointsSource, Table
+
+_MOST_TOGETHER: Final = 3
+_MOST_TRIED: Final = 12
+_LEAST_GAIN: Final = 0.05
+
+_Change = Callable[[LeadState], LeadState]
+
+
+class Option(msgspec.Struct, frozen=True):
+    """One thing that could happen or be learnt, and what it alone would give."""
+
+    rule: str
+    group: str
+    text: str
+    points: float
+
+
+class WayUp(msgspec.Struct, frozen=True):
+    """How a lead could reach a score."""
+
+    score: float
+    target: float
+    options: tuple[Option, ...]
+    """Everything that would help, the strongest first."""
+    plan: tuple[Option, ...]
+    """The fewest, and among those the smallest, that reach it together."""
+    reaches: float
+    """The score after the plan; below `target` when nothing tried reaches it."""
+
+
+def way_up(
+    model: CompiledModel, state: LeadState, target: float, now: Instant
+) -> WayUp:
+    """Return what would lift the lead to `target` points at `now`."""
+    state = memory.adopted(model, state)
+    now = max(now, state.now)
+    score = curve_of(model, state, now).published()
+    tried = _tried(model, state, now)
+    options = tuple(option for option, _ in tried)
+    plan: tuple[Option, ...] = ()
+    reaches = score
+    for together in range(1, _MOST_TOGETHER + 1):
+        if reaches >= target:
+            break
+        plans = []
+        for chosen in combinations(tried[:_MOST_TRIED], together):
+            changed = state
+            for _, change in chosen:
+                changed = change(changed)
+            reached = curve_of(model, changed, now).published()
+            plans.append((reached, tuple(option for option, _ in chosen)))
+        enough = [item for item in plans if item[0] >= target]
+        if enough:
+            reaches, plan = min(enough, key=_reached)
+        elif plans:
+            reaches, plan = max([(reaches, plan), *plans], key=_reached)
+    return WayUp(score, target, options, plan, reaches)
+
+
+def _reached(plan: tuple[float, tuple[Option, ...]]) -> float:
+    return plan[0]
+
+
+def _tried(
+    model: CompiledModel, state: LeadState, now: Instant
+) -> list[tuple[Option, _Change]]:
+    """Return everything that would lift the score by itself, strongest first."""
+    exact = curve_of(model, state, now).exact()
+    texts = [rule for group in model.source.groups.values() for rule in group.rules]
+    tried = []
+    for rule, text in zip(model.rules, texts, strict=True):
+        change = _change_of(rule, text, state, now)
+        if change is None:
+            continue
+        gain = curve_of(model, change(state), now).exact() - exact
+        if gain >= _LEAST_GAIN:
+            option = Option(rule.name, rule.group, rule.title, round(gain, 1))
+            tried.append((option, change))
+    tried.sort(key=lambda item: (-item[0].points, item[0].rule))
+    return tried
+
+
+def _change_of(
+    rule: CompiledRule, text: language.Rule, state: LeadState, now: Instant
+) -> _Change | None:
+    """Return the change of state if this rule's good news came; None if none can."""
+    points = text.points
+    if rule.kind == "event":
+        amount = 1.0 if isinstance(points, float) else _best(points)[1]
+        if rule.points * amount <= 0:
+            return None
+        return lambda lead: _with_match(rule, lead, amount, now)
+    if rule.kind != "trait" or isinstance(points, float) or rule.trait_path is None:
+        return None
+    value, amount = _best(points)
+    path = rule.trait_path
+    known = state.traits.get(path)
+    if amount <= 0 or (known is not None and known.value is not None):
+        return None  # what is known of a lead is not up for wishing
+    fact = TraitFact(now, masses.hash64(f"what if {rule.name}"), value)
+    return lambda lead: replace(lead, traits={**lead.traits, path: fact})
+
+
+def _best(source: PointsSource) -> tuple[float | str, float]:
+    """Return the value of a field that gives most, and how much it gives."""
+    match source:
+        case PerUnit():
+            return source.max / source.points * source.per, source.max
+        case Ladder():
+            rung = max(source.ladder, key=lambda rung: rung.points)
+            return rung.at, rung.points
+        case Table():
+            return max(source.values.items(), key=lambda item: item[1])
+        case unknown:
+            assert_never(unknown)
+
+
+def _with_match(
+    rule: CompiledRule, lead: LeadState, amount: float, now: Instant
+) -> LeadState:
+    """Return the lead as if an event had matched the rule just now."""
+    known = lead.rules.get(rule.name, RuleState())
+    event_id = masses.hash64(f"what if {rule.name} {len(known.entries)}")
+    kept = masses.add(rule, known, (now, event_id, amount, event_id), now)
+    # Whatever happens ends the silence, on whichever channel it is.
+    active = dict.fromkeys(lead.active, ((now, event_id),))
+    return replace(lead, rules={**lead.rules, rule.name: kept}, active=active)
