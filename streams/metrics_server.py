@@ -1,16 +1,31 @@
 """The metrics of a role, served on a port of its own from a thread of its own."""
 
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import start_http_server
+from prometheus_client import make_wsgi_app
 
 from streams.errors import PortUnusableError
 from streams.metrics import BUILD_INFO
 from streams.settings import Settings
 
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
-def start_metrics_server(settings: Settings, role: str) -> int:
+Probe = Callable[[], str | None]
+"""Answers None when all is well, else says what is not."""
+
+
+def start_metrics_server(
+    settings: Settings, role: str, *, probes: Mapping[str, Probe] | None = None
+) -> int:
     """Serve `/metrics` until the process ends; return the port.
+
+    Each of `probes` is a path that answers 200 when all is well and 503 otherwise.
 
     Raises
     ------
@@ -19,7 +34,13 @@ def start_metrics_server(settings: Settings, role: str) -> int:
     """
     BUILD_INFO.labels(version("leadpulse"), role).set(1)
     try:
-        server, _ = start_http_server(settings.metrics_port, settings.host)
+        server = make_server(
+            settings.host,
+            settings.metrics_port,
+            _application(probes or {}),
+            server_class=_Server,
+            handler_class=_Handler,
+        )
     except OSError as error:
         raise PortUnusableError(
             host=settings.host,
@@ -28,4 +49,35 @@ def start_metrics_server(settings: Settings, role: str) -> int:
             setting="LEADPULSE_METRICS_PORT",
             error=error,
         ) from None
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server.server_port
+
+
+def _application(probes: Mapping[str, Probe]) -> Any:
+    metrics = make_wsgi_app()
+
+    def answer(
+        environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        probe = probes.get(environ.get("PATH_INFO", ""))
+        if probe is None:
+            return metrics(environ, start_response)
+        trouble = probe()
+        status = "200 OK" if trouble is None else "503 Service Unavailable"
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{trouble or 'ok'}\n".encode()]
+
+    return answer
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """One slow scraper must not hold up a probe."""
+
+    daemon_threads = True
+
+
+class _Handler(WSGIRequestHandler):
+    """Keeps scrapes out of the log."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name
+        """Say nothing."""

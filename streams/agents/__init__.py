@@ -1,0 +1,1 @@
+"""The agents: what happens to the records of each topic."""

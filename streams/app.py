@@ -1,0 +1,205 @@
+"""The composition root of the worker: a Faust app, made by a factory.
+
+There is no app at module level: every test and every process makes its own.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import faust
+import structlog
+from yarl import URL
+
+from schemas.topics import LEAD_STATE
+from scorers.compiled import CompiledModel
+from streams.agents.scoring import Scoring
+from streams.clock import Clock
+from streams.event_log import EventLog
+from streams.tables import LeadTable
+from streams.timers import TICK_SECONDS, Wakeups
+from streams.transport.consumer import BatchConsumer, BatchTransport, NotOwnerError
+from streams.transport.progress import Fetch, Partition
+from streams.transport.recovery import SOURCES, LeadTables, TableOwner
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
+
+SESSION_SECONDS: Final = 6.0
+"""After this long without a heartbeat a worker's partitions go to another."""
+_HEARTBEAT_SECONDS: Final = 1.0
+_REBALANCE_SECONDS: Final = 30.0
+_COMMIT_SECONDS: Final = 1.0
+_MAX_RECORDS: Final = 2_000
+_PARTITION_BYTES: Final = 512 * 1024
+
+_log = structlog.get_logger(__name__)
+
+OnFailure = Callable[[BaseException], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What the worker needs from the outside."""
+
+    log: EventLog
+    clock: Clock
+    model: CompiledModel
+    partitions: int
+    """Of the event topics, the commands and the changelog alike."""
+    on_failure: OnFailure
+    """Told once of what the worker must not survive."""
+
+
+class WorkerApp(faust.App):
+    """A Faust app that keeps nothing on disk and knows whether it is ready."""
+
+    owner: TableOwner
+    scoring: Scoring
+    wakeups: Wakeups
+    failed: bool = False
+
+    @property
+    def batches(self) -> BatchConsumer:
+        """The consumer, as what it is."""
+        consumer = self.consumer
+        assert isinstance(consumer, BatchConsumer)
+        return consumer
+
+    def not_ready(self) -> str | None:
+        """Return why no events are being scored just now, None if they are."""
+        if self.should_stop:
+            return "stopping"
+        if self.in_recovery:
+            return "recovering the score table"
+        if self.rebalancing or not self.tables.recovery.completed.is_set():
+            return "waiting for partitions"
+        return None
+
+    def is_caught_up(self, partition: int) -> bool:
+        """Say whether every record of this partition number was scored."""
+        settings = self.owner.settings
+        return self.batches.is_caught_up(
+            Partition(settings.topic(topic.name), partition) for topic in SOURCES
+        )
+
+    def _create_directories(self) -> None:
+        """Make no folders: the state is in the changelog."""
+
+
+class FetchSchema(faust.Schema):
+    """Hands the fetch to the agent as it is; bytes are decoded per record."""
+
+    def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
+        """Return nothing: a fetch has no key."""
+        return None
+
+    def loads_value(self, app: Any, message: Any, **_: Any) -> Any:
+        """Return the fetch."""
+        return message.value
+
+
+def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
+    """Return a worker's app, wired but not started."""
+    who = settings.worker_id or f"{socket.gethostname()}-{os.getpid()}"
+    app = WorkerApp(
+        f"{settings.app_id}.scoring",
+        broker=[
+            URL(f"kafka://{each.strip()}") for each in settings.bootstrap.split(",")
+        ],
+        broker_client_id=f"{settings.app_id}-worker",
+        broker_session_timeout=SESSION_SECONDS,
+        broker_heartbeat_interval=_HEARTBEAT_SECONDS,
+        broker_rebalance_timeout=_REBALANCE_SECONDS,
+        broker_commit_interval=_COMMIT_SECONDS,
+        broker_max_poll_records=_MAX_RECORDS,
+        consumer_max_fetch_size=_PARTITION_BYTES,
+        consumer_group_instance_id=settings.worker_id,
+        # Tells workers apart; nothing is served there.
+        canonical_url=URL(f"http://{who}.invalid"),
+        store=URL("memory://"),
+        table_standby_replicas=0,
+        topic_partitions=ports.partitions,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        TableManager=LeadTables,
+    )
+    app.transport = BatchTransport(app.conf.broker_consumer, app)
+    states = app.Table(
+        "lead-states",
+        partitions=ports.partitions,
+        changelog_topic=app.topic(settings.topic(LEAD_STATE.name), compacting=True),
+    )
+    table = LeadTable(states.data.data)
+    app.wakeups = wakeups = Wakeups(settings, ports.log, ports.clock)
+    app.scoring = Scoring(
+        settings,
+        model=ports.model,
+        table=table,
+        wakeups=wakeups,
+        log=ports.log,
+        clock=ports.clock,
+        partitions=ports.partitions,
+    )
+
+    def on_change(dropped: frozenset[int], adopted: frozenset[int]) -> None:
+        wakeups.drop(dropped)
+        for partition, lead_id, at in table.wakeups(adopted):
+            wakeups.plan(partition, lead_id, at)
+
+    tables = app.tables
+    assert isinstance(tables, LeadTables)
+    app.owner = tables.owner = TableOwner(
+        settings=settings, table=table, log=ports.log, on_change=on_change
+    )
+    _add_agent(app, settings, ports)
+    _add_timer(app, ports)
+    return app
+
+
+def _add_agent(app: WorkerApp, settings: "Settings", ports: Ports) -> None:
+    sources = app.topic(
+        *(settings.topic(topic.name) for topic in SOURCES), schema=FetchSchema()
+    )
+
+    @app.agent(sources, name="scoring")
+    async def scoring(stream: Any) -> None:
+        """Score fetch after fetch; anything but bad input ends the worker."""
+        # Not acknowledged by Faust: positions move only when `leave` says so.
+        async for fetch in stream.noack():
+            if not app.failed and app.batches.take(fetch):
+                await _score(app, fetch, ports)
+
+
+async def _score(app: WorkerApp, fetch: Fetch, ports: Ports) -> None:
+    consumer = app.batches
+    durable = False
+    try:
+        await app.scoring.process(fetch, partial(consumer.confirm_ownership, fetch))
+        durable = True
+    except NotOwnerError:
+        # It will be read again, by whoever owns the partitions now.
+        app.owner.distrust()
+        _log.warning("fetch_abandoned", records=len(fetch), detail="partitions lost")
+    except Exception as error:  # noqa: BLE001 - Faust would go on without the records
+        app.failed = True
+        ports.on_failure(error)
+    finally:
+        consumer.leave(fetch, durable=durable)
+
+
+def _add_timer(app: WorkerApp, ports: Ports) -> None:
+    @app.timer(TICK_SECONDS, name="wakeups")
+    async def wake() -> None:
+        """Wake the leads that are due."""
+        if app.failed or app.not_ready() is not None:
+            return
+        try:
+            await app.wakeups.tick(app.is_caught_up)
+        except Exception as error:  # noqa: BLE001 - it would end without a word
+            app.failed = True
+            ports.on_failure(error)

@@ -1,0 +1,140 @@
+"""Bytes at the edge: records become schemas or a reason to set them aside.
+
+Nothing here raises for bad input: what cannot be read is a value, too.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from schemas import cloudevents
+from schemas.alert import Alert
+from schemas.command import Command, Forward, Wakeup
+from schemas.dead_letter import DeadLetter, DeadLetterReason
+from schemas.event import Event
+from schemas.score import ScoreUpdate
+from schemas.topics import (
+    COMMANDS,
+    DEAD_LETTERS,
+    EVENT_TOPICS,
+    NOTIFICATIONS,
+    SCORE_UPDATES,
+)
+from streams.event_log import HEADER_TRACEPARENT
+
+Headers = Sequence[tuple[str, bytes]]
+
+MAX_VALUE_BYTES: Final = 256 * 1024
+"""A larger record is not read: one event must not fill a lead's whole memory."""
+
+_SOURCE: Final = "/worker"
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a record cannot be processed."""
+
+    reason: DeadLetterReason
+    detail: str
+
+
+class Output(msgspec.Struct, array_like=True, frozen=True):
+    """A record that follows from a lead's change, ready to be sent, again if need be.
+
+    It is kept beside the state until the input is acknowledged, so a repetition is
+    the same to the byte.
+    """
+
+    topic: str
+    """The topic's base name."""
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+_event: Final = msgspec.json.Decoder(Event).decode
+_command: Final = msgspec.json.Decoder(Command).decode
+_encode: Final = msgspec.json.Encoder().encode
+_EVENT_TOPICS: Final = frozenset(topic.name for topic in EVENT_TOPICS)
+
+
+def decode(topic: str, value: bytes | None) -> Event | Command | Refusal:
+    """Return what a record of `topic` (base name) holds, or why it cannot be told."""
+    is_event = topic in _EVENT_TOPICS
+    invalid: DeadLetterReason = "invalid-event" if is_event else "invalid-command"
+    if value is None:
+        return Refusal(invalid, "the record has no value")
+    if len(value) > MAX_VALUE_BYTES:
+        return Refusal("too-large", f"{len(value)} bytes, {MAX_VALUE_BYTES} at most")
+    try:
+        return _event(value) if is_event else _command(value)
+    except msgspec.ValidationError as error:
+        return Refusal(invalid, str(error))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Refusal("invalid-json", str(error))
+
+
+def traceparent(headers: Headers) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers that tie an output to the trace of its cause."""
+    return tuple(pair for pair in headers if pair[0] == HEADER_TRACEPARENT)
+
+
+def update_output(update: ScoreUpdate, trace: Headers) -> Output:
+    """Return a score update as it goes on its topic."""
+    return Output(
+        SCORE_UPDATES.name,
+        _encode(update),
+        _named(
+            cloudevents.SCORE_UPDATE,
+            f"{update.lead_id}:{update.sequence}",
+            update.as_of,
+            trace,
+        ),
+    )
+
+
+def alert_output(alert: Alert, trace: Headers) -> Output:
+    """Return an alert as it goes on its topic."""
+    return Output(
+        NOTIFICATIONS.name,
+        _encode(alert),
+        _named(cloudevents.ALERT, alert.id, alert.decided_at, trace),
+    )
+
+
+def forward_output(forward: Forward, trace: Headers) -> Output:
+    """Return a forwarded event as it goes on the topic of commands."""
+    event = forward.event
+    return Output(
+        COMMANDS.name,
+        _encode(forward),
+        _named(cloudevents.COMMAND, f"forward:{event.id}", event.occurred_at, trace),
+    )
+
+
+def wakeup_output(wakeup: Wakeup) -> Output:
+    """Return a wake-up as it goes on the topic of commands."""
+    return Output(
+        COMMANDS.name,
+        _encode(wakeup),
+        _named(
+            cloudevents.COMMAND,
+            f"wakeup:{wakeup.lead_id}:{wakeup.at.isoformat()}",
+            wakeup.at,
+            (),
+        ),
+    )
+
+
+def dead_letter_output(
+    value: bytes | None, letter: DeadLetter, headers: Headers
+) -> tuple[str, bytes | None, list[tuple[str, bytes]]]:
+    """Return topic, value and headers of a dead letter: the original, and its story."""
+    return DEAD_LETTERS.name, value, [*headers, *letter.headers()]
+
+
+def _named(
+    kind: str, event_id: str, time: datetime, trace: Headers
+) -> tuple[tuple[str, bytes], ...]:
+    named = cloudevents.headers(type=kind, source=_SOURCE, id=event_id, time=time)
+    return (*named, *trace)

@@ -1,0 +1,213 @@
+"""Recovery of the score table: claim, read, adopt, repair.
+
+Plugs into Faust where its own recovery sits (`TableManager`), so partitions are
+assigned, paused and resumed by Faust and only the reading is ours.
+"""
+
+import asyncio
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+from aiokafka.errors import IllegalStateError
+from faust.tables.manager import TableManager
+from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
+from mode import Service
+
+from schemas.topics import COMMANDS, EVENT_TOPICS, LEAD_STATE
+from streams import metrics
+from streams.event_log import EventLog, Record
+from streams.tables import OWNER_KEY, VERSION, LeadTable, Ownership, Rebuilt
+from streams.tables import encode_ownership
+from streams.transport.changelog import read_changelog
+from streams.transport.consumer import BatchConsumer
+
+if TYPE_CHECKING:
+    from faust.types import TP
+
+    from streams.settings import Settings
+
+SOURCES = (*EVENT_TOPICS, COMMANDS)
+"""What a lead's state is made of; co-partitioned with its changelog."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(kw_only=True)
+class TableOwner:
+    """Takes partitions of the score table over, and gives them up."""
+
+    settings: "Settings"
+    table: LeadTable
+    log: EventLog
+    on_change: Callable[[frozenset[int], frozenset[int]], None]
+    """Called with the partitions that were dropped and those that were adopted."""
+    generation: int | None = None
+    """Of the group, when the table last was as assigned; None if it may not be."""
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def distrust(self) -> None:
+        """What is in memory may be outdated: read it all again next time."""
+        self.generation = None
+
+    def interrupt(self) -> None:
+        """Give up reading: the partitions are being assigned anew."""
+        self._stop.set()
+
+    async def rebuild(self, wanted: frozenset[int], generation: int) -> frozenset[int]:
+        """Own `wanted`, and nothing else; return what was read anew.
+
+        What was owned in the generation just before cannot have had another owner
+        since, and is kept.
+        """
+        owned = self.table.partitions
+        kept = owned & wanted
+        if self.generation is None or generation != self.generation + 1:
+            kept = frozenset()
+        self.generation = None
+        self.table.drop(owned - kept)
+        metrics.ASSIGNED_PARTITIONS.set(len(wanted))
+        new = wanted - kept
+        if new:
+            started = time.monotonic()
+            rebuilt = await self._read(new, generation)
+            for each in rebuilt:
+                self.table.adopt(each)
+            _log.info(
+                "table_recovered",
+                partitions=sorted(new),
+                records=sum(each.records for each in rebuilt),
+                leads=len(self.table),
+                seconds=round(time.monotonic() - started, 3),
+            )
+        metrics.LEADS.set(len(self.table))
+        self.on_change(owned - kept, new)
+        self.generation = generation
+        return new
+
+    async def _read(self, partitions: Iterable[int], term: int) -> list[Rebuilt]:
+        topic = self.settings.topic(LEAD_STATE.name)
+        claim = uuid.uuid4().hex
+        worker = self.settings.worker_id or ""
+        value = encode_ownership(Ownership(VERSION, term, claim, worker))
+        await self.log.append(
+            [Record(topic, OWNER_KEY, value, [], each) for each in partitions]
+        )
+        rebuilt = {each: Rebuilt(each, term, claim) for each in partitions}
+        stop = self._stop = threading.Event()
+        try:
+            await asyncio.to_thread(
+                partial(read_changelog, self.settings, topic, rebuilt, stop)
+            )
+        finally:
+            stop.set()
+        repairs = [
+            Record(topic, lead_id.encode(), winner, [], each.partition)
+            for each in rebuilt.values()
+            for lead_id, winner in each.repairs()
+        ]
+        if repairs:
+            _log.warning("late_writes_undone", leads=len(repairs))
+            await self.log.append(repairs)
+        return list(rebuilt.values())
+
+
+class LeadRecovery(Recovery):
+    """Faust's recovery service with the reading replaced."""
+
+    owner: TableOwner
+    _wanted: frozenset[int] = frozenset()
+
+    async def on_rebalance(
+        self,
+        assigned: set["TP"],
+        revoked: set["TP"],
+        newly_assigned: set["TP"],
+        generation_id: int = 0,
+    ) -> None:
+        """Begin anew with what is assigned now."""
+        metrics.REBALANCES.inc()
+        sources = {self.owner.settings.topic(topic.name) for topic in SOURCES}
+        self._wanted = frozenset(tp.partition for tp in assigned if tp.topic in sources)
+        self._generation_id = generation_id
+        self.owner.interrupt()
+        self.signal_recovery_start.set()
+
+    @Service.task
+    async def _restart_recovery(self) -> None:
+        while not self.should_stop:
+            if await self.wait_for_stopped(self.signal_recovery_start):  # type: ignore[arg-type] # mode's own
+                break
+            self.signal_recovery_start.clear()
+            generation = self._generation_id
+            try:
+                self._set_recovery_started()
+                metrics.RECOVERING.set(1)
+                await self._wait(self._rebuild(self._wanted, generation))
+                await self._wait(self.on_recovery_completed(generation))
+                metrics.RECOVERING.set(0)
+            except (RebalanceAgain, IllegalStateError):
+                continue  # the next assignment is on its way or here
+            except ServiceStopped:
+                break
+
+    async def _rebuild(self, wanted: frozenset[int], generation: int) -> None:
+        new = await self.owner.rebuild(wanted, generation)
+        if not new:
+            return
+        consumer = self.app.consumer
+        assert isinstance(consumer, BatchConsumer)
+        committed = await consumer.committed()
+        names = {self.owner.settings.topic(topic.name): topic.name for topic in SOURCES}
+        self.owner.table.forget_sent(
+            new,
+            {
+                (names[each.topic], each.partition): position
+                for each, position in committed.items()
+                if position is not None
+            },
+        )
+
+    @Service.task
+    async def _slurp_changelogs(self) -> None:
+        """Nothing to do: the changelog is not read through Faust's consumer."""
+
+    @Service.task
+    async def _publish_stats(self) -> None:
+        """Nothing to do: `leadpulse_recovering` and the log tell."""
+
+    def flush_buffers(self) -> None:
+        """Nothing is buffered."""
+
+
+class LeadTables(TableManager):
+    """Faust's table manager with our recovery, and no wait before it."""
+
+    owner: TableOwner
+
+    @property
+    def recovery(self) -> LeadRecovery:
+        """The one recovery service."""
+        if self._recovery is None:
+            recovery = LeadRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+            recovery.owner = self.owner
+            self._recovery = recovery
+        assert isinstance(self._recovery, LeadRecovery)
+        return self._recovery
+
+    async def on_start(self) -> None:
+        """Register the table and be ready for partitions."""
+        await self._update_channels()
+        await self.recovery.start()
+
+    async def _update_channels(self) -> None:
+        """Start the tables; their changelogs are not subscribed to."""
+        self._tables_finalized.set()
+        for table in self.values():
+            await table.maybe_start()
+        self._tables_registered.set()

@@ -1,0 +1,170 @@
+"""The worker role: scores events until it is told to stop, or must not go on."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import structlog
+import uvloop
+
+from schemas.topics import TOPICS
+from streams.app import Ports, WorkerApp, create_app
+from streams.errors import UserError
+from streams.event_log import KafkaEventLog, NotDurableError
+from streams.metrics import MODEL_INFO
+from streams.metrics_server import start_metrics_server
+from streams.model_files import read_model
+from streams.topics_admin import check_topics
+
+if TYPE_CHECKING:
+    from scorers.compiled import CompiledModel
+    from streams.settings import Settings
+
+_DURABLE_SECONDS: Final = 60.0
+"""How long the broker may take to acknowledge; then the worker gives up, loudly."""
+_STOP_SECONDS: Final = 20.0
+_STUCK_SECONDS: Final = 30.0
+_PULSE_SECONDS: Final = 0.5
+
+_log = structlog.get_logger(__name__)
+
+
+class UnfitTopicsError(UserError):
+    """The topics are not as the worker needs them."""
+
+
+class WorkerFailedError(UserError):
+    """The worker met what it must not survive; what it had in hand is read again."""
+
+
+def run_worker(settings: "Settings") -> None:
+    """Score events until SIGTERM or SIGINT.
+
+    Raises
+    ------
+    UserError
+        When it cannot start, or cannot go on; the text says why.
+    """
+    model = read_model(settings.model_path)
+    partitions = _partitions(settings)
+    reference = model.ref
+    MODEL_INFO.labels(reference.name, reference.version, reference.digest).set(1)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(settings, model, partitions))
+
+
+def _partitions(settings: "Settings") -> int:
+    """Return the partition count that all topics of a lead share."""
+    reports = check_topics(settings)
+    bad = [
+        f"{report.name}: {problem}" for report in reports for problem in report.problems
+    ]
+    if bad:
+        raise UnfitTopicsError("; ".join(bad))
+    counts = {report.partitions for report in reports if report.topic.co_partitioned}
+    (count,) = counts
+    assert count is not None
+    return count
+
+
+class _Pulse:
+    """Shows from another thread that the event loop still turns."""
+
+    def __init__(self) -> None:
+        self._at = time.monotonic()
+
+    async def beat(self) -> None:
+        while True:
+            self._at = time.monotonic()
+            await asyncio.sleep(_PULSE_SECONDS)
+
+    def stuck(self) -> str | None:
+        silent = time.monotonic() - self._at
+        return f"stuck for {silent:.0f} s" if silent > _STUCK_SECONDS else None
+
+
+async def _run(settings: "Settings", model: "CompiledModel", partitions: int) -> None:
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+
+    def stop() -> None:
+        if not over.done():
+            over.set_result(None)
+
+    def fail(error: BaseException) -> None:
+        if not over.done():
+            over.set_exception(error)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    log = KafkaEventLog(
+        settings.model_copy(update={"produce_timeout_seconds": _DURABLE_SECONDS}),
+        name="worker",
+        topics=TOPICS,
+    )
+    ports = Ports(
+        log=log,
+        clock=settings.clock(),
+        model=model,
+        partitions=partitions,
+        on_failure=fail,
+    )
+    app = create_app(settings, ports)
+    pulse = _Pulse()
+    port = start_metrics_server(
+        settings,
+        "worker",
+        probes={"/healthz": pulse.stuck, "/readyz": app.not_ready},
+    )
+    _log.info("worker_starting", partitions=partitions, metrics_port=port)
+    watchers = [
+        asyncio.create_task(pulse.beat()),
+        asyncio.create_task(_watch(app, fail)),
+    ]
+    starting = asyncio.create_task(app.start())
+    try:
+        await asyncio.wait({starting, over}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            await starting
+        await over
+    except UserError:
+        raise
+    except Exception as error:
+        _log.exception("worker_failed")
+        raise WorkerFailedError(_explain(error)) from error
+    finally:
+        starting.cancel()
+        await _stop(app, log)
+        for watcher in watchers:
+            watcher.cancel()
+    _log.info("worker_stopped")
+
+
+async def _watch(app: WorkerApp, fail: Callable[[BaseException], None]) -> None:
+    """Report a crash of any of Faust's services: it only logs them."""
+    await app._crashed.wait()  # noqa: SLF001 - mode tells it nowhere else
+    fail(app.crash_reason or RuntimeError("Faust stopped without a reason"))
+
+
+async def _stop(app: WorkerApp, log: KafkaEventLog) -> None:
+    """Finish the fetch in hand, commit, leave the group; in a few seconds or hard."""
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            await app.stop()
+            await log.close()
+    except Exception:
+        _log.exception("stopping_failed")
+        # Everything that counts is durable or will be read again; a process that
+        # cannot stop must not look alive.
+        os._exit(1)
+
+
+def _explain(error: BaseException) -> str:
+    if isinstance(error, NotDurableError):
+        what = f"Kafka did not take what the worker wrote ({error})"
+    else:
+        what = f"{type(error).__name__}: {error}"
+    return f"{what}. Nothing in hand was acknowledged: a restart goes on from there"
