@@ -1,11 +1,11 @@
 """How scores look in a terminal: bars, sparklines, tier badges, spans of time."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from rich.text import Text
 
-from schemas.score import ScoreUpdate
+from schemas.score import Identifiers, Reason
 from schemas.time import DAY, HOUR, MINUTE, SECOND, Instant, Millis
 
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
@@ -16,6 +16,35 @@ _TIERS: Final = {
     "bronze": ("white", "dark_orange3"),
 }
 _UNITS: Final = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"))
+
+
+class Scored(Protocol):
+    """Anything that tells a lead's score and the reasons for it."""
+
+    @property
+    def lead_id(self) -> str:
+        """The lead's id."""
+        ...
+
+    @property
+    def score(self) -> float:
+        """The score, 0 to 100."""
+        ...
+
+    @property
+    def tier(self) -> str:
+        """The tier's name."""
+        ...
+
+    @property
+    def identifiers(self) -> Identifiers:
+        """What the lead is known by."""
+        ...
+
+    @property
+    def reasons(self) -> Sequence[Reason]:
+        """For and against, strongest first."""
+        ...
 
 
 def tier_colour(tier: str) -> str:
@@ -94,17 +123,23 @@ def ahead(at: Instant, now: Instant) -> str:
     return "now" if at - now < SECOND else f"in {span(at - now)}"
 
 
-def lead_name(update: ScoreUpdate) -> str:
+def scored_bar(lead: Scored, width: int) -> Text:
+    """Return a score as a figure and a bar in its tier's colour."""
+    drawn = Text(f"{lead.score:5.1f} ", "bold")
+    return drawn.append_text(bar(lead.score, 100, width, tier_colour(lead.tier)))
+
+
+def lead_name(lead: Scored) -> str:
     """Return what a person calls this lead by: e-mail, user id, anonymous id."""
-    known = update.identifiers
+    known = lead.identifiers
     for values in (known.email, known.user_id, known.anonymous_id):
         if values:
             return values[0]
-    return update.lead_id
+    return lead.lead_id
 
 
-def because(update: ScoreUpdate) -> str:
-    """Return the strongest reason for and the strongest against, in one line."""
-    given = [reason for reason in update.reasons if reason.points > 0][:2]
-    taken = [reason for reason in update.reasons if reason.points < 0][:1]
+def because(lead: Scored) -> str:
+    """Return the strongest reasons for and the strongest against, in one line."""
+    given = [reason for reason in lead.reasons if reason.points > 0][:2]
+    taken = [reason for reason in lead.reasons if reason.points < 0][:1]
     return ", ".join(f"{reason.text} {reason.points:+g}" for reason in (*given, *taken))

@@ -13,8 +13,18 @@ def delivery(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Drop the view first, fill it anew.")
     ] = False,
+    bootstrap: Annotated[
+        str | None, typer.Option(help="Kafka bootstrap servers, host:port[,…].")
+    ] = None,
+    redis: Annotated[str | None, typer.Option(help="URL of the view's Redis.")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Prometheus port; 0 picks a free one.")
+    ] = None,
 ) -> None:
-    """Keep the Redis view up to date from the topics, until stopped."""
+    """Keep the Redis view up to date from the topics, until stopped.
+
+    Every other setting comes from LEADPULSE_*.
+    """
     import signal
     import threading
 
@@ -24,7 +34,9 @@ def delivery(
     from streams.settings import load_settings
     from streams.view import connect_view
 
-    settings = load_settings()
+    settings = load_settings(
+        bootstrap=bootstrap, redis_url=redis, metrics_port=metrics_port
+    )
     configure_logging(settings, "delivery")
     url = settings.redis_url.get_secret_value()
     view = connect_view(url, prefix=settings.topic_prefix)

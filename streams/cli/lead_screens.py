@@ -14,14 +14,15 @@ from schemas.score import Reason, ScoreUpdate
 from schemas.time import Instant, to_instant
 from scorers.compiled import CompiledModel
 from streams.drawing import (
+    Scored,
     ago,
     ahead,
     bar,
     because,
     lead_name,
+    scored_bar,
     sparkline,
     tier_badge,
-    tier_colour,
 )
 from streams.view import LeadCard
 
@@ -39,15 +40,7 @@ def ranking_table(cards: Sequence[LeadCard], now: Instant, width: int) -> Table:
     """Return the leads as a table, best first, for a terminal `width` cells wide."""
     wide = width >= _WIDE
     owned = wide and any(card.update.owner for card in cards)
-    table = Table(
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-        expand=True,
-        header_style="bold",
-    )
-    table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("tier", no_wrap=True, min_width=8)
+    table = _ranked()
     table.add_column("score", no_wrap=True, min_width=16 if wide else 12)
     table.add_column("trend", no_wrap=True, min_width=12 if wide else 8)
     table.add_column("lead", no_wrap=True, overflow="ellipsis", ratio=2)
@@ -62,7 +55,7 @@ def ranking_table(cards: Sequence[LeadCard], now: Instant, width: int) -> Table:
         cells: list[RenderableType] = [
             str(rank),
             tier_badge(update.tier),
-            _score(update, 10 if wide else 6),
+            scored_bar(update, 10 if wide else 6),
             sparkline(card.history, now, 12 if wide else 8),
             lead_name(update),
             Text(because(update)),
@@ -75,6 +68,19 @@ def ranking_table(cards: Sequence[LeadCard], now: Instant, width: int) -> Table:
     return table
 
 
+def score_table(scores: Sequence[Scored]) -> Table:
+    """Return final scores as a table, in the order given."""
+    table = _ranked()
+    table.add_column("score", no_wrap=True, min_width=16)
+    table.add_column("lead", no_wrap=True, overflow="ellipsis", ratio=2)
+    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=3)
+    for rank, lead in enumerate(scores, start=1):
+        why = Text(because(lead))
+        badge, drawn = tier_badge(lead.tier), scored_bar(lead, 10)
+        table.add_row(str(rank), badge, drawn, lead_name(lead), why)
+    return table
+
+
 def card_screen(
     card: LeadCard, model: CompiledModel | None, now: Instant
 ) -> RenderableType:
@@ -83,7 +89,7 @@ def card_screen(
     title = Text.assemble(
         (lead_name(update), "bold"), "  ", tier_badge(update.tier), "  ", update.grade
     )
-    score = _score(update, 30)
+    score = scored_bar(update, 30)
     score.append(f"  {update.delta:+g} by {_cause(update)}", "dim")
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
@@ -108,9 +114,17 @@ def card_screen(
     return Group(*parts)
 
 
-def _score(update: ScoreUpdate, width: int) -> Text:
-    drawn = Text(f"{update.score:5.1f} ", "bold")
-    return drawn.append_text(bar(update.score, 100, width, tier_colour(update.tier)))
+def _ranked() -> Table:
+    table = Table(
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+        expand=True,
+        header_style="bold",
+    )
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("tier", no_wrap=True, min_width=8)
+    return table
 
 
 def _trend(card: LeadCard, now: Instant) -> Text:

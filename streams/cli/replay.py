@@ -1,0 +1,160 @@
+"""`leadpulse replay`: the same scores as the live system, from a file, no broker."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from schemas.time import Instant
+    from streams.event_files import EventFile
+    from streams.replay import LeadScore, Tally
+
+app = typer.Typer()
+
+_SHOWN_LEADS = 30
+_SHOWN_BAD_LINES = 100
+
+
+def parse_at(text: str) -> "Instant":
+    """Return the instant that `text` names; without a zone it is UTC."""
+    from datetime import UTC, datetime
+
+    from schemas.time import to_instant
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        msg = "write it as 2026-11-21T10:00:00Z"
+        raise typer.BadParameter(msg) from None
+    return to_instant(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+@app.command()
+def replay(
+    events: Annotated[
+        str,
+        typer.Argument(
+            metavar="EVENTS.ndjson|-",
+            help="Canonical events, one JSON object a line, plain or gzip; - is stdin.",
+        ),
+    ],
+    *,
+    model: Annotated[
+        Path | None, typer.Option(help="Model file; LEADPULSE_MODEL_PATH if absent.")
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(help="Score as of this instant; the last receipt if absent."),
+    ] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="Write every lead's final score here.")
+    ] = None,
+    updates: Annotated[
+        Path | None, typer.Option(help="Write every score update here.")
+    ] = None,
+    alerts: Annotated[Path | None, typer.Option(help="Write every alert here.")] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Tell bad lines and go on without them.")
+    ] = False,
+) -> None:
+    """Score a file of events with the core itself: what a live worker would publish.
+
+    Without an output option the result is a table on a terminal, JSON lines else.
+    """
+    from rich.console import Console
+
+    from streams.event_files import EventFile
+    from streams.model_files import read_model
+    from streams.replay import Outputs, replay_file
+    from streams.settings import load_settings
+
+    until = None if at is None else parse_at(at)
+    compiled = read_model(load_settings(model_path=model).model_path)
+    outputs = Outputs(scores=scores, updates=updates, alerts=alerts)
+    errors = Console(stderr=True)
+    with EventFile.open(events) as source, progress_on(errors) as progress:
+        check(source, progress, skip_bad=skip_bad)
+        task = progress.add_task("scoring", total=len(source))
+        tally = replay_file(
+            compiled,
+            source,
+            outputs,
+            at=until,
+            report=lambda done: progress.update(task, completed=done),
+        )
+    errors.print(_summary(tally), highlight=False, soft_wrap=True)
+    if outputs == Outputs():
+        _print(tally.scores)
+
+
+def progress_on(console: "Console") -> "Progress":
+    """Return a progress bar that shows on a terminal only and leaves no trace."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def check(source: "EventFile", progress: "Progress", *, skip_bad: bool) -> None:
+    """Check every line; tell the bad ones, and leave with 1 unless they are skipped."""
+    task = progress.add_task("reading", total=source.size)
+    source.check(lambda done: progress.update(task, completed=done))
+    progress.remove_task(task)
+    bad = source.bad_lines
+    for line in bad[:_SHOWN_BAD_LINES]:
+        typer.echo(f"leadpulse: line {line.number}: {line.problem}", err=True)
+    if len(bad) > _SHOWN_BAD_LINES:
+        more = len(bad) - _SHOWN_BAD_LINES
+        typer.echo(f"leadpulse: and {more:,} more bad lines", err=True)
+    if bad and not skip_bad:
+        typer.echo(
+            f"leadpulse: {len(bad):,} bad lines, nothing was done; "
+            "--skip-bad goes on without them",
+            err=True,
+        )
+        raise typer.Exit(1)
+
+
+def _summary(tally: "Tally") -> str:
+    told = ", ".join(
+        f"{count:,} {kind}" for kind, count in sorted(tally.alerts.items())
+    )
+    return (
+        f"{tally.scored:,} events scored, {tally.duplicates:,} duplicates, "
+        f"{len(tally.scores):,} leads; alerts: {told or 'none'}"
+    )
+
+
+def _print(scores: "list[LeadScore]") -> None:
+    import msgspec
+    from rich.console import Console
+
+    from streams.cli.lead_screens import score_table
+
+    if not sys.stdout.isatty():
+        for score in scores:
+            typer.echo(msgspec.json.encode(score))
+        return
+    console = Console()
+    console.print(score_table(scores[:_SHOWN_LEADS]))
+    if len(scores) > _SHOWN_LEADS:
+        more = len(scores) - _SHOWN_LEADS
+        console.print(f"and {more:,} more; --scores OUT has them all", style="dim")

@@ -1,0 +1,165 @@
+"""Replay of a file of events through the core: scores, updates, alerts as JSON lines.
+
+The arithmetic is the worker's own (`scorers.replay`); here are only the file in, the
+files out and the progress.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Final
+
+import msgspec
+
+from schemas.score import Identifiers, Reason, Tier
+from schemas.time import Instant, to_datetime
+from scorers.compiled import CompiledModel
+from scorers.notice import identifiers_of
+from scorers.replay import Replay
+from scorers.step import Step
+from streams.errors import UserError
+from streams.event_files import EventFile
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class OutputError(UserError):
+    """A file cannot be written; the text says which and why."""
+
+
+class LeadScore(msgspec.Struct, frozen=True, kw_only=True):
+    """A lead's final score: one line of ``--scores``."""
+
+    lead_id: str
+    score: float
+    tier: Tier
+    grade: str
+    groups: dict[str, float]
+    reasons: tuple[Reason, ...]
+    identifiers: Identifiers
+    as_of: datetime
+    next_change_at: datetime | None
+
+
+class Outputs(msgspec.Struct, frozen=True, kw_only=True):
+    """Which files to write; None for none."""
+
+    scores: Path | None = None
+    updates: Path | None = None
+    alerts: Path | None = None
+
+
+class Tally(msgspec.Struct):
+    """What a replay came to."""
+
+    scored: int = 0
+    duplicates: int = 0
+    updates: int = 0
+    alerts: Counter[str] = msgspec.field(default_factory=Counter)
+    scores: list[LeadScore] = []
+    """Every lead, the highest score first."""
+
+
+def replay_file(
+    model: CompiledModel,
+    events: EventFile,
+    outputs: Outputs,
+    *,
+    at: Instant | None,
+    report: Callable[[int], None] = lambda _: None,
+) -> Tally:
+    """Replay checked `events` until `at` and write the outputs asked for.
+
+    Events received after `at` are left out; without it the last receipt is the
+    end. `report` is told how many events are done.
+
+    Raises
+    ------
+    OutputError
+        When an output cannot be written.
+    """
+    tally = Tally()
+    # Only who wants the updates needs leads woken in between (`scorers.replay`).
+    wake = outputs.updates is not None or outputs.alerts is not None
+    replay = Replay(model, wake=wake)
+    with ExitStack() as stack:
+        updates = _sink(stack, outputs.updates)
+        alerts = _sink(stack, outputs.alerts)
+        scores = _sink(stack, outputs.scores)
+        for step in _steps(replay, events, at, tally, report):
+            tally.updates += len(step.updates)
+            tally.alerts.update(alert.kind for alert in step.alerts)
+            for update in step.updates:
+                updates(update)
+            for alert in step.alerts:
+                alerts(alert)
+        tally.scores = _scores(replay)
+        for score in tally.scores:
+            scores(score)
+    return tally
+
+
+def _steps(
+    replay: Replay,
+    events: EventFile,
+    at: Instant | None,
+    tally: Tally,
+    report: Callable[[int], None],
+) -> Iterator[Step]:
+    end: Instant = 0
+    for done, event in enumerate(events.in_order_of_receipt(), start=1):
+        if at is not None and event.now > at:
+            break
+        end = event.now
+        step = None
+        for step in replay.take(event):
+            yield step
+        # The last step of a take is the event's own.
+        if step is not None and step.outcome == "duplicate":
+            tally.duplicates += 1
+        else:
+            tally.scored += 1
+        if done % 256 == 0:
+            report(done)
+    report(len(events))
+    yield from replay.until(end if at is None else at)
+
+
+def _scores(replay: Replay) -> list[LeadScore]:
+    scores = [
+        LeadScore(
+            lead_id=reading.lead_id,
+            score=reading.score,
+            tier=reading.tier,
+            grade=reading.grade,
+            groups=reading.groups,
+            reasons=reading.reasons,
+            identifiers=identifiers_of(state),
+            as_of=to_datetime(reading.as_of),
+            next_change_at=(
+                None
+                if reading.next_change_at is None
+                else to_datetime(reading.next_change_at)
+            ),
+        )
+        for state, reading in replay.readings()
+    ]
+    return sorted(scores, key=lambda lead: (-lead.score, lead.lead_id))
+
+
+def _sink(stack: ExitStack, path: Path | None) -> Callable[[object], None]:
+    """Return what writes one JSON line to `path`, or nothing for None."""
+    if path is None:
+        return lambda _: None
+    try:
+        out: IO[bytes] = stack.enter_context(path.open("wb"))
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror}"
+        raise OutputError(msg) from None
+
+    def write(value: object) -> None:
+        out.write(_encode(value) + b"\n")
+
+    return write
