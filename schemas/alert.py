@@ -87,3 +87,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     recalls: Annotated[
         str | None, msgspec.Meta(description="Id of the alert this one withdraws.")
     ] = None
+    route: Annotated[
+        str | None, msgspec.Meta(description="Who should hear of it, by the policy.")
+    ] = None
+    digest: Annotated[
+        bool, msgspec.Meta(description="Whether it may wait for the next digest.")
+    ] = False

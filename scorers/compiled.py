@@ -3,12 +3,15 @@
 import hashlib
 import math
 from collections.abc import Callable, Mapping
+from datetime import datetime, time, timedelta
 from functools import cached_property
 from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo
 
+from schemas.alert import DecisionReason
 from schemas.event import Event
 from schemas.score import NO_TIER, ModelRef
-from schemas.time import Millis
+from schemas.time import Instant, Millis, to_datetime, to_instant
 from scorers import model as language
 from scorers.conditions import (
     EventTest,
@@ -162,7 +165,11 @@ class CompiledGroup:
 
 
 class CompiledAlert:
-    """An alert policy with its thresholds worked out."""
+    """An alert policy with its thresholds worked out.
+
+    What it watches is its signal: the published score (hot), the points gained by
+    events (surge), or whether the lead is in one of its stages (stage: 1 or 0).
+    """
 
     def __init__(self, alert: language.Alert, model: language.Model) -> None:
         """Prepare `alert` of `model`."""
@@ -173,8 +180,45 @@ class CompiledAlert:
         self.leave_dwell = alert.leave_dwell
         self.cooldown = alert.cooldown
         self.re_rise = alert.re_rise
-        self.enter = model.threshold(alert) or 0.0 if alert.kind == "hot" else 0.0
-        self.leave = model.leave_threshold(alert) if alert.kind == "hot" else 0.0
+        self.within: Millis = alert.within or 0
+        self.after: Millis = alert.after or 0
+        self.inhibits = frozenset(alert.inhibits)
+        self.route = alert.route
+        self.digest = alert.digest
+        self.quiet = None if alert.quiet_hours is None else Quiet(alert.quiet_hours)
+        self.stages = frozenset(stage.casefold() for stage in alert.stages or ())
+        self.enter = self.leave = 1.0
+        self.entered: DecisionReason = "stage-entered"
+        if alert.kind == "hot":
+            self.enter = model.threshold(alert) or 0.0
+            self.leave = model.leave_threshold(alert)
+            self.entered = "crossed-threshold"
+        elif alert.rise is not None:
+            self.enter, self.leave = alert.rise, alert.rise / 2
+            self.entered = "surged"
+
+
+class Quiet:
+    """Hours of the day in which nobody is told, in a time zone."""
+
+    def __init__(self, hours: language.QuietHours) -> None:
+        """Prepare `hours`."""
+        self.start = time.fromisoformat(hours.start)
+        self.end = time.fromisoformat(hours.end)
+        self.zone = ZoneInfo(hours.zone)
+
+    def until(self, at: Instant) -> Instant | None:
+        """Return when the quiet hours that hold at `at` end; None if none do."""
+        local = to_datetime(at).astimezone(self.zone)
+        clock = local.time()
+        if self.start < self.end:
+            inside = self.start <= clock < self.end
+        else:
+            inside = clock >= self.start or clock < self.end
+        if not inside:
+            return None
+        day = local.date() if clock < self.end else local.date() + timedelta(days=1)
+        return to_instant(datetime.combine(day, self.end, self.zone))
 
 
 class CompiledModel:
@@ -198,10 +242,17 @@ class CompiledModel:
         )
         self.tiers = tuple((tier.name, tier.at) for tier in model.tiers)
         self.alerts = tuple(CompiledAlert(alert, model) for alert in model.alerts)
-        self.hot_alerts = tuple(a for a in self.alerts if a.kind == "hot")
+        self.policies = _inhibitors_first(
+            [alert for alert in self.alerts if alert.of is None]
+        )
+        """The alerts that watch a signal, those that mute others first."""
         self.cooled_by: dict[str, CompiledAlert] = {
-            alert.of: alert for alert in self.alerts if alert.of is not None
+            alert.of: alert
+            for alert in self.alerts
+            if alert.kind == "cooled" and alert.of is not None
         }
+        self.unworked = tuple(a for a in self.alerts if a.kind == "unworked")
+        self.surge_window: Millis = max((a.within for a in self.alerts), default=0)
         self.thresholds = self._thresholds()
         self.ceiling = model.ceiling
         self.grade = model.grade
@@ -218,13 +269,14 @@ class CompiledModel:
     def _thresholds(self) -> tuple[int, ...]:
         """Every published score, scaled to a whole number, at which facts change."""
         bounds = {at for _, at in self.tiers}
-        for alert in self.hot_alerts:
-            bounds |= {alert.enter, alert.leave}
+        for alert in self.policies:
+            if alert.kind == "hot":
+                bounds |= {alert.enter, alert.leave}
         return tuple(sorted(self.scaled(bound) for bound in bounds))
 
     def scaled(self, bound: float) -> int:
         """Return the least published score ≥ `bound`, as a whole number."""
-        return math.ceil(round(bound * self.scale, 6))
+        return math.ceil(round(float(bound * self.scale), 6))
 
     def candidates(self, event: Event) -> tuple[CompiledRule, ...]:
         """Return the rules an event of this type, name and channel may match."""
@@ -265,6 +317,21 @@ class CompiledModel:
         return _mark(self.grade.fit, groups) + _mark(self.grade.engagement, groups)
 
 
+def _inhibitors_first(policies: list[CompiledAlert]) -> tuple[CompiledAlert, ...]:
+    """Return the policies in an order in which a mute is known before its effect."""
+    ordered: list[CompiledAlert] = []
+    waiting = list(policies)
+    while waiting:
+        free = [
+            policy
+            for policy in waiting
+            if not any(policy.name in other.inhibits for other in waiting)
+        ] or waiting[:1]  # two that mute each other: the first one written wins
+        ordered.extend(free)
+        waiting = [policy for policy in waiting if policy not in free]
+    return tuple(ordered)
+
+
 def compile_model(model: language.Model) -> CompiledModel:
     """Return `model` ready to run; the digest is of its canonical JSON."""
     text = model.model_dump_json(by_alias=True, exclude_defaults=True)
@@ -288,10 +355,10 @@ _Choices = frozenset[str] | None
 
 def _statics(rule: language.Rule) -> tuple[_Choices, _Choices, _Choices]:
     """Return the types, names and channels that a rule can match; None for any."""
+    both: tuple[language.Condition, ...] = ()
     if rule.absence is not None:
         both = (rule.absence.after, rule.absence.unless)
-    else:
-        assert rule.when is not None
+    elif rule.when is not None:
         both = (rule.when,)
 
     def choices(path: str) -> _Choices:

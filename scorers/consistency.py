@@ -123,18 +123,19 @@ def _alerts(model: Mapping[str, Any]) -> Iterator[Inconsistency]:
         str(tier.get("name")): _number(tier.get("at"))
         for _, tier in _entries(model.get("tiers"))
     }
-    hot = tuple(
+    told = tuple(
         str(alert.get("name"))
         for _, alert in _entries(model.get("alerts"))
-        if alert.get("kind") == "hot"
+        if alert.get("kind") in {"hot", "surge", "stage"}
     )
     for index, alert in _entries(model.get("alerts")):
         place: Path = ("alerts", index)
         of, enter = alert.get("of"), alert.get("enter")
-        if alert.get("kind") == "cooled" and isinstance(of, str) and of not in hot:
+        if isinstance(of, str) and of not in told:
             yield Inconsistency(
-                (*place, "of"), f"there is no hot alert {of!r}", of, hot
+                (*place, "of"), f"there is no alert {of!r} to refer to", of, told
             )
+        yield from _inhibits(place, alert, told)
         if alert.get("kind") != "hot":
             continue
         if isinstance(enter, str) and enter not in bounds:
@@ -150,6 +151,24 @@ def _alerts(model: Mapping[str, Any]) -> Iterator[Inconsistency]:
                 (*place, "enter"), f"must be above 0 and at most 100, not {due:g}"
             )
         yield from _leave(place, alert, due)
+
+
+def _inhibits(
+    place: Path, alert: Mapping[str, Any], told: tuple[str, ...]
+) -> Iterator[Inconsistency]:
+    muted = alert.get("inhibits")
+    for index, name in enumerate(muted if isinstance(muted, list) else ()):
+        if name == alert.get("name"):
+            yield Inconsistency(
+                (*place, "inhibits", index), "an alert cannot mute itself"
+            )
+        elif isinstance(name, str) and name not in told:
+            yield Inconsistency(
+                (*place, "inhibits", index),
+                f"there is no alert {name!r} to mute",
+                name,
+                told,
+            )
 
 
 def _leave(

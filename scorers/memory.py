@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from schemas.event import Event
-from schemas.time import Instant
+from schemas.time import Instant, Millis
 from scorers import masses
 from scorers.compiled import CompiledModel, CompiledRule
 from scorers.identity import derive_lead_id, is_legal, normalise_email
@@ -33,6 +33,21 @@ _FACT_EVENTS: Final = {
     "lead assigned": (("owner", "owner"),),
 }
 """Events that state a trait: which trait, from which property."""
+
+WORK_EVENTS: Final = frozenset(
+    {
+        "lead acknowledged",
+        "meeting held",
+        "call logged",
+        "lead qualified",
+        "lead disqualified",
+        "deal won",
+        "deal lost",
+    }
+)
+"""What sales does with a lead: it answers an alert."""
+
+_MOST_GAINS: Final = 64
 
 _DETAILS: Final = (
     "path",
@@ -99,6 +114,8 @@ def learn(
     if model.is_activity(event):
         _sign_of_life(state, event.channel, at, event_id)
         _recall(state, event, at, event_id)
+    if event.name.casefold() in WORK_EVENTS:
+        state.worked_at = max(at, state.worked_at or at)
     rules = state.rules
     for rule in model.candidates(event):
         rules = _match(rule, rules, event, at, event_id, now)
@@ -225,6 +242,20 @@ def _recall(state: LeadState, event: Event, at: Instant, event_id: int) -> None:
     state.recent = tuple(ordered[-_MOST_RECENT:])
 
 
+def gain(
+    state: LeadState, now: Instant, event_id: int, points: float, window: Millis
+) -> None:
+    """Remember the points that an event gave, as long as a surge may read them."""
+    if points > 0:
+        kept = [item for item in state.gains if item[0] > now - window]
+        state.gains = tuple([*kept, (now, event_id, points)][-_MOST_GAINS:])
+
+
+def gained(state: LeadState, since: Instant) -> float:
+    """Return the points that events gave after `since`."""
+    return sum(points for at, _, points in state.gains if at > since)
+
+
 def forget(model: CompiledModel, state: LeadState, ids: frozenset[int]) -> None:
     """Withdraw the events `ids` from everything they had a part in."""
     rules = {}
@@ -237,6 +268,7 @@ def forget(model: CompiledModel, state: LeadState, ids: frozenset[int]) -> None:
         for channel, signs in state.active.items()
     }
     state.recent = tuple(item for item in state.recent if item.id not in ids)
+    state.gains = tuple(item for item in state.gains if item[1] not in ids)
     state.traits = {
         name: fact for name, fact in state.traits.items() if fact.id not in ids
     }

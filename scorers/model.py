@@ -12,11 +12,9 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.event import CHANNELS
-from schemas.time import DAY
 from scorers.consistency import BEST, inconsistencies
 from scorers.parts import (
     Count,
-    Duration,
     FieldPath,
     Name,
     Number,
@@ -25,6 +23,7 @@ from scorers.parts import (
     PositiveDuration,
     parse_duration,
 )
+from scorers.policy import Alert, QuietHours
 from scorers.predicate import Condition, Test
 from scorers.worth import (
     AnyPoints,
@@ -60,6 +59,7 @@ __all__ = [
     "PerUnit",
     "Points",
     "PointsSource",
+    "QuietHours",
     "Rule",
     "Rung",
     "Silence",
@@ -266,49 +266,6 @@ class Grade(Part):
     """The first mark: who they are and what they can spend."""
     engagement: GradeScale
     """The second mark: what they do."""
-
-
-class Alert(Part):
-    """When a person is told, and when not."""
-
-    name: Name
-    """Stable name in words-with-dashes."""
-    kind: Literal["hot", "cooled"]
-    """hot: the score came up to `enter`. cooled: an alert of that kind ended."""
-    enter: str | Number | None = None
-    """hot: the tier or the score at which the alert is due."""
-    leave: Number | None = None
-    """hot: the score below which it ends; 0.85 · enter if absent."""
-    dwell: Duration = 0
-    """hot: the score must stay up so long before anybody is told."""
-    leave_dwell: Duration = 0
-    """hot: the score must stay below `leave` so long before the alert ends."""
-    cooldown: Duration = DAY
-    """hot: after one alert there is no other for so long; 24h if absent."""
-    re_rise: Annotated[float, Field(strict=True, gt=0, le=10)] = 0.2
-    """hot: … unless the score is by this share higher than when it was told."""
-    of: Name | None = None
-    """cooled: the hot alert whose end is told."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> "Alert":
-        if self.kind == "hot" and self.enter is None:
-            msg = "a hot alert needs `enter`: a tier's name or a score"
-            raise ValueError(msg)
-        if self.kind == "cooled" and self.of is None:
-            msg = "a cooled alert needs `of`: the hot alert whose end it tells"
-            raise ValueError(msg)
-        foreign = sorted(self.model_fields_set - _ALERT_FIELDS[self.kind])
-        if foreign:
-            msg = f"a {self.kind} alert has no `{foreign[0]}`"
-            raise ValueError(msg)
-        return self
-
-
-_ALERT_FIELDS: Final[dict[str, set[str]]] = {
-    "hot": set(Alert.model_fields) - {"of"},
-    "cooled": {"name", "kind", "of"},
-}
 
 
 class Stage(Part):

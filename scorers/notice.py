@@ -64,8 +64,10 @@ def alert_of(
         for name in _SHOWN_TRAITS
         if name in state.traits and state.traits[name].value is not None
     }
+    told = alert_id(state.lead_id, policy.name, verdict.state.episode)
+    withdrawal = alert_id(state.lead_id, f"{policy.name}/recall", verdict.state.episode)
     return Alert(
-        id=alert_id(state.lead_id, policy.name, verdict.state.episode),
+        id=withdrawal if verdict.recalled else told,
         lead_id=state.lead_id,
         alert=policy.name,
         kind=policy.kind,
@@ -97,4 +99,7 @@ def alert_of(
         stage=stage,
         deal_value=deal_value(model, state),
         traits=shown,
+        recalls=told if verdict.recalled else None,
+        route=policy.route,
+        digest=policy.digest,
     )

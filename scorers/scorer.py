@@ -52,6 +52,7 @@ class _Draft:
         self.model = model
         self.state = copy.copy(state)
         self.now = max(now, state.now)
+        self.withdrawing = False
         self.updates: list[ScoreUpdate] = []
         self.alerts: list[Alert] = []
         self.decisions: list[Decision] = []
@@ -88,7 +89,11 @@ def on_event(
         return Step(state=state, outcome="duplicate")
     draft = _Draft(model, state, now)
     _settle(draft)
+    before = draft.curve(draft.now).exact() if model.surge_window else 0.0
     memory.learn(model, draft.state, event, event_id, draft.now)
+    if model.surge_window:
+        gained = draft.curve(draft.now).exact() - before
+        memory.gain(draft.state, draft.now, event_id, gained, model.surge_window)
     _conclude(draft, Cause(kind="event", event_id=event.id), event)
     return draft.step()
 
@@ -112,6 +117,7 @@ def on_retract(
     """
     draft = _Draft(model, state, now)
     _settle(draft)
+    draft.withdrawing = True
     ids = frozenset(masses.hash64(event_id) for event_id in event_ids)
     memory.forget(model, draft.state, ids)
     _conclude(draft, Cause(kind="retraction"), None)
@@ -164,7 +170,7 @@ def _settle(draft: _Draft) -> None:
         low = model.thresholds[place - 1] if place else 0
         high = model.thresholds[place] if place < len(model.thresholds) else NEVER
         crossing = first_exit(draft.curve, at, low, high, end=now, first=curve)
-        deadline = alerting.next_deadline(state.alerts, at)
+        deadline = _next_deadline(draft, at)
         planned = [
             instant
             for instant in (crossing, deadline)
@@ -177,6 +183,65 @@ def _settle(draft: _Draft) -> None:
         state.now = at
         _evaluate(draft, at, cause, None, only_tier=True)
     state.now = now
+
+
+def _next_deadline(draft: _Draft, after: Instant) -> Instant | None:
+    """Return the first instant after `after` at which a policy must look again."""
+    state = draft.state
+    plans = [alerting.next_deadline(state.alerts, after)]
+    for policy in draft.model.policies:
+        memory_of = state.alerts.get(policy.name)
+        if (
+            policy.kind == "surge"
+            and memory_of is not None
+            and memory_of.phase != "out"
+        ):
+            plans.extend(
+                at + policy.within
+                for at, _, _ in state.gains
+                if at + policy.within > after
+            )
+    return min((plan for plan in plans if plan is not None), default=None)
+
+
+def _signal(
+    policy: CompiledAlert, state: LeadState, score: float, at: Instant
+) -> float:
+    """Return the value of what `policy` watches, at `at`."""
+    if policy.kind == "surge":
+        return memory.gained(state, at - policy.within)
+    if policy.kind == "stage":
+        stage = memory.trait_text(state, "lifecycle_stage") or ""
+        return float(stage.casefold() in policy.stages)
+    return score
+
+
+def _verdicts(
+    draft: _Draft, score: float, at: Instant
+) -> list[tuple[CompiledAlert, alerting.Verdict]]:
+    """Return what every policy makes of the lead at `at`."""
+    state, model = draft.state, draft.model
+    decide = alerting.decide_withdrawn if draft.withdrawing else alerting.decide
+    verdicts: list[tuple[CompiledAlert, alerting.Verdict]] = []
+    muted: set[str] = set()
+    for policy in model.policies:
+        known = _memory_of(state, policy)
+        verdict = decide(policy, known, _signal(policy, state, score, at), at)
+        if verdict.tell and policy.name in muted:
+            verdict = alerting.inhibited(known)
+        if verdict.state.phase == "in":
+            muted |= policy.inhibits
+        verdicts.append((policy, verdict))
+    present = {policy.name: verdict.state for policy, verdict in verdicts}
+    for policy in model.unworked:
+        watched = present.get(policy.of or "")
+        if watched is not None:
+            late = alerting.decide_unworked(
+                policy, _memory_of(state, policy), watched, state.worked_at, at
+            )
+            if late is not None:
+                verdicts.append((policy, late))
+    return verdicts
 
 
 def _cause_of_time(draft: _Draft) -> Cause:
@@ -204,7 +269,7 @@ def _conclude(draft: _Draft, cause: Cause, event: Event | None) -> None:
     """Read the score, decide alerts, publish, and plan the next look."""
     next_change = _evaluate(draft, draft.now, cause, event, only_tier=False)
     state = draft.state
-    deadline = alerting.next_deadline(state.alerts, draft.now)
+    deadline = _next_deadline(draft, draft.now)
     plans = [plan for plan in (next_change, deadline) if plan is not None]
     state.wake_at = min(plans, default=None)
 
@@ -225,10 +290,7 @@ def _evaluate(
     tier, grade = model.tier_of(score), model.grade_of(groups)
     owner = memory.trait_text(state, "owner")
     previous, previous_tier = state.score, state.tier
-    verdicts = [
-        (policy, alerting.decide(policy, _memory_of(state, policy), score, at))
-        for policy in model.hot_alerts
-    ]
+    verdicts = _verdicts(draft, score, at)
     changed = (
         tier != previous_tier
         if only_tier
@@ -293,8 +355,8 @@ def _keep_verdict(
         state.alerts = {**state.alerts, policy.name: verdict.state}
     if verdict.reason not in _SILENT_REASONS:
         draft.decisions.append(Decision(policy.name, verdict.reason, verdict.tell))
-    told = policy if verdict.tell else None
-    if verdict.ended:
+    told = policy if verdict.tell or verdict.recalled else None
+    if verdict.ended and not verdict.recalled:
         told = model.cooled_by.get(policy.name)
         if told is not None:
             draft.decisions.append(Decision(told.name, verdict.reason, sent=True))

@@ -16,6 +16,9 @@ Entry = tuple[Instant, int, float, int]
 Seen = tuple[Instant, int]
 """An event time and the 64-bit hash of the event's id."""
 
+Gain = tuple[Instant, int, float]
+"""An instant, the 64-bit hash of the event's id, and the points it gave."""
+
 MAX_IDS = 512
 """Event ids remembered per lead; older repeats are caught by log positions only."""
 
@@ -56,6 +59,8 @@ class AlertState(msgspec.Struct, array_like=True, frozen=True):
     waiting_for: str = ""
     told_at: Instant | None = None
     told_score: float = 0.0
+    muted: bool = False
+    """Whether the present episode was inhibited: nobody was told of it."""
 
 
 class Recent(msgspec.Struct, array_like=True, frozen=True):
@@ -97,6 +102,10 @@ class LeadState(msgspec.Struct, array_like=True, kw_only=True):
     user_ids: tuple[str, ...] = ()
     anonymous_ids: tuple[str, ...] = ()
     owner: str | None = None
+    gains: tuple[Gain, ...] = ()
+    """Points gained by the last events, kept where a surge alert reads them."""
+    worked_at: Instant | None = None
+    """When sales last dealt with the lead."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()
