@@ -41,9 +41,11 @@ class SystemClock:
 
 
 class ScaledClock:
-    """A clock that started at `origin` and runs `speed` times as fast as the wall.
+    """A clock that started in the past, runs fast until it has caught up, then true.
 
-    All processes that are given the same three numbers agree on the time.
+    It showed `origin` when the wall showed `started` and runs `speed` times as fast
+    as the wall until both show the same; from then on it is the wall clock. All
+    processes that are given the same three numbers agree on the time.
     """
 
     def __init__(self, *, origin: Instant, started: Instant, speed: float) -> None:
@@ -53,11 +55,24 @@ class ScaledClock:
         self._speed = speed
         self._wall = SystemClock()
 
+    @property
+    def catches_up_at(self) -> Instant | None:
+        """The instant at which it becomes the wall clock; None if it never does."""
+        behind = self._started - self._origin
+        if behind <= 0 or self._speed <= 1:
+            return None
+        return self._started + int(behind / (self._speed - 1))
+
     def now(self) -> Instant:
         """Return the present instant of scaled time."""
-        return self._origin + int((self._wall.now() - self._started) * self._speed)
+        wall = self._wall.now()
+        scaled = self._origin + int((wall - self._started) * self._speed)
+        return scaled if self.catches_up_at is None else min(scaled, wall)
 
     def seconds_since(self, instant: Instant) -> float:
         """Return the real seconds that passed since the scaled `instant`."""
+        caught_up = self.catches_up_at
+        if caught_up is not None and instant >= caught_up:
+            return self._wall.seconds_since(instant)
         started = self._started + (instant - self._origin) / self._speed
         return max(0.0, time.time() - started / 1000)

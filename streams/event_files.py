@@ -101,12 +101,15 @@ class EventFile:
 
     def in_order_of_receipt(self) -> Iterator[Event]:
         """Yield the events by their receipt, equal ones as they stand in the file."""
-        order = sorted(range(len(self)), key=self._receipts.__getitem__)
-        return map(self._event, order)
+        return (event for event, _ in self.lines_in_order_of_receipt())
+
+    def lines_in_order_of_receipt(self) -> Iterator[tuple[Event, bytes]]:
+        """Yield the same events, each with its bytes as they stand in the file."""
+        return map(self._read, sorted(range(len(self)), key=self._receipts.__getitem__))
 
     def __iter__(self) -> Iterator[Event]:
         """Yield the events as they stand in the file."""
-        return map(self._event, range(len(self)))
+        return (self._read(index)[0] for index in range(len(self)))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -141,8 +144,9 @@ class EventFile:
         self._receipts.append(event.now)
         return None
 
-    def _event(self, index: int) -> Event:
-        return _decode(self._line(self._offsets[index])[0])
+    def _read(self, index: int) -> tuple[Event, bytes]:
+        line = self._line(self._offsets[index])[0].strip()
+        return _decode(line), line
 
 
 def _opened(path: str) -> IO[bytes]:
