@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import faust
 import structlog
@@ -19,18 +19,19 @@ from scorers.compiled import CompiledModel
 from streams.agents.scoring import Scoring
 from streams.clock import Clock
 from streams.event_log import EventLog
-from streams.tables import LeadTable
+from streams.tables import Lead, LeadTable
 from streams.timers import TICK_SECONDS, Wakeups
 from streams.transport.consumer import BatchConsumer, BatchTransport, NotOwnerError
 from streams.transport.progress import Fetch, Partition
 from streams.transport.recovery import SOURCES, LeadTables, TableOwner
 
 if TYPE_CHECKING:
+    from faust.stores.memory import Store
+
     from streams.settings import Settings
 
-SESSION_SECONDS: Final = 6.0
-"""After this long without a heartbeat a worker's partitions go to another."""
-_HEARTBEAT_SECONDS: Final = 1.0
+_HEARTBEATS: Final = 6
+"""Heartbeats in a session: one that is late or lost is no reason to lose it."""
 _REBALANCE_SECONDS: Final = 30.0
 _COMMIT_SECONDS: Final = 1.0
 _MAX_RECORDS: Final = 2_000
@@ -65,9 +66,7 @@ class WorkerApp(faust.App):
     @property
     def batches(self) -> BatchConsumer:
         """The consumer, as what it is."""
-        consumer = self.consumer
-        assert isinstance(consumer, BatchConsumer)
-        return consumer
+        return cast("BatchConsumer", self.consumer)
 
     def not_ready(self) -> str | None:
         """Return why no events are being scored just now, None if they are."""
@@ -75,7 +74,8 @@ class WorkerApp(faust.App):
             return "stopping"
         if self.in_recovery:
             return "recovering the score table"
-        if self.rebalancing or not self.tables.recovery.completed.is_set():
+        recovered = cast("LeadTables", self.tables).recovery.completed.is_set()
+        if self.rebalancing or not recovered:
             return "waiting for partitions"
         return None
 
@@ -90,14 +90,14 @@ class WorkerApp(faust.App):
         """Make no folders: the state is in the changelog."""
 
 
-class FetchSchema(faust.Schema):
+class FetchSchema(faust.Schema[Any, Any]):
     """Hands the fetch to the agent as it is; bytes are decoded per record."""
 
-    def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
+    def loads_key(self, app: Any, message: Any, **_: Any) -> Any:  # noqa: ARG002
         """Return nothing: a fetch has no key."""
         return None
 
-    def loads_value(self, app: Any, message: Any, **_: Any) -> Any:
+    def loads_value(self, app: Any, message: Any, **_: Any) -> Any:  # noqa: ARG002
         """Return the fetch."""
         return message.value
 
@@ -111,8 +111,8 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
             URL(f"kafka://{each.strip()}") for each in settings.bootstrap.split(",")
         ],
         broker_client_id=f"{settings.app_id}-worker",
-        broker_session_timeout=SESSION_SECONDS,
-        broker_heartbeat_interval=_HEARTBEAT_SECONDS,
+        broker_session_timeout=settings.session_seconds,
+        broker_heartbeat_interval=settings.session_seconds / _HEARTBEATS,
         broker_rebalance_timeout=_REBALANCE_SECONDS,
         broker_commit_interval=_COMMIT_SECONDS,
         broker_max_poll_records=_MAX_RECORDS,
@@ -134,7 +134,7 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
         partitions=ports.partitions,
         changelog_topic=app.topic(settings.topic(LEAD_STATE.name), compacting=True),
     )
-    table = LeadTable(states.data.data)
+    table = LeadTable(cast("Store[str, Lead]", states.data).data)
     app.wakeups = wakeups = Wakeups(settings, ports.log, ports.clock)
     app.scoring = Scoring(
         settings,
@@ -151,8 +151,7 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
         for partition, lead_id, at in table.wakeups(adopted):
             wakeups.plan(partition, lead_id, at)
 
-    tables = app.tables
-    assert isinstance(tables, LeadTables)
+    tables = cast("LeadTables", app.tables)
     app.owner = tables.owner = TableOwner(
         settings=settings, table=table, log=ports.log, on_change=on_change
     )
@@ -193,7 +192,7 @@ async def _score(app: WorkerApp, fetch: Fetch, ports: Ports) -> None:
 
 
 def _add_timer(app: WorkerApp, ports: Ports) -> None:
-    @app.timer(TICK_SECONDS, name="wakeups")
+    @app.timer(TICK_SECONDS, name="wakeups")  # type: ignore[untyped-decorator] # Faust's
     async def wake() -> None:
         """Wake the leads that are due."""
         if app.failed or app.not_ready() is not None:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import make_wsgi_app
@@ -61,7 +61,7 @@ def _application(probes: Mapping[str, Probe]) -> Any:
     ) -> Iterable[bytes]:
         probe = probes.get(environ.get("PATH_INFO", ""))
         if probe is None:
-            return metrics(environ, start_response)
+            return cast("Iterable[bytes]", metrics(environ, start_response))
         trouble = probe()
         status = "200 OK" if trouble is None else "503 Service Unavailable"
         start_response(status, [("Content-Type", "text/plain; charset=utf-8")])

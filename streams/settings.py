@@ -81,6 +81,12 @@ class Settings(BaseSettings):
     produce_timeout_seconds: float = Field(
         10.0, gt=0, description="How long the collector waits for Kafka before 503."
     )
+    session_seconds: float = Field(
+        6.0,
+        ge=0.5,
+        description="Silence after which a worker's partitions go to another; "
+        "Apache Kafka allows no less than 6 unless told so.",
+    )
     worker_id: str | None = Field(
         None, description="Static group membership id, e.g. the pod's name."
     )

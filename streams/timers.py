@@ -89,5 +89,7 @@ class Wakeups:
     def _record(self, partition: int, at: Instant, lead_id: str) -> Record:
         output = codec.wakeup_output(Wakeup(lead_id=lead_id, at=to_datetime(at)))
         topic = self._settings.topic(output.topic)
-        headers = list(output.headers)
-        return Record(topic, lead_id.encode(), output.value, headers, partition)
+
+        return Record(
+            topic, lead_id.encode(), output.value, [*output.headers], partition
+        )

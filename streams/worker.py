@@ -1,6 +1,7 @@
 """The worker role: scores events until it is told to stop, or must not go on."""
 
 import asyncio
+import logging
 import os
 import signal
 import time
@@ -50,6 +51,9 @@ def run_worker(settings: "Settings") -> None:
     """
     model = read_model(settings.model_path)
     partitions = _partitions(settings)
+    # Faust's services announce every step at INFO.
+    for name in ("streams.app", "streams.transport"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     reference = model.ref
     MODEL_INFO.labels(reference.name, reference.version, reference.digest).set(1)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -64,10 +68,8 @@ def _partitions(settings: "Settings") -> int:
     ]
     if bad:
         raise UnfitTopicsError("; ".join(bad))
-    counts = {report.partitions for report in reports if report.topic.co_partitioned}
-    (count,) = counts
-    assert count is not None
-    return count
+    # All the same, or there were problems.
+    return max(each.partitions or 0 for each in reports if each.topic.co_partitioned)
 
 
 class _Pulse:
@@ -155,7 +157,7 @@ async def _stop(app: WorkerApp, log: KafkaEventLog) -> None:
         async with asyncio.timeout(_STOP_SECONDS):
             await app.stop()
             await log.close()
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever it is, the process must end
         _log.exception("stopping_failed")
         # Everything that counts is durable or will be read again; a process that
         # cannot stop must not look alive.

@@ -70,9 +70,8 @@ def read_changelog(
             for message in messages:
                 error = message.error()
                 if error is None:
-                    partition, offset = message.partition(), message.offset()
-                    assert partition is not None
-                    assert offset is not None
+                    # A record without an error has a partition and an offset.
+                    partition, offset = message.partition() or 0, message.offset() or 0
                     partitions[partition].apply(message.key(), message.value(), offset)
                 elif error.fatal():
                     raise KafkaException(error)

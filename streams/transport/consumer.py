@@ -8,7 +8,7 @@ caused is durable, and only then do positions move (FAUST.md §1 traps 1, 3, 4, 
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 from aiokafka.errors import IllegalStateError, KafkaError
@@ -21,9 +21,10 @@ from streams.transport.progress import Fetch, Partition, Progress
 
 FETCH_WAIT_MS: Final = 20
 """How long the broker may hold back an empty answer; bounds the idle latency."""
-_MAX_RECORDS: Final = 2_000
-_PARTITION_BYTES: Final = 256 * 1024
 _RECHECK_SECONDS: Final = 0.05
+
+if TYPE_CHECKING:
+    from faust.transport.consumer import RecordMap
 
 _log = structlog.get_logger(__name__)
 
@@ -91,9 +92,12 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _committed(self) -> dict[Partition, int | None]:
         consumer = self._ensure_consumer()
+        assigned = list(consumer.assignment())
+        # All at once: the client then asks the coordinator in one request.
+        found = await asyncio.gather(*map(consumer.committed, assigned))
         return {
-            Partition(each.topic, each.partition): await consumer.committed(each)
-            for each in consumer.assignment()
+            Partition(each.topic, each.partition): position
+            for each, position in zip(assigned, found, strict=True)
         }
 
     async def seek_to_committed(self) -> dict[TP, int]:
@@ -210,7 +214,8 @@ class BatchConsumer(driver.Consumer):
         for partition in partitions:
             durable = self.progress.durable(partition)
             try:
-                known_end = self._thread.highwater(TP(*partition))
+                # None until the broker has answered, whatever Faust declares.
+                known_end = cast("int | None", self._thread.highwater(TP(*partition)))
             except IllegalStateError:
                 return False  # being assigned anew
             if durable is None or known_end is None or durable < known_end:
@@ -236,10 +241,12 @@ class BatchConsumer(driver.Consumer):
             if not active:
                 await self.sleep(_RECHECK_SECONDS)
                 continue
-            fetched = await self._getmany(active, timeout=1.0)
-            # Faust answers {} by itself while the flow is stopped.
-            if fetched and fetched[1]:
-                await self._hand_over(*fetched)
+            # Our thread puts the term beside the records (`_fetch_records`).
+            term, records = cast(
+                "tuple[int, RecordMap]", await self._getmany(active, timeout=1.0)
+            )
+            if records:
+                await self._hand_over(term, records)
 
     async def _hand_over(self, term: int, records: Mapping[Any, list[Any]]) -> None:
         if term != self._thread.term or not self.flow_active:
@@ -255,13 +262,14 @@ class BatchConsumer(driver.Consumer):
         first = batches[0]
         message = ConsumerMessage(
             *first.partition,
-            first.end - 1,
-            None,
-            None,
-            [],
-            None,
-            Fetch(batches, generation, term),
-            None,
+            offset=first.end - 1,
+            timestamp=0.0,
+            timestamp_type=0,
+            headers=[],
+            key=None,
+            # Faust looks at no value: `FetchSchema` hands it to the agent as it is.
+            value=cast("bytes", Fetch(batches, generation, term)),
+            checksum=None,
             tp=TP(*first.partition),
             generation_id=self.app.consumer_generation_id,
         )

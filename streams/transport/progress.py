@@ -101,13 +101,13 @@ class Progress:
         self._committed: dict[Partition, int] = {}
 
     def begin(self, positions: Mapping[Partition, int]) -> None:
-        """Reading (re)starts at `positions`, and nowhere else."""
+        """Read from `positions` on; nothing else counts any more."""
         self._handed_out = dict(positions)
         self._durable = dict(positions)
         self._committed = dict(positions)
 
     def forget(self, partitions: Iterable[Partition]) -> None:
-        """These partitions are not ours any more."""
+        """Forget partitions that are not ours any more."""
         for partition in partitions:
             self._handed_out.pop(partition, None)
             self._durable.pop(partition, None)
@@ -131,7 +131,7 @@ class Progress:
         return Batch(partition, start, end, records)
 
     def complete(self, batch: Batch) -> None:
-        """Everything that `batch` caused is durable.
+        """Note that everything that `batch` caused is durable.
 
         Raises
         ------
@@ -158,7 +158,7 @@ class Progress:
         }
 
     def committed(self, positions: Mapping[Partition, int]) -> None:
-        """The group coordinator has accepted `positions`."""
+        """Note that the group coordinator has accepted `positions`."""
         for partition, position in positions.items():
             if partition in self._committed:
                 self._committed[partition] = position

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 from aiokafka.errors import IllegalStateError
@@ -22,15 +22,21 @@ from mode import Service
 from schemas.topics import COMMANDS, EVENT_TOPICS, LEAD_STATE
 from streams import metrics
 from streams.event_log import EventLog, Record
-from streams.tables import OWNER_KEY, VERSION, LeadTable, Ownership, Rebuilt
-from streams.tables import encode_ownership
+from streams.tables import (
+    OWNER_KEY,
+    VERSION,
+    LeadTable,
+    Ownership,
+    Rebuilt,
+    encode_ownership,
+)
 from streams.transport.changelog import read_changelog
-from streams.transport.consumer import BatchConsumer
 
 if TYPE_CHECKING:
     from faust.types import TP
 
     from streams.settings import Settings
+    from streams.transport.consumer import BatchConsumer
 
 SOURCES = (*EVENT_TOPICS, COMMANDS)
 """What a lead's state is made of; co-partitioned with its changelog."""
@@ -52,7 +58,7 @@ class TableOwner:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def distrust(self) -> None:
-        """What is in memory may be outdated: read it all again next time."""
+        """Read it all again next time: what is in memory may be outdated."""
         self.generation = None
 
     def interrupt(self) -> None:
@@ -126,8 +132,8 @@ class LeadRecovery(Recovery):
     async def on_rebalance(
         self,
         assigned: set["TP"],
-        revoked: set["TP"],
-        newly_assigned: set["TP"],
+        revoked: set["TP"],  # noqa: ARG002 - Faust's signature
+        newly_assigned: set["TP"],  # noqa: ARG002 - same
         generation_id: int = 0,
     ) -> None:
         """Begin anew with what is assigned now."""
@@ -160,9 +166,7 @@ class LeadRecovery(Recovery):
         new = await self.owner.rebuild(wanted, generation)
         if not new:
             return
-        consumer = self.app.consumer
-        assert isinstance(consumer, BatchConsumer)
-        committed = await consumer.committed()
+        committed = await cast("BatchConsumer", self.app.consumer).committed()
         names = {self.owner.settings.topic(topic.name): topic.name for topic in SOURCES}
         self.owner.table.forget_sent(
             new,
@@ -197,8 +201,7 @@ class LeadTables(TableManager):
             recovery = LeadRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
             recovery.owner = self.owner
             self._recovery = recovery
-        assert isinstance(self._recovery, LeadRecovery)
-        return self._recovery
+        return cast("LeadRecovery", self._recovery)
 
     async def on_start(self) -> None:
         """Register the table and be ready for partitions."""
