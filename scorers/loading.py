@@ -1,14 +1,14 @@
 """Reading a model's text: every mistake at once, each with its place and a way out."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from pydantic import ValidationError
 
 from scorers.consistency import Path, inconsistencies
 from scorers.document import Document, TextProblem, read_document
-from scorers.model import Model
+from scorers.model import Model, Part
 from scorers.wording import Finding, closest, reword
 
 
@@ -56,25 +56,39 @@ def load_model(text: str, source: str) -> Model:
     ModelError
         With every problem there is, not only the first.
     """
+    return load_part(Model, text, source)
+
+
+_Loaded = TypeVar("_Loaded", bound=Part)
+
+
+def load_part(kind: type[_Loaded], text: str, source: str) -> _Loaded:
+    """Return the `kind` that `text` describes; `source` is its name in messages.
+
+    Raises
+    ------
+    ModelError
+        With every problem there is, not only the first.
+    """
     try:
         document = read_document(text)
     except TextProblem as problem:
         raise ModelError([_in_text(problem, text, source)]) from None
     findings: list[Finding] = []
-    model = None
+    loaded = None
     try:
-        model = Model.model_validate(document.data)
+        loaded = kind.model_validate(document.data)
     except ValidationError as error:
-        findings += reword(error, document)
-    if isinstance(document.data, Mapping):
+        findings += reword(error, document, kind)
+    if kind is Model and isinstance(document.data, Mapping):
         findings += _contradictions(document.data)
     problems = [
         *(_in_text(problem, text, source) for problem in document.problems),
         *(_at(finding, document, source) for finding in _distinct(findings)),
     ]
-    if problems or model is None:
+    if problems or loaded is None:
         raise ModelError(problems)
-    return model
+    return loaded
 
 
 def _contradictions(data: Mapping[str, Any]) -> Iterator[Finding]:

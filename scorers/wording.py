@@ -2,17 +2,16 @@
 
 import difflib
 import re
-import types
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 import msgspec
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from scorers.anatomy import keys_at
 from scorers.consistency import Path
 from scorers.document import Document
-from scorers.model import Model
-from scorers.predicate import Condition, Test
+from scorers.parts import FIELD, Part
 from scorers.worth import DECAY_KEYS
 
 
@@ -72,44 +71,63 @@ def closest(word: str, known: Iterable[str]) -> str:
     return folded[near[0]] if near else ""
 
 
-def reword(error: ValidationError, document: Document) -> list[Finding]:
-    """Return what pydantic found, where it stands in the document and in words."""
+def reword(
+    error: ValidationError, document: Document, root: type[Part]
+) -> list[Finding]:
+    """Return what pydantic found in a `root`, with its place, in words."""
     findings = []
     for item in error.errors(include_url=False):
         if item["type"] == "inconsistent":
             continue  # found again in the text itself, each with its place
-        path = _path(item["loc"], document.data)
-        finding = _finding(dict(item), path, document.data)
-        if finding is not None:
-            findings.append(finding)
+        finding = _finding(
+            _Item(
+                kind=item["type"],
+                message=item["msg"],
+                context=item.get("ctx", {}),
+                value=item["input"],
+                loc=item["loc"],
+                path=_path(item["loc"], document.data),
+                data=document.data,
+                root=root,
+            )
+        )
+        findings.append(finding)
     meant = {(*f.path[:-1], f.suggestion) for f in findings if f.about_key}
-    return [f for f in findings if f.path not in meant]
+    return [finding for finding in findings if finding.path not in meant]
 
 
 _RENAMED: Final = {"negated": "not", "one_of": "in", "none_of": "not_in"}
 
 
-def _path(loc: Iterable[str | int], data: Any) -> Path:
+def _path(loc: Path, data: Any) -> Path:
     """Return the place in the text of a place in the model.
 
     The model has steps that the text has not: the names of alternatives, and the
     inner shape of a condition.
     """
     path: list[str | int] = []
-    steps = [
-        _RENAMED.get(step, step) if isinstance(step, str) else step for step in loc
-    ]
-    for index, step in enumerate(steps):
-        if isinstance(data, Mapping) and step in data:
+    for index, step in enumerate(loc):
+        step = _RENAMED.get(step, step) if isinstance(step, str) else step
+        if _has(data, step):
             path.append(step)
             data = data[step]
-        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
+        elif index == len(loc) - 1 and _is_missing_key(data, step):
             path.append(step)
-            data = data[step]
-        elif index == len(steps) - 1 and isinstance(data, Mapping):
-            if isinstance(step, str) and re.fullmatch(r"[a-z_]+", step):
-                path.append(step)  # a key that is missing
     return tuple(path)
+
+
+def _has(data: Any, step: str | int) -> bool:
+    if isinstance(data, Mapping):
+        return step in data
+    return isinstance(data, list) and isinstance(step, int) and step < len(data)
+
+
+def _is_missing_key(data: Any, step: str | int) -> bool:
+    return (
+        isinstance(data, Mapping)
+        and isinstance(step, str)
+        and re.fullmatch(r"[a-z_]+", step) is not None
+    )
 
 
 def _value(path: Path, data: Any) -> Any:
@@ -139,81 +157,6 @@ def _number(value: Any) -> str:
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
-def _finding(item: dict[str, Any], path: Path, data: Any) -> Finding | None:
-    kind, context, value = item["type"], item.get("ctx", {}), item["input"]
-    told = _tell(value)
-    if kind == "extra_forbidden":
-        return _unknown_key(str(item["loc"][-1]), item["loc"], path, data)
-    if kind == "missing":
-        return Finding(path, f"`{path[-1] if path else ''}` is missing")
-    if kind == "unknown_field":
-        return _unknown_field(str(context["field"]), path, str(item["msg"]))
-    if kind == "unknown_value":
-        near = closest(str(context["value"]), str(context["known"]).split(", "))
-        return Finding(_nearest(path, context, data), str(item["msg"]), near)
-    if kind == "decay_kind":
-        near = ""
-        if isinstance(value, Mapping) and value:
-            near = closest(str(next(iter(value))), DECAY_KEYS)
-        elif isinstance(value, str):
-            near = closest(value, ["none"])
-        return Finding(path, f"{item['msg']}; this is {told}", near)
-    if kind == "points_kind":
-        message = f"{item['msg']}; this is {told}"
-        if isinstance(value, str) and _is_number(value):
-            message = f"must be a number, not {told}: write it without quotes"
-        return Finding(path, message)
-    if kind == "value_error":
-        return _value_error(str(context["error"]), path, value)
-    if kind == "string_pattern_mismatch":
-        return _wrong_spelling(path, value, str(context["pattern"]))
-    if kind == "literal_error":
-        known = re.findall(r"'([^']*)'", str(context["expected"]))
-        message = f"must be {' or '.join(known)}, not {told}"
-        return Finding(path, message, closest(str(value), known))
-    return Finding(path, _plain_message(kind, context, told, value))
-
-
-_LIMITS: Final = {
-    "greater_than": ("gt", "must be more than {}"),
-    "greater_than_equal": ("ge", "must be at least {}"),
-    "less_than": ("lt", "must be less than {}"),
-    "less_than_equal": ("le", "must be at most {}"),
-}
-_SHAPES: Final = {
-    "list_type": "must be a list: lines that begin with `- `, or [a, b]",
-    "dict_type": "must be a mapping: lines of `key: value`",
-    "model_type": "must be a mapping: lines of `key: value`",
-    "model_attributes_type": "must be a mapping: lines of `key: value`",
-    "bool_type": "must be true or false",
-    "finite_number": "must be a finite number",
-}
-
-
-def _plain_message(kind: str, context: dict[str, Any], told: str, value: Any) -> str:
-    if kind in _LIMITS:
-        name, words = _LIMITS[kind]
-        return f"{words.format(_number(context[name]))}, not {_number(value)}"
-    if kind in _SHAPES:
-        return f"{_SHAPES[kind]}; this is {told}"
-    if kind in {"float_type", "float_parsing", "int_type", "int_parsing"}:
-        whole = "a whole number" if kind.startswith("int") else "a number"
-        hint = ": write it without quotes" if _is_number(value) else ""
-        return f"must be {whole}, not {told}{hint}"
-    if kind == "int_from_float":
-        return f"must be a whole number, not {_number(value)}"
-    if kind == "string_type":
-        hint = "" if isinstance(value, list | dict) or value is None else ": quote it"
-        return f"must be a text, not {told}{hint}"
-    if kind == "too_short":
-        return "must not be empty"
-    if kind == "string_too_short":
-        return "must not be empty"
-    if kind == "string_too_long":
-        return f"is longer than {context['max_length']} characters"
-    return "is not understood here"
-
-
 def _is_number(value: Any) -> bool:
     if not isinstance(value, str):
         return False
@@ -224,121 +167,188 @@ def _is_number(value: Any) -> bool:
     return True
 
 
-def _value_error(message: str, path: Path, value: Any) -> Finding:
-    if not message.startswith("write a duration"):
-        return Finding(path, message)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        message = f"{_number(value)} of what? {message}"
-        return Finding(path, message, f"{_number(value)}d")
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", value)
-        if match and (unit := match[2].lower()[0]) in "smhdw":
-            unit = "30d" if match[2].lower().startswith("mo") else unit
-            if unit != "30d":
-                return Finding(path, f"{message}, not '{value}'", f"{match[1]}{unit}")
-    return Finding(path, f"{message}; this is {_tell(value)}")
+class _Item(msgspec.Struct, frozen=True):
+    """One thing that pydantic found, and where it is in the text."""
+
+    kind: str
+    message: str
+    context: dict[str, Any]
+    value: Any
+    loc: Path
+    path: Path
+    data: Any
+    root: type[Part]
+
+    @property
+    def told(self) -> str:
+        """The value as the text shows it, with what it is."""
+        return _tell(self.value)
 
 
-def _wrong_spelling(path: Path, value: Any, pattern: str) -> Finding:
-    if pattern.startswith("^(type"):
-        near = closest(str(value).split(".", maxsplit=1)[0], ("properties", "traits"))
-        rest = str(value).partition(".")[2]
-        return Finding(
-            path,
-            f"there is no field '{value}': use type, event, channel, source, "
-            "properties.<name>, traits.<name> or context.<name>",
-            f"{near}.{rest}" if near and rest else f"properties.{value}",
-        )
-    if pattern == "^[A-Z]{3}$":
-        return Finding(path, "must be a currency of three letters, such as EUR")
-    slug = re.sub(r"[^a-z0-9]+", "-", str(value).lower()).strip("-")
-    near = slug if re.match(r"[a-z]", slug) else ""
-    return Finding(
-        path, "must be small letters, digits and dashes, beginning with a letter", near
-    )
-
-
-def _unknown_field(field: str, path: Path, message: str) -> Finding:
-    head, _, rest = field.partition(".")
-    place = (*path, field)
-    if rest:
-        near = closest(head, ("properties", "traits", "context"))
-        return Finding(place, message, f"{near}.{rest}" if near else "", about_key=True)
-    near = closest(field, ("type", "event", "channel", "source", "all", "any", "not"))
-    return Finding(place, message, near or f"properties.{field}", about_key=True)
-
-
-def _nearest(path: Path, context: dict[str, Any], data: Any) -> Path:
-    """Return the path of the odd value itself where it can be found below `path`."""
-    field = context.get("field")
-    here = (*path, str(field)) if field is not None else path
-    found = _value(here, data)
-    if isinstance(found, list) and context["value"] in found:
-        return (*here, found.index(context["value"]))
-    return here if found is not None else path
-
-
-def _unknown_key(
-    key: str, loc: tuple[str | int, ...], path: Path, data: Any
-) -> Finding:
-    keys = _keys_at(loc[:-1])
-    present = _value(path[:-1], data)
+def _unknown_key(item: _Item) -> Finding:
+    key = str(item.loc[-1])
+    keys = keys_at(item.root, item.loc[:-1])
+    present = _value(item.path[:-1], item.data)
     free = [k for k in keys if not isinstance(present, Mapping) or k not in present]
     near = closest(key, free)
     message = f"there is no key '{key}' here"
     if not near:
         message = f"{message}; there is {', '.join(keys)}"
-    return Finding(path, message, near, about_key=True)
+    return Finding(item.path, message, near, about_key=True)
 
 
-def _keys_at(loc: tuple[str | int, ...]) -> list[str]:
-    """Return the keys that a mapping at `loc` may have."""
-    kind: Any = Model
-    for step in loc:
-        kind = _inside(kind, step)
-    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-        return []
-    return [field.alias or name for name, field in kind.model_fields.items()]
+def _missing(item: _Item) -> Finding:
+    return Finding(item.path, f"`{item.path[-1] if item.path else ''}` is missing")
 
 
-def _inside(kind: Any, step: str | int) -> Any:
-    """Return the type of what stands at `step` in a value of type `kind`."""
-    kind = _unwrapped(kind, step)
-    if kind is Condition and isinstance(step, str):
-        return Test if step not in {"all", "any", "not", "negated", "fields"} else kind
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        for name, field in kind.model_fields.items():
-            if step in {name, field.alias}:
-                return field.annotation
-        return kind  # the name of an alternative: already chosen
-    arguments = get_args(kind)
-    if get_origin(kind) is dict:
-        return arguments[1]
-    if get_origin(kind) is list:
-        return arguments[0] if isinstance(step, int) else kind
-    return kind
+def _unknown_field(item: _Item) -> Finding:
+    field = str(item.context["field"])
+    place = (*item.path, field)
+    head, _, rest = field.partition(".")
+    if rest:
+        near = closest(head, ("properties", "traits", "context"))
+        meant = f"{near}.{rest}" if near else ""
+        return Finding(place, item.message, meant, about_key=True)
+    near = closest(field, ("type", "event", "channel", "source", "all", "any", "not"))
+    meant = near or f"properties.{field}"
+    return Finding(place, item.message, meant, about_key=True)
 
 
-def _unwrapped(kind: Any, step: str | int) -> Any:
-    """Return `kind` without Annotated and None; of alternatives the one meant."""
-    while True:
-        if get_origin(kind) is Annotated:
-            kind = get_args(kind)[0]
-        elif get_origin(kind) in {Union, types.UnionType}:
-            choices = [choice for choice in get_args(kind) if choice is not type(None)]
-            tagged = [
-                choice
-                for choice in choices
-                if any(getattr(meta, "tag", None) == step for meta in _metadata(choice))
-            ]
-            if not tagged and len(choices) > 1:
-                return kind
-            kind = (tagged or choices)[0]
-        elif get_origin(kind) is Literal:
-            return kind
-        else:
-            return kind
+def _unknown_value(item: _Item) -> Finding:
+    value = item.context["value"]
+    near = closest(str(value), str(item.context["known"]).split(", "))
+    place = item.path
+    if "field" in item.context:
+        place = (*place, str(item.context["field"]))
+    found = _value(place, item.data)
+    if isinstance(found, list) and value in found:
+        place = (*place, found.index(value))
+    return Finding(place, item.message, near)
 
 
-def _metadata(kind: Any) -> tuple[Any, ...]:
-    return getattr(kind, "__metadata__", ())
+def _decay_kind(item: _Item) -> Finding:
+    near = ""
+    if isinstance(item.value, Mapping) and item.value:
+        near = closest(str(next(iter(item.value))), DECAY_KEYS)
+    elif isinstance(item.value, str):
+        near = closest(item.value, ["none"])
+    message = item.message if near else f"{item.message}; this is {item.told}"
+    return Finding(item.path, message, near)
+
+
+def _points_kind(item: _Item) -> Finding:
+    if _is_number(item.value):
+        message = f"must be a number, not {item.told}: write it without quotes"
+        return Finding(item.path, message)
+    return Finding(item.path, f"{item.message}; this is {item.told}")
+
+
+def _literal(item: _Item) -> Finding:
+    known = re.findall(r"'([^']*)'", str(item.context["expected"]))
+    message = f"must be {' or '.join(known)}, not {item.told}"
+    return Finding(item.path, message, closest(str(item.value), known))
+
+
+def _said(item: _Item) -> Finding:
+    """Return what a validator of ours said; of a duration, also what was meant."""
+    message, value = str(item.context["error"]), item.value
+    if not message.startswith("write a duration"):
+        return Finding(item.path, message)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        message = f"{_number(value)} of what? {message}"
+        return Finding(item.path, message, f"{_number(value)}d")
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
+    message = f"{message}; this is {item.told}"
+    if match is None or match[2].lower().startswith("mo"):
+        return Finding(item.path, message)
+    unit = match[2].lower()[:1] or "d"
+    return Finding(item.path, message, f"{match[1]}{unit}" if unit in "smhdw" else "")
+
+
+def _spelling(item: _Item) -> Finding:
+    value, pattern = str(item.value), str(item.context["pattern"])
+    if pattern == FIELD.pattern:
+        head, _, rest = value.partition(".")
+        near = closest(head, ("properties", "traits", "context"))
+        return Finding(
+            item.path,
+            f"there is no field '{value}': use type, event, channel, source, "
+            "properties.<name>, traits.<name> or context.<name>",
+            f"{near}.{rest}" if near and rest else f"properties.{value}",
+        )
+    if pattern.startswith("^[A-Z]"):
+        message = "must be a currency of three capital letters, such as EUR"
+        return Finding(item.path, message)
+    slug = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")
+    return Finding(
+        item.path,
+        "must be small letters, digits and dashes, beginning with a letter",
+        slug if re.match(r"[a-z]", slug) else "",
+    )
+
+
+def _bound(item: _Item) -> Finding:
+    name, words = _LIMITS[item.kind]
+    bound, value = _number(item.context[name]), _number(item.value)
+    return Finding(item.path, f"{words} {bound}, not {value}")
+
+
+def _shape(item: _Item) -> Finding:
+    wanted = _SHAPES[item.kind]
+    hint = ""
+    if _is_number(item.value) and "number" in wanted:
+        hint = ": write it without quotes"
+    elif wanted == "a text" and isinstance(item.value, int | float):
+        hint = ": put it in quotes"
+    return Finding(item.path, f"must be {wanted}, not {item.told}{hint}")
+
+
+def _length(item: _Item) -> Finding:
+    if item.kind == "string_too_long":
+        most = item.context["max_length"]
+        return Finding(item.path, f"must not be longer than {most} characters")
+    return Finding(item.path, "must not be empty")
+
+
+_LIMITS: Final = {
+    "greater_than": ("gt", "must be more than"),
+    "greater_than_equal": ("ge", "must be at least"),
+    "less_than": ("lt", "must be less than"),
+    "less_than_equal": ("le", "must be at most"),
+}
+_MAPPING: Final = "a mapping (lines of `key: value`)"
+_SHAPES: Final = {
+    "list_type": "a list (lines that begin with `- `, or [a, b])",
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
+    "bool_type": "true or false",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "finite_number": "a finite number",
+    "string_type": "a text",
+}
+_REWORDED: Final[dict[str, Callable[[_Item], Finding]]] = {
+    "extra_forbidden": _unknown_key,
+    "missing": _missing,
+    "unknown_field": _unknown_field,
+    "unknown_value": _unknown_value,
+    "decay_kind": _decay_kind,
+    "points_kind": _points_kind,
+    "literal_error": _literal,
+    "value_error": _said,
+    "string_pattern_mismatch": _spelling,
+    "too_short": _length,
+    "string_too_short": _length,
+    "string_too_long": _length,
+    **dict.fromkeys(_LIMITS, _bound),
+    **dict.fromkeys(_SHAPES, _shape),
+}
+
+
+def _finding(item: _Item) -> Finding:
+    reworded = _REWORDED.get(item.kind)
+    if reworded is None:
+        return Finding(item.path, f"is not understood: {item.message}")
+    return reworded(item)
