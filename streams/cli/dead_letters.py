@@ -1,0 +1,155 @@
+"""`leadpulse dead-letters`: what could not be processed, and another try at it."""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from streams.event_log import Record
+    from streams.settings import Settings
+
+app = typer.Typer(
+    help="Look at what could not be processed, and try it again.",
+    no_args_is_help=True,
+)
+
+Reason = Annotated[
+    str | None, typer.Option(help="Only letters of this reason, e.g. invalid-json.")
+]
+_BATCH = 200
+
+
+@app.command("list")
+def list_letters(
+    *,
+    reason: Reason = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20,
+) -> None:
+    """Show the newest dead letters: where they came from and why they died.
+
+    Of the records themselves only their own id and size are shown: the rest may be
+    personal data.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from schemas.time import to_iso
+    from streams.dead_letter_log import latest_letters
+    from streams.settings import load_settings
+
+    letters = latest_letters(load_settings(), limit=limit, reason=reason)
+    console = Console()
+    if not letters:
+        console.print("no dead letters")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("time", "stage", "reason", "tries", "from", "detail", "record"):
+        table.add_column(heading, overflow="fold")
+    for letter in letters:
+        story = letter.story
+        source = f"{story.topic}[{story.partition}]@{story.offset}"
+        table.add_row(
+            to_iso(letter.at),
+            story.stage,
+            f"[red]{story.reason}[/]",
+            str(story.attempts),
+            source if story.topic else "",
+            story.detail.partition("\n")[0][:200],
+            letter.preview,
+        )
+    console.print(table)
+
+
+@app.command()
+def replay(
+    *,
+    reason: Reason = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most this many, oldest first.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be put back.")
+    ] = False,
+) -> None:
+    """Put dead letters back where they came from, bytes, key and headers untouched.
+
+    Do it after the cause is mended: what still cannot be processed dies again, with
+    one more try counted. What was put back before is told apart by its event id and
+    not scored twice. Letters of the collector stage hold what the source sent; the
+    source has to send that again.
+    """
+    import asyncio
+
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    left, records = _select(settings, reason, limit)
+    for why, count in left.items():
+        typer.echo(f"{count} left alone: {_WHY_NOT[why]}", err=True)
+    topics = Counter(record.topic for record in records)
+    for topic, count in sorted(topics.items()):
+        typer.echo(f"{count} {'would go' if dry_run else 'go'} back to {topic}")
+    if not records:
+        typer.echo("nothing to put back")
+    elif not dry_run:
+        asyncio.run(_append(settings, records))
+        typer.echo(f"put back {len(records)}")
+
+
+_WHY_NOT = {
+    "not-an-event": "refused by the collector, so the source has to send it again",
+    "already-tried": "the same record as another that is put back",
+    "unknown-topic": "their headers name none of this deployment's topics",
+}
+
+
+def _select(
+    settings: "Settings", reason: str | None, limit: int | None
+) -> "tuple[Counter[str], list[Record]]":
+    """Return how many letters are left alone and why, and what to put back."""
+    from streams.dead_letter_log import Replay, read_letters
+
+    run = Replay(settings)
+    left: Counter[str] = Counter()
+    records: list[Record] = []
+    letters = sorted(read_letters(settings, reason=reason), key=lambda one: one.at)
+    for letter in letters:
+        if limit is not None and len(records) == limit:
+            break
+        record = run.record(letter)
+        if isinstance(record, str):
+            left[record] += 1
+        else:
+            records.append(record)
+    return left, records
+
+
+async def _append(settings: "Settings", records: "list[Record]") -> None:
+    from rich.console import Console
+    from rich.progress import track
+
+    from schemas.topics import TOPICS
+    from streams.errors import UserError
+    from streams.event_log import KafkaEventLog, NotDurableError
+
+    log = KafkaEventLog(settings, name="dead-letters", topics=TOPICS)
+    done = 0
+    try:
+        for start in track(
+            range(0, len(records), _BATCH),
+            description="putting back",
+            console=Console(stderr=True),
+            transient=True,
+        ):
+            batch = records[start : start + _BATCH]
+            await log.append(batch)
+            done += len(batch)
+    except NotDurableError as failure:
+        msg = (
+            f"put back {done} of {len(records)}, then: {failure}; "
+            "run it again, what is back already is not scored twice"
+        )
+        raise UserError(msg) from None
+    finally:
+        await log.close()

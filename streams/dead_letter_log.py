@@ -1,0 +1,236 @@
+"""The topic of dead letters, read back: what died, why, and the way to try again."""
+
+import heapq
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+import msgspec
+
+from schemas.dead_letter import HEADER_ATTEMPTS, HEADERS, DeadLetter
+from schemas.event import Event
+from schemas.time import Instant
+from schemas.topics import DEAD_LETTERS, TOPICS
+from scorers.identity import derive_lead_id
+from streams.errors import UserError
+from streams.event_log import PARTITION_OF_KEY, Record, event_record
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, Message
+
+    from streams.settings import Settings
+
+_QUIET_SECONDS: Final = 30.0
+_ANSWER_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 0.1
+_BATCH: Final = 500
+_SAFE_ID: Final = re.compile(r"[A-Za-z0-9_.:/|-]{1,80}")
+
+WhyNot = Literal[
+    "not-an-event",
+    "already-tried",
+    "unknown-topic",
+]
+"""Why a letter is not put back.
+
+not-an-event
+    The collector refused it: it is the source's payload, so the source must send
+    it again.
+already-tried
+    The same bytes under the same key were put back in this run.
+unknown-topic
+    Its headers name none of this deployment's topics.
+"""
+
+
+class UnreadableDeadLettersError(UserError):
+    """The topic of dead letters cannot be read."""
+
+    def __init__(self, topic: str, why: str) -> None:
+        """Name the topic and say why."""
+        super().__init__(f"cannot read {topic}: {why}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """One dead letter: its story and the record as it was."""
+
+    story: DeadLetter
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    """The original's own, without the story."""
+    partition: int
+    offset: int
+    at: Instant
+    """When it was put on the topic."""
+
+    @property
+    def preview(self) -> str:
+        """The record's own id and size; nothing that may be personal."""
+        value = self.value
+        if value is None:
+            return "no value"
+        size = f"{len(value)} bytes"
+        try:
+            fields = _preview(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return size
+        for name in ("id", "messageId", "message_id", "lead_id"):
+            found = fields.get(name)
+            if isinstance(found, str) and _SAFE_ID.fullmatch(found):
+                return f"{name} {found}, {size}"
+        return size
+
+
+_preview: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_event: Final = msgspec.json.Decoder(Event).decode
+
+
+def read_letters(
+    settings: "Settings", *, reason: str | None = None
+) -> Iterator[Letter]:
+    """Yield the letters there are now, oldest first within a partition.
+
+    Raises
+    ------
+    UnreadableDeadLettersError
+        When the topic is missing or no broker answers.
+    """
+    from confluent_kafka import (  # noqa: PLC0415 - loads librdkafka
+        OFFSET_BEGINNING,
+        Consumer,
+        KafkaError,
+        KafkaException,
+        TopicPartition,
+    )
+
+    topic = settings.topic(DEAD_LETTERS.name)
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.bootstrap,
+            # Required by the client; nothing is joined or committed.
+            "group.id": f"{settings.app_id}.dead-letters",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "allow.auto.create.topics": False,
+            "fetch.wait.max.ms": 50,
+            "log_level": 0,
+        }
+    )
+    try:
+        unread = _partitions(consumer, topic)
+        consumer.assign(
+            [TopicPartition(topic, number, OFFSET_BEGINNING) for number in unread]
+        )
+        heard = time.monotonic()
+        while unread:
+            if time.monotonic() - heard > _QUIET_SECONDS:
+                raise UnreadableDeadLettersError(topic, "the broker fell silent")
+            for message in consumer.consume(_BATCH, _POLL_SECONDS):
+                error = message.error()
+                if error is None:
+                    heard = time.monotonic()
+                    letter = _letter(message)
+                    if letter is not None and reason in {None, letter.story.reason}:
+                        yield letter
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                    unread.discard(message.partition())
+                elif not error.retriable():
+                    raise UnreadableDeadLettersError(topic, error.str())
+    except KafkaException as error:
+        raise UnreadableDeadLettersError(topic, error.args[0].str()) from None
+    finally:
+        consumer.close()
+
+
+def latest_letters(
+    settings: "Settings", *, limit: int, reason: str | None = None
+) -> list[Letter]:
+    """Return the newest `limit` letters, newest first."""
+    return heapq.nlargest(
+        limit,
+        read_letters(settings, reason=reason),
+        key=lambda letter: (letter.at, letter.partition, letter.offset),
+    )
+
+
+class Replay:
+    """Decides, letter by letter, what goes back on its topic."""
+
+    def __init__(self, settings: "Settings") -> None:
+        """Begin a run: nothing was put back yet."""
+        self._settings = settings
+        self._tried: set[bytes] = set()
+        self._topics = {settings.topic(topic.name) for topic in TOPICS}
+
+    def record(self, letter: Letter) -> Record | WhyNot:
+        """Return the original record for its topic, or why it stays a dead letter."""
+        # A record that dies after each replay leaves a letter each time: once is
+        # enough, or every run would double them.
+        digest = sha256(repr((letter.key, letter.value)).encode()).digest()
+        if digest in self._tried:
+            return "already-tried"
+        self._tried.add(digest)
+        tried = (HEADER_ATTEMPTS, str(letter.story.attempts + 1).encode())
+        if letter.story.stage == "collector":
+            record = self._event_record(letter)
+            if record is None:
+                return "not-an-event"
+            return record._replace(headers=[*record.headers, tried])
+        if letter.story.topic not in self._topics:
+            return "unknown-topic"
+        # By its key, not its old partition: that may be what was wrong with it.
+        return Record(
+            letter.story.topic,
+            letter.key,
+            letter.value,
+            [*letter.headers, tried],
+            PARTITION_OF_KEY if letter.key is not None else letter.story.partition,
+        )
+
+    def _event_record(self, letter: Letter) -> Record | None:
+        """Return a collector's letter as an event, if it is a canonical one."""
+        try:
+            event = _event(letter.value or b"")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        lead_id = derive_lead_id(event)
+        if lead_id is None:
+            return None
+        return event_record(event, lead_id, prefix=self._settings.topic_prefix)
+
+
+def _partitions(consumer: "Consumer", topic: str) -> set[int]:
+    """Return the partitions of `topic`, which must exist."""
+    found = consumer.list_topics(timeout=_ANSWER_SECONDS).topics.get(topic)
+    if found is None:
+        why = "it is missing; run `leadpulse topics create`"
+        raise UnreadableDeadLettersError(topic, why)
+    return set(found.partitions)
+
+
+def _letter(message: "Message") -> Letter | None:
+    """Return a message of the topic as a letter; None if it is none."""
+    # The client's types allow a mapping too; it always gives a list.
+    pairs = cast("list[tuple[str, bytes | None]]", message.headers() or [])
+    try:
+        story = DeadLetter.from_headers(pairs)
+    except ValueError:
+        return None
+    return Letter(
+        story=story,
+        key=_bytes(message.key()),
+        value=_bytes(message.value()),
+        headers=tuple(pair for pair in pairs if pair[0] not in HEADERS),
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        at=message.timestamp()[1],
+    )
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
