@@ -9,6 +9,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -116,10 +117,11 @@ class KafkaEventLog:
         self._timeout = settings.produce_timeout_seconds
         self._topics = [settings.topic(topic.name) for topic in topics]
         self._config = _config(settings, name)
-        self._producer = self._connect()
         self._topics_seen = False
+        self._look: asyncio.Future[list[str]] | None = None
         self._lost = threading.Event()
         self._closing = threading.Event()
+        self._producer = self._connect()
         self._thread = threading.Thread(
             target=self._serve, name="event-log", daemon=True
         )
@@ -142,14 +144,16 @@ class KafkaEventLog:
             raise NotDurableError(msg) from None
         if error is not None:
             self._topics_seen = False
-            if error.fatal():
-                self._lost.set()
+            self._judge(error)
             msg = f"not acknowledged: {error.str()}"
             raise NotDurableError(msg)
 
     async def missing_topics(self) -> list[str]:
         """Return the topics that are not there; NotDurableError without a broker."""
-        return await asyncio.to_thread(self._missing_topics)
+        if self._look is None or self._look.done():
+            # However many ask while no broker answers, one asks the broker.
+            self._look = asyncio.ensure_future(asyncio.to_thread(self._missing_topics))
+        return await asyncio.shield(self._look)
 
     async def close(self) -> None:
         """Flush, then stop the thread."""
@@ -176,10 +180,17 @@ class KafkaEventLog:
             raise NotDurableError(msg) from None
         except KafkaException as failure:
             error = failure.args[0]
-            if error.fatal():
-                self._lost.set()
+            self._judge(error)
             msg = f"not sent: {error.str()}"
             raise NotDurableError(msg) from None
+
+    def _judge(self, error: "KafkaError") -> None:
+        """Have the producer replaced if the error says that it cannot go on.
+
+        Called from the event loop and from the thread that polls.
+        """
+        if error.fatal() or error.name() in _LOST:
+            self._lost.set()
 
     async def _see_topics(self) -> None:
         # Producing to a topic that is not there would make many brokers create it,
@@ -207,16 +218,33 @@ class KafkaEventLog:
 
     def _serve(self) -> None:
         """Serve delivery reports until closed; replace a producer that is lost."""
+        from confluent_kafka import KafkaException  # noqa: PLC0415 - see _connect
+
         while not self._closing.is_set():
-            self._producer.poll(_POLL_SECONDS)
+            try:
+                self._producer.poll(_POLL_SECONDS)
+            except KafkaException as failure:  # raised for fatal errors only
+                self._judge(failure.args[0])
             if self._lost.is_set():
-                # An idempotent producer whose records the broker has forgotten can
-                # never send again. A new one can; ids make repeats harmless.
+                # A new one starts with a new identity; ids make repeats harmless.
                 lost, self._producer = self._producer, self._connect()
                 self._lost.clear()
-                lost.purge()
-                lost.poll(0)
+                with suppress(KafkaException):
+                    lost.purge()
+                    lost.flush(_REPORT_SECONDS)
 
+
+_LOST: Final = frozenset(
+    {
+        "_FATAL",
+        "INVALID_PRODUCER_EPOCH",
+        "INVALID_PRODUCER_ID_MAPPING",
+        "OUT_OF_ORDER_SEQUENCE_NUMBER",
+        "PRODUCER_FENCED",
+        "UNKNOWN_PRODUCER_ID",
+    }
+)
+"""Errors by which a broker no longer knows an idempotent producer, ever."""
 
 _POLL_SECONDS: Final = 0.1
 _METADATA_SECONDS: Final = 2.0
