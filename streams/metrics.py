@@ -31,7 +31,8 @@ _LATENCY_BUCKETS: Final = (
 
 EVENTS: Final = Counter(
     "leadpulse_events_total",
-    "Events taken off the topics. result: scored, duplicate, replayed, forwarded, dead.",
+    "Events taken off the topics. "
+    "result: scored, duplicate, replayed, forwarded, dead.",
     ("source", "result"),
 )
 DEAD_LETTERS: Final = Counter(

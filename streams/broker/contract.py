@@ -24,7 +24,7 @@ class Broker(ABC):
     def __init__(
         self, directory: Path, *, port: int = 0, log: Path | None = None
     ) -> None:
-        """Keep data and log (unless at `log`) in `directory`; port 0 picks a free one."""
+        """Keep data and log (unless at `log`) in `directory`; port 0: a free one."""
         self.directory = directory.absolute()
         self.log = log
         self._asked_port = port

@@ -64,7 +64,9 @@ def key_in_header(authorization: str | None) -> str | None:
     match scheme.lower():
         case "basic":
             try:
-                user, _, _ = base64.b64decode(credentials, validate=True).partition(b":")
+                user, _, _ = base64.b64decode(credentials, validate=True).partition(
+                    b":"
+                )
                 return user.decode()
             except ValueError:
                 msg = "Authorization: Basic needs base64 of `write_key:`"

@@ -227,9 +227,7 @@ def test_a_redis_that_is_away_is_one_clear_error(
             lambda: view.tiers(["gold"]),
             lambda: view.alerts(1),
         ):
-            with pytest.raises(
-                ViewAwayError, match="Redis does not answer"
-            ):
+            with pytest.raises(ViewAwayError, match="Redis does not answer"):
                 use()
 
         server.start()
