@@ -32,6 +32,19 @@ class Problem(msgspec.Struct, frozen=True, order=True):
         return ": ".join(filter(None, (place, self.path, self.advice)))
 
     @property
+    def picture(self) -> str:
+        """The problem with the line that it stands on, and a mark under the place."""
+        head = f"{self.source}:{self.line}:{self.column}"
+        lines = [f"{head}  {self.path}" if self.path else head, f"  {self.advice}"]
+        if self.excerpt.strip():
+            number = str(self.line)
+            # Tabs count as one column for YAML, so they must take one here too.
+            excerpt = self.excerpt.replace("\t", "→")
+            lines.append(f"  {number} | {excerpt}")
+            lines.append(f"  {' ' * len(number)} | {' ' * (self.column - 1)}^")
+        return "\n".join(lines)
+
+    @property
     def advice(self) -> str:
         """The message, and what was probably meant."""
         if not self.suggestion:

@@ -1,5 +1,6 @@
 """Finding and reading the scoring model that is in force."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,8 @@ _SHIPPED: Final = (
     Path(__file__).parent / "models" / "default.yaml",  # in an installed wheel
     Path(__file__).parents[1] / "deploy" / "models" / "default.yaml",  # in a checkout
 )
+
+TEST_SUFFIX: Final = ".test.yaml"
 
 
 class ModelFileError(UserError):
@@ -32,9 +35,54 @@ def read_model(path: Path | None) -> CompiledModel:
     """
     chosen = shipped_model() if path is None else path
     try:
-        return compile_model(load_model(chosen.read_text("utf-8"), str(chosen)))
-    except OSError as error:
-        msg = f"cannot read the model {chosen}: {error.strerror}"
-        raise ModelFileError(msg) from None
-    except (ModelError, UnicodeDecodeError) as error:
+        return compile_model(load_model(read_text(chosen), str(chosen)))
+    except ModelError as error:
         raise ModelFileError(str(error)) from None
+
+
+def read_text(path: Path) -> str:
+    """Return the text of the file at `path`.
+
+    Raises
+    ------
+    ModelFileError
+        When there is no such file, or no text in it.
+    """
+    try:
+        return path.read_text("utf-8-sig")
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror}"
+        raise ModelFileError(msg) from None
+    except UnicodeDecodeError as error:
+        msg = f"cannot read {path}: it is not UTF-8 ({error.reason})"
+        raise ModelFileError(msg) from None
+
+
+def model_paths(paths: Iterable[Path]) -> list[Path]:
+    """Return the model files that `paths` name: themselves, or those of a folder.
+
+    Raises
+    ------
+    ModelFileError
+        When a folder holds no model.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = [
+            each
+            for each in sorted(path.glob("*.yaml"))
+            if not each.name.endswith(TEST_SUFFIX)
+        ]
+        if not inside:
+            msg = f"there is no model (*.yaml) in {path}"
+            raise ModelFileError(msg)
+        found.extend(inside)
+    return found
+
+
+def tests_of(model: Path) -> Path:
+    """Return where the tests of a model are: beside it."""
+    return model.with_name(model.stem + TEST_SUFFIX)
