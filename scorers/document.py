@@ -112,17 +112,15 @@ _SYNTAX: Final = (
     (r"'\\t' that cannot start", _TAB),
     (
         r"mapping values are not allowed",
-        "there is a second `: ` on this line: put the text in quotes, or begin a new "
-        "line",
+        "there is a second `: ` on this line: put the text in quotes, or break it",
     ),
     (
-        r"expected a single document",
+        r"found another document",
         "there is a second document in this file (---): one model a file",
     ),
     (
         r"did not find expected key|expected <block end>|could not find expected ':'",
-        "the indentation does not fit the lines above, or a colon or a bracket is "
-        "missing",
+        "the indentation does not fit the lines above, or a colon is missing",
     ),
     (r"undefined alias", "this alias (*) has no anchor (&) above it"),
     (r"duplicate anchor", "this anchor (&) stands twice"),

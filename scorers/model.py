@@ -205,8 +205,8 @@ class Rule(Part):
         for path in sorted(self.where.paths()):
             if not path.startswith("traits."):
                 return (
-                    f"`where` knows traits only, and {path} belongs to an event: "
-                    "write `when`"
+                    f"`where` knows the traits only, and `{path}` is a field of an "
+                    "event: write `when`"
                 )
         return None
 

@@ -8,15 +8,16 @@ from pydantic import Field, model_validator
 from schemas.time import DAY
 from scorers.parts import Duration, Name, Number, Part, PositiveDuration
 
-_CLOCK: Final = r"^([01]\d|2[0-3]):[0-5]\d$"
+CLOCK: Final = r"^([01]\d|2[0-3]):[0-5]\d$"
+"""How a time of day is written."""
 
 
 class QuietHours(Part):
     """Hours of the day in which nobody is told."""
 
-    start: Annotated[str, Field(pattern=_CLOCK, alias="from")]
+    start: Annotated[str, Field(pattern=CLOCK, alias="from")]
     """When they begin, such as "20:00"."""
-    end: Annotated[str, Field(pattern=_CLOCK, alias="to")]
+    end: Annotated[str, Field(pattern=CLOCK, alias="to")]
     """When they end, such as "08:00" (the next morning)."""
     zone: str = "UTC"
     """The time zone they are meant in, such as Europe/Berlin."""

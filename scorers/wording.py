@@ -12,6 +12,7 @@ from scorers.anatomy import keys_at
 from scorers.consistency import Path
 from scorers.document import Document
 from scorers.parts import FIELD, Part
+from scorers.policy import CLOCK
 from scorers.worth import DECAY_KEYS
 
 
@@ -245,7 +246,8 @@ def _points_kind(item: _Item) -> Finding:
 
 def _literal(item: _Item) -> Finding:
     known = re.findall(r"'([^']*)'", str(item.context["expected"]))
-    message = f"must be {' or '.join(known)}, not {item.told}"
+    choice = " or ".join(known) if len(known) < 3 else f"one of {', '.join(known)}"  # noqa: PLR2004 two are an either-or
+    message = f"must be {choice}, not {item.told}"
     return Finding(item.path, message, closest(str(item.value), known))
 
 
@@ -279,6 +281,9 @@ def _spelling(item: _Item) -> Finding:
     if pattern.startswith("^[A-Z]"):
         message = "must be a currency of three capital letters, such as EUR"
         return Finding(item.path, message)
+    if pattern == CLOCK:
+        near = f"0{value}" if re.fullmatch(r"\d:[0-5]\d", value) else ""
+        return Finding(item.path, 'must be a time of day such as "08:00"', near)
     slug = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")
     return Finding(
         item.path,
