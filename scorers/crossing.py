@@ -1,10 +1,10 @@
 """The exact instant at which the published score leaves a band.
 
-Two ways, both exact to the millisecond. Where one rate moves everything (one
-half-life for all, the usual case) the score is piecewise linear in
-``u = e^(−rate · x)`` and the instant is closed-form. Otherwise the walk takes
-strides so short that the score cannot leave within them; they end near the instant
-as Newton's method would.
+Two ways, both exact to the millisecond. Where one half-life moves everything (the
+usual case) the score is piecewise linear in ``u = 2^(−x / half_life)`` and the instant
+is closed-form. Otherwise the walk takes strides so short that the score cannot leave
+within them; they end near the instant as Newton's method would. Either way it is the
+published score itself that has the last word.
 """
 
 import math
@@ -12,35 +12,40 @@ from collections.abc import Callable
 from typing import Final
 
 from schemas.time import Instant, Millis
-from scorers.curve import NEVER, Curve, Part, Piece
+from scorers.curve import HALF, NEVER, Curve, Part, Piece
+from scorers.decay import LN2
 
 _MOST_STRIDES: Final = 20_000
 """Strides before a score that grazes an edge is looked at again later instead."""
 
-_FARTHEST: Final[Millis] = 1 << 50
-"""No exit is looked for beyond this (35,000 years)."""
+LAST: Final[Instant] = 253_402_300_799_999
+"""The last instant that can be written down: the end of the year 9999."""
+
+_FAR: Final = float(1 << 60)
 
 
 def first_exit(
     curve_at: Callable[[Instant], Curve],
+    band: tuple[int, int],
     start: Instant,
-    low: int,
-    high: int,
     end: Instant = NEVER,
+    *,
     first: Curve | None = None,
 ) -> Instant | None:
-    """Return the first instant in (start, end] with the level outside [low, high).
+    """Return the first instant in (start, end] with the level outside `band`.
 
-    `low` and `high` are published scores times the scale; the level at `start`
+    `band` is [low, high) in published scores times the scale; the level at `start`
     must lie inside. None when the score stays inside until `end`, or for ever.
     """
+    low, high = band
+    end = min(end, LAST)
     curve = curve_at(start) if first is None else first
     while True:
         last = min(curve.until, end + 1)
-        elapsed = _exit_within(curve, low, high, min(last - curve.start, _FARTHEST))
+        elapsed = _exit_within(curve, low, high, last - curve.start)
         if elapsed is not None:
             return curve.start + elapsed
-        if last > end or last >= NEVER:
+        if last > end:
             return None
         curve = curve_at(last)
         if not low <= curve.level() < high:
@@ -49,119 +54,150 @@ def first_exit(
 
 def _exit_within(curve: Curve, low: int, high: int, span: Millis) -> Millis | None:
     """Return the first elapsed time in (0, span) with the level outside."""
-    rates: set[float] = set()
+    half_lives: set[Millis] = set()
     sloped = False
     for piece in curve.pieces:
         for part in piece.parts:
             if part.amp:
-                rates.add(part.rate)
+                half_lives.add(part.half_life)
             sloped = sloped or part.slope != 0
-    if not rates and not sloped:
+    if not half_lives and not sloped:
         return None
-    if len(rates) == 1 and not sloped:
-        return _exit_of_one_rate(curve, low, high, span, rates.pop())
+    if len(half_lives) == 1 and not sloped:
+        return _exit_of_one_rate(curve, low, high, span, half_lives.pop())
     return _exit_by_strides(curve, low, high, span)
 
 
-# ── one rate: piecewise linear in u = e^(−rate · x) ─────────────────────────────
+def _edges(curve: Curve, low: int, high: int) -> tuple[float, float]:
+    """Return the exact scores at the band's ends; infinite where out of reach."""
+    low_edge = (low - HALF) / curve.scale if low > 0 else -math.inf
+    high_edge = (high - HALF) / curve.scale
+    return low_edge, math.inf if high_edge > curve.ceiling else high_edge
+
+
+# ── one half-life: piecewise linear in u = 2^(−x / half_life) ───────────────────
+
+
+class _Line:
+    """One group as a function of u: its parts are const + amp · u, all bounded."""
+
+    __slots__ = ("cap", "floor", "parts")
+
+    def __init__(self, piece: Piece) -> None:
+        self.cap, self.floor = piece.cap, piece.floor
+        self.parts = [
+            (
+                part.const,
+                part.amp * 2.0 ** (-part.age / part.half_life) if part.amp else 0.0,
+                part.bound,
+            )
+            for part in piece.parts
+        ]
+
+    def raw(self, u: float) -> float:
+        total = 0.0
+        for const, amp, bound in self.parts:
+            value = const + amp * u
+            total += bound if value > bound else -bound if value < -bound else value
+        return total
+
+    def at(self, u: float) -> float:
+        value, cap, floor = self.raw(u), self.cap, self.floor
+        return cap if value > cap else floor if value < floor else value
+
+    def kinks(self) -> set[float]:
+        """Return every u in (0, 1) at which a rule or the group meets its bound."""
+        kinks: set[float] = set()
+        most = least = 0.0
+        for const, amp, bound in self.parts:
+            if amp:
+                for edge in (bound, -bound):
+                    u = (edge - const) / amp
+                    if 0.0 < u < 1.0:
+                        kinks.add(u)
+            high, low = max(const, const + amp), min(const, const + amp)
+            most += min(max(high, -bound), bound)
+            least += max(min(low, bound), -bound)
+        if most <= self.cap and least >= self.floor:
+            return kinks
+        nodes = [1.0, *sorted(kinks, reverse=True), 0.0]
+        values = [self.raw(node) for node in nodes]
+        for index in range(len(nodes) - 1):
+            near, far = values[index], values[index + 1]
+            for edge in (self.cap, self.floor):
+                if min(near, far) < edge < max(near, far):
+                    share = (edge - near) / (far - near)
+                    kinks.add(nodes[index] + share * (nodes[index + 1] - nodes[index]))
+        return kinks
 
 
 def _exit_of_one_rate(
-    curve: Curve, low: int, high: int, span: Millis, rate: float
+    curve: Curve, low: int, high: int, span: Millis, half_life: Millis
 ) -> Millis | None:
     low_edge, high_edge = _edges(curve, low, high)
-    farthest = math.exp(-rate * span)
-    kinks = {1.0, farthest}
-    for piece in curve.pieces:
-        kinks |= _kinks(piece)
-    nodes = sorted((node for node in kinks if farthest <= node <= 1.0), reverse=True)
-    u_near, value_near = 1.0, _total_at(curve, 1.0)
-    for u_far in nodes[1:]:
-        value_far = _total_at(curve, u_far)
-        edge = (
-            low_edge
-            if low_edge is not None and value_far < low_edge
-            else high_edge
-            if high_edge is not None and value_far >= high_edge
-            else None
-        )
-        if edge is not None:
-            move = value_far - value_near
-            share = (edge - value_near) / move if move else 0.0
+    lines = [_Line(piece) for piece in curve.pieces]
+    farthest = 2.0 ** (-span / half_life)
+    kinks = {farthest}
+    for line in lines:
+        kinks |= line.kinks()
+    value_near = sum([line.at(1.0) for line in lines])
+    u_near = 1.0
+    inside: Millis = 0
+    for u_far in sorted(kinks, reverse=True):
+        if u_far < farthest:
+            break
+        value_far = sum([line.at(u_far) for line in lines])
+        if value_far < low_edge or value_far >= high_edge:
+            edge = low_edge if value_far < low_edge else high_edge
+            share = (edge - value_near) / ((value_far - value_near) or 1.0)
             u = u_near + min(max(share, 0.0), 1.0) * (u_far - u_near)
-            guess = span if u <= 0 else math.ceil(-math.log(u) / rate)
-            return _nearest_exit(curve, low, high, min(max(guess, 1), span), span)
+            guess, bound = _elapsed(u, half_life, span), _elapsed(u_far, half_life, span)
+            found = _first_outside(curve, low, high, inside, guess, bound)
+            if found is not None:
+                return found
+            inside = max(inside, bound)
         u_near, value_near = u_far, value_far
     return None
 
 
-def _nearest_exit(
-    curve: Curve, low: int, high: int, guess: Millis, span: Millis
+def _elapsed(u: float, half_life: Millis, span: Millis) -> Millis:
+    """Return the first whole time at or after u, within (0, span)."""
+    if u <= 0.0:
+        return span - 1
+    return min(max(math.ceil(-math.log2(u) * half_life), 1), span - 1)
+
+
+def _first_outside(
+    curve: Curve, low: int, high: int, inside: Millis, guess: Millis, bound: Millis
 ) -> Millis | None:
-    """Return the exit next to `guess`, which rounding may have put slightly off."""
-    while guess > 1 and not low <= curve.level(guess - 1) < high:
-        guess -= 1
-    while guess < span:
-        if not low <= curve.level(guess) < high:
-            return guess
-        guess += 1
-    return None
+    """Return the first elapsed time in (inside, bound] with the level outside.
+
+    The level moves one way only between `inside`, where it is inside, and `bound`;
+    the guess is off by rounding at the most, so the search starts next to it.
+    """
+    if not inside < bound or low <= curve.level(bound) < high:
+        return None
+    outside = bound
+    step = 1
+    probe = max(guess, inside + 1)
+    while inside < probe < outside:
+        if low <= curve.level(probe) < high:
+            inside = probe
+            probe += step
+        else:
+            outside = probe
+            probe -= step
+        step *= 2
+    while outside - inside > 1:
+        middle = (inside + outside) // 2
+        if low <= curve.level(middle) < high:
+            inside = middle
+        else:
+            outside = middle
+    return outside
 
 
-def _edges(curve: Curve, low: int, high: int) -> tuple[float | None, float | None]:
-    """Return the exact scores at the band's ends; None where out of reach."""
-    low_edge = (low - 0.5) / curve.scale if low > 0 else None
-    high_edge: float | None = (high - 0.5) / curve.scale
-    if high_edge is not None and high_edge > curve.ceiling:
-        high_edge = None
-    return low_edge, high_edge
-
-
-def _part_at(part: Part, u: float) -> float:
-    value = part.const + part.amp * u
-    bound = part.bound
-    return bound if value > bound else -bound if value < -bound else value
-
-
-def _total_at(curve: Curve, u: float) -> float:
-    total = 0.0
-    for piece in curve.pieces:
-        value = 0.0
-        for part in piece.parts:
-            value += _part_at(part, u)
-        cap, floor = piece.cap, piece.floor
-        total += cap if value > cap else floor if value < floor else value
-    return total
-
-
-def _kinks(piece: Piece) -> set[float]:
-    """Return every u in (0, 1) at which a rule or the group meets its bound."""
-    kinks: set[float] = set()
-    moving = False
-    most = least = 0.0
-    for part in piece.parts:
-        if part.amp:
-            moving = True
-            for bound in (part.bound, -part.bound):
-                u = (bound - part.const) / part.amp
-                if 0.0 < u < 1.0:
-                    kinks.add(u)
-        most += max(_part_at(part, 1.0), _part_at(part, 0.0))
-        least += min(_part_at(part, 1.0), _part_at(part, 0.0))
-    if not moving or (most <= piece.cap and least >= piece.floor):
-        return kinks
-    nodes = [1.0, *sorted(kinks, reverse=True), 0.0]
-    values = [sum(_part_at(part, node) for part in piece.parts) for node in nodes]
-    for index in range(len(nodes) - 1):
-        near, far = values[index], values[index + 1]
-        for bound in (piece.cap, piece.floor):
-            if (near - bound) * (far - bound) < 0:
-                share = (bound - near) / (far - near)
-                kinks.add(nodes[index] + share * (nodes[index + 1] - nodes[index]))
-    return kinks
-
-
-# ── several rates or slopes: strides within which nothing can be missed ─────────
+# ── several half-lives or slopes: strides within which nothing can be missed ────
 
 
 def _exit_by_strides(curve: Curve, low: int, high: int, span: Millis) -> Millis | None:
@@ -179,82 +215,102 @@ def _exit_by_strides(curve: Curve, low: int, high: int, span: Millis) -> Millis 
     return elapsed
 
 
-def _stride(
-    curve: Curve, elapsed: Millis, edges: tuple[float | None, float | None]
-) -> float:
-    """Return a span in which the score cannot leave the band.
+class _Motion:
+    """Where a value is, how fast it moves, and how much its speed may change.
 
     By Taylor's theorem a sum of exponentials moves by at most
     ``speed · x + bend · x² / 2`` where `bend` bounds its second derivative, which
-    only shrinks. The stride also ends where a rule or a group may meet its bound.
+    only shrinks with time.
     """
-    total = speed = bend = 0.0
-    stride = float(_FARTHEST)
+
+    __slots__ = ("bend", "speed", "value")
+
+    def __init__(self) -> None:
+        self.value = self.speed = self.bend = 0.0
+
+    def up(self, edge: float) -> float:
+        """Return a span in which it cannot rise to `edge`."""
+        return _reach(self.speed, self.bend, edge - self.value)
+
+    def down(self, edge: float) -> float:
+        """Return a span in which it cannot fall to `edge`."""
+        return _reach(-self.speed, self.bend, self.value - edge)
+
+
+def _stride(curve: Curve, elapsed: Millis, edges: tuple[float, float]) -> float:
+    """Return a span in which the score cannot leave the band.
+
+    It also ends where a rule or a group may meet its bound, or leave it.
+    """
+    total = _Motion()
+    stride = _FAR
     for piece in curve.pieces:
-        value = pace = curl = 0.0
+        group = _Motion()
         for part in piece.parts:
-            raw, bound = part.const, part.bound
-            part_pace = part.slope
-            if part.amp:
-                present = part.amp * math.exp(-part.rate * elapsed)
-                raw += present
-                part_pace -= present * part.rate
-            if part.slope:
-                raw += part.slope * elapsed
-            if -bound < raw < bound:
-                value += raw
-                pace += part_pace
-                if part.amp:
-                    curl += abs(present) * part.rate * part.rate
-            else:
-                value += bound if raw >= bound else -bound
-            if part_pace:
-                stride = min(stride, _to_bound(part, raw, elapsed))
+            stride = min(stride, _add_part(group, part, elapsed))
         cap, floor = piece.cap, piece.floor
-        if floor < value < cap:
-            total += value
-            speed += pace
-            bend += curl
-            stride = min(
-                stride,
-                _reach(pace, curl, cap - value),
-                _reach(-pace, curl, value - floor),
-            )
-        elif value >= cap:
-            total += cap
-            stride = min(stride, _reach(-pace, curl, value - cap))
+        if group.value >= cap:
+            total.value += cap
+            stride = min(stride, group.down(cap))
+        elif group.value <= floor:
+            total.value += floor
+            stride = min(stride, group.up(floor))
         else:
-            total += floor
-            stride = min(stride, _reach(pace, curl, floor - value))
+            total.value += group.value
+            total.speed += group.speed
+            total.bend += group.bend
+            stride = min(stride, group.up(cap), group.down(floor))
     low_edge, high_edge = edges
-    if low_edge is not None:
-        stride = min(stride, _reach(-speed, bend, total - low_edge))
-    if high_edge is not None:
-        stride = min(stride, _reach(speed, bend, high_edge - total))
-    return stride
+    return min(stride, total.down(low_edge), total.up(high_edge))
 
 
-def _to_bound(part: Part, raw: float, elapsed: Millis) -> float:
-    """Return when the rule next meets ± its bound, from `elapsed` on."""
-    nearest = float(_FARTHEST)
+def _add_part(group: _Motion, part: Part, elapsed: Millis) -> float:
+    """Add a rule's motion to its group's; return when it next meets its bound."""
+    value, speed, bend = part.const, part.slope, 0.0
+    age = part.age + elapsed
+    if part.amp:
+        rate = LN2 / part.half_life
+        present = part.amp * 2.0 ** (-age / part.half_life)
+        value += present
+        speed -= present * rate
+        bend = abs(present) * rate * rate
+    value += part.slope * age
+    bound = part.bound
+    # On its bound exactly and moving inwards, it is inside.
+    outside = value if speed * value >= 0 else 0.0
+    if abs(value) > bound or abs(outside) >= bound:
+        group.value += math.copysign(bound, value)
+    else:
+        group.value += value
+        group.speed += speed
+        group.bend += bend
+    return _to_bound(part, value, speed, age)
+
+
+def _to_bound(part: Part, value: float, speed: float, age: Millis) -> float:
+    """Return when the rule next meets ± its bound; far if never."""
+    nearest = _FAR
     for bound in (part.bound, -part.bound):
+        if (bound - value) * speed <= 0:
+            continue  # it moves away from there
         if part.slope:
-            ahead = (bound - raw) / part.slope
+            ahead = (bound - value) / part.slope
         else:
             u = (bound - part.const) / part.amp
             if u <= 0.0:
                 continue
-            ahead = -math.log(u) / part.rate - elapsed
-        if ahead > 0:
-            nearest = min(nearest, ahead)
+            ahead = -math.log2(u) * part.half_life - age
+        nearest = min(nearest, max(ahead, 0.0))
     return nearest
 
 
 def _reach(speed: float, bend: float, gap: float) -> float:
     """Return the least x ≥ 0 with speed · x + bend · x² / 2 ≥ gap; far if never."""
+    if gap == math.inf:
+        return _FAR
     if gap <= 0.0:
-        return 0.0 if speed > 0 or bend else float(_FARTHEST)
+        return 0.0 if speed > 0 or bend else _FAR
     if not bend:
-        return gap / speed if speed > 0 else float(_FARTHEST)
+        return gap / speed if speed > 0 else _FAR
     root = math.sqrt(speed * speed + 2.0 * bend * gap)
     return 2.0 * gap / (speed + root) if speed > 0 else (root - speed) / bend

@@ -1,7 +1,9 @@
 """The score as a function of time: values on one smooth piece.
 
 Between two breaks (a step, an expiry, a deadline) every rule's value is
-``const + amp · e^(−rate · x) + slope · x`` for x milliseconds after the start.
+``const + amp · 2^(−age / half_life) + slope · age``, where the age counts from an
+instant of the rule's own, not from the instant of reading: so the score at an instant
+is the same figure, to the last bit, from wherever one looks ahead to it.
 Rules are clamped to their bound, groups to floor and cap, the total to 0 … ceiling.
 `crossing` finds the instant at which such a curve leaves a band.
 """
@@ -15,25 +17,29 @@ from schemas.time import Instant, Millis
 
 NEVER: Final[Instant] = 1 << 62
 
+HALF: Final = 0.5 + 1e-9
+"""Half up; what is a half but for the noise of floating point counts as one."""
+
 
 class Part(msgspec.Struct):
-    """One rule's value on a piece: const + amp · e^(−rate · x) + slope · x."""
+    """One rule's value on a piece; `age` is its age at the start of the piece."""
 
     rule: str
     bound: float
     const: float = 0.0
     amp: float = 0.0
-    rate: float = 0.0
+    half_life: Millis = 1
     slope: float = 0.0
+    age: Millis = 0
     until: Instant = NEVER
 
     def raw(self, elapsed: Millis) -> float:
         """Return the value before the rule's bound, `elapsed` after the start."""
         value = self.const
         if self.amp:
-            value += self.amp * math.exp(-self.rate * elapsed)
+            value += self.amp * 2.0 ** (-(self.age + elapsed) / self.half_life)
         if self.slope:
-            value += self.slope * elapsed
+            value += self.slope * (self.age + elapsed)
         return value
 
     def at(self, elapsed: Millis) -> float:
@@ -83,11 +89,13 @@ class Curve(msgspec.Struct):
 
     def exact(self, elapsed: Millis = 0) -> float:
         """Return the score before rounding, in 0 … ceiling."""
-        return min(max(self.raw(elapsed), 0.0), self.ceiling)
+        value = self.raw(elapsed)
+        ceiling = self.ceiling
+        return ceiling if value > ceiling else max(value, 0.0)
 
     def level(self, elapsed: Millis = 0) -> int:
         """Return the published score times `scale`, a whole number (half up)."""
-        return math.floor(self.exact(elapsed) * self.scale + 0.5)
+        return math.floor(self.exact(elapsed) * self.scale + HALF)
 
     def published(self) -> float:
         """Return the published score at the start of the piece."""

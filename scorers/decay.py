@@ -56,11 +56,6 @@ class HalfLife(msgspec.Struct, frozen=True):
         """Never; it only becomes very small."""
         return None
 
-    @property
-    def rate(self) -> float:
-        """The same as a continuous rate, per millisecond: ln 2 / half-life."""
-        return LN2 / self.half_life
-
 
 class Linear(msgspec.Struct, frozen=True):
     """Points fall in a straight line to zero at the age `span`.

@@ -6,7 +6,7 @@ Caps are applied here, when the score is read: rule bound, then group, then tota
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.time import Instant
+from schemas.time import Instant, Millis
 from scorers.compiled import CompiledModel, CompiledRule
 from scorers.curve import NEVER, Curve, Part, Piece
 from scorers.decay import HalfLife, Linear, Stepped
@@ -49,21 +49,26 @@ def curve_of(model: CompiledModel, state: LeadState, at: Instant) -> Curve:
 
 
 def _event_part(rule: CompiledRule, memory: RuleState, at: Instant) -> Part | None:
+    if not rule.folds:
+        matches = [
+            (when, amount * rule.points)
+            for when, _, amount, _ in counted(rule, memory.entries)
+        ]
+        return _finite_part(rule, matches, at)
+    if not memory.mass:
+        return None
+    points = memory.mass * rule.points
+    return _folded_part(rule, points, at - memory.mass_at)
+
+
+def _folded_part(rule: CompiledRule, points: float, age: Millis) -> Part:
+    """Return the value of points of one age that halve, or stay."""
     decay = rule.decay
     if isinstance(decay, HalfLife):
-        amp = memory.mass * decay.kept(at - memory.mass_at) * rule.points
-        if not amp:
-            return None
-        return Part(rule.name, rule.bound, amp=amp, rate=decay.rate)
-    if rule.folds:
-        if not memory.mass:
-            return None
-        return Part(rule.name, rule.bound, const=memory.mass * rule.points)
-    matches = [
-        (when, amount * rule.points)
-        for when, _, amount, _ in counted(rule, memory.entries)
-    ]
-    return _finite_part(rule, matches, at)
+        return Part(
+            rule.name, rule.bound, amp=points, half_life=decay.half_life, age=age
+        )
+    return Part(rule.name, rule.bound, const=points)
 
 
 def _finite_part(
@@ -72,22 +77,30 @@ def _finite_part(
     """Return the value of matches that fade over a finite age, or in steps."""
     decay = rule.decay
     const = slope = 0.0
-    until = NEVER
-    for when, points in matches:
-        age = at - when
-        if isinstance(decay, Linear):
-            if age < decay.span:
-                const += points * decay.kept(age)
-                slope -= points / decay.span
-                until = min(until, when + decay.span)
-        else:
-            assert isinstance(decay, Stepped)
+    origin, until = at, NEVER
+    if isinstance(decay, Linear):
+        span = decay.span
+        live = [match for match in matches if at - match[0] < span]
+        if not live:
+            return None
+        # All ages count from the oldest match that is left: from wherever one looks,
+        # the value at an instant is the same sum.
+        origin = live[0][0]
+        for when, points in live:
+            const += points * (1.0 + (when - origin) / span)
+            slope -= points / span
+        until = origin + span
+    elif isinstance(decay, Stepped):
+        for when, points in matches:
+            age = at - when
             const += points * decay.kept(age)
             if (step := decay.next_step(age)) is not None:
                 until = min(until, when + step)
-    if not const and until == NEVER:
-        return None
-    return Part(rule.name, rule.bound, const=const, slope=slope, until=until)
+        if not const and until == NEVER:
+            return None
+    return Part(
+        rule.name, rule.bound, const=const, slope=slope, age=at - origin, until=until
+    )
 
 
 def _trait_part(rule: CompiledRule, traits: Mapping[str, Any]) -> Part | None:
@@ -143,14 +156,14 @@ def _absence_part(
         else:
             matches.append((deadline, rule.points))
     part: Part | None
-    decay = rule.decay
     if not matches:
         part = None
-    elif isinstance(decay, HalfLife):
-        amp = sum(points * decay.kept(at - when) for when, points in matches)
-        part = Part(rule.name, rule.bound, amp=amp, rate=decay.rate)
     elif rule.folds:
-        part = Part(rule.name, rule.bound, const=sum(points for _, points in matches))
+        points = 0.0
+        anchor = matches[-1][0]
+        for when, each in matches:
+            points += each * rule.decay.kept(anchor - when)
+        part = _folded_part(rule, points, at - anchor)
     else:
         part = _finite_part(rule, matches, at)
     if part is None:

@@ -151,7 +151,7 @@ def read(model: CompiledModel, state: LeadState, now: Instant) -> Reading:
 
 def _next_change(curve_at: Callable[[Instant], Curve], curve: Curve) -> Instant | None:
     level = curve.level()
-    return first_exit(curve_at, curve.start, level, level + 1, first=curve)
+    return first_exit(curve_at, (level, level + 1), curve.start, first=curve)
 
 
 def _settle(draft: _Draft) -> None:
@@ -169,7 +169,7 @@ def _settle(draft: _Draft) -> None:
         place = bisect_right(model.thresholds, level)
         low = model.thresholds[place - 1] if place else 0
         high = model.thresholds[place] if place < len(model.thresholds) else NEVER
-        crossing = first_exit(draft.curve, at, low, high, end=now, first=curve)
+        crossing = first_exit(draft.curve, (low, high), at, now, first=curve)
         deadline = _next_deadline(draft, at)
         planned = [
             instant
