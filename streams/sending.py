@@ -112,7 +112,9 @@ class CollectorTarget:
         told = _json(answer.data)
         rejected = told.get("rejected")
         if answer.status >= _CLIENT_ERRORS and not isinstance(rejected, list):
-    XX            msg = f"{self._url} answers {answer.status}: {detail}"
+            problem = told.get("error") or {}
+            detail = problem.get("detail") or "no reason given"
+            msg = f"{self._url} answers {answer.status}: {detail}"
             raise SendError(msg)
         return [
             Refused(
