@@ -1,0 +1,103 @@
+"""`leadpulse demo`: watch leads heat up and cool down, on the real product."""
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from streams.settings import Settings
+    from streams.supervisor import Stack
+
+app = typer.Typer()
+
+_PASSED_ON = ("MODEL_PATH", "HOST", "LOG_LEVEL", "PARTITIONS", "DATA_DIR")
+"""Settings that a demo takes from the environment: never a real broker or Redis."""
+
+
+@app.command()
+def demo(
+    *,
+    seconds: Annotated[
+        float, typer.Option(min=10, max=3600, help="How long the three weeks take.")
+    ] = 60,
+    seed: Annotated[int, typer.Option(help="Another seed, another market.")] = 7,
+    leads: Annotated[int, typer.Option(min=7, max=5000, help="How many people.")] = 90,
+    speed: Annotated[
+        float | None,
+        typer.Option(min=100, help="Times as fast as life, in place of --seconds."),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep it running afterwards, until Ctrl-C.")
+    ] = False,
+    board: Annotated[
+        bool, typer.Option("--board/--no-board", help="A live screen, or plain lines.")
+    ] = True,
+) -> None:
+    """Show three weeks of a made-up market in a minute, and check every promise.
+
+    Starts a broker, Redis and every role of its own. Leaves with 1 when a promise
+    was broken.
+    """
+    from rich.console import Console
+
+    from schemas.time import SECOND
+    from streams.demo.board import live_board, plain_board
+    from streams.demo.personas import STORY
+    from streams.demo.run import Demo
+    from streams.demo.summary import summary, what_next
+    from streams.supervisor import Stack
+
+    console = Console()
+    span = seconds if speed is None else STORY / SECOND / speed
+    screen = board and console.is_terminal
+    context, show = (live_board if screen else plain_board)(console)
+    console.print(
+        f"Three weeks of {leads} invented people in {span:.0f} seconds. Starting a "
+        "broker, Redis, collector, worker and view …"
+    )
+    stack = Stack(_settings(span), tell=lambda line: console.print(f"  {line}"))
+    try:
+        with context:
+            result = Demo(stack, seed=seed, leads=leads).show(show)
+        console.print(summary(result))
+        what_next(console, result, stack, kept=keep)
+        if keep:
+            _wait(console, stack)
+    except KeyboardInterrupt:
+        console.print("Stopping …")
+        raise typer.Exit(130) from None
+    finally:
+        stack.stop()
+    if not result.succeeded:
+        raise typer.Exit(1)
+
+
+def _settings(seconds: float) -> "Settings":
+    from streams.demo.run import plan_clock
+    from streams.settings import PREFIX, load_settings
+
+    wanted = {f"{PREFIX}{name}{kind}" for name in _PASSED_ON for kind in ("", "_FILE")}
+    environ = {name: value for name, value in os.environ.items() if name in wanted}
+    settings = load_settings(environ)
+    return load_settings(
+        environ,
+        data_dir=settings.data_dir / "demo",
+        collector_port=0,
+        metrics_port=0,
+        **plan_clock(seconds),
+    )
+
+
+def _wait(console: "Console", stack: "Stack") -> None:
+    """Wait for Ctrl-C; a part that ends by itself is told."""
+    import time
+
+    try:
+        while True:
+            stack.check()
+            time.sleep(1)
+    except KeyboardInterrupt:
+        console.print("Stopping …")

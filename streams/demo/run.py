@@ -1,0 +1,273 @@
+"""The demo from its start to its verdict: the real product, three weeks in a minute."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import urllib3
+from confluent_kafka import Producer
+from prometheus_client.parser import text_string_to_metric_families
+
+from schemas.time import DAY, SECOND, Instant
+from schemas.topics import WEB_EVENTS
+from streams.clock import ScaledClock
+from streams.demo.board import TOP, Board, Picture
+from streams.demo.observer import Observer, Seen, percentile
+from streams.demo.personas import STORY, Persona, cast
+from streams.demo.story import POISON, Teller, write_story
+from streams.demo.verdict import Check, Counts, judge
+from streams.errors import UserError
+from streams.model_files import read_model
+from streams.sending import CollectorTarget
+from streams.supervisor import Stack
+from streams.view import View, ViewAwayError, connect_view
+
+SETUP_SECONDS: Final = 8.0
+"""What a start of the stack takes; the story is stretched by the difference."""
+
+_SLOWEST: Final = 0.7
+"""The least share of the three weeks that a slow start may leave."""
+_REFRESH_SECONDS: Final = 0.25
+_QUIET_SECONDS: Final = 1.5
+_SETTLE_SECONDS: Final = 45.0
+
+
+class DemoError(UserError):
+    """The demo could not be shown; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What the demo came to."""
+
+    people: list[Persona]
+    seen: Seen
+    counts: Counts
+    checks: list[Check]
+    setup_seconds: float
+    seconds: float
+    recorded: Path
+    """The stream of events, ready for `leadpulse replay`."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every promise was kept."""
+        return not any(check.against for check in self.checks)
+
+
+def plan_clock(seconds: float) -> dict[str, object]:
+    """Return the settings of a clock that shows the story in `seconds`.
+
+    It runs from now on, is three weeks back when the stack is expected to be ready,
+    and has caught up with the present at the story's end.
+    """
+    speed = STORY / (seconds * SECOND)
+    started = time.time_ns() // 1_000_000
+    until_end = (SETUP_SECONDS + seconds) * SECOND
+    return {
+        "clock_origin": started - int(until_end * (speed - 1)),
+        "clock_started": started,
+        "clock_speed": speed,
+    }
+
+
+class Demo:
+    """One showing, on a stack that runs by a scaled clock."""
+
+    def __init__(self, stack: Stack, *, seed: int, leads: int) -> None:
+        """Plan a showing with `leads` people; `stack` is started by `show`."""
+        self._stack = stack
+        self._seed = seed
+        self._people = cast(seed, leads)
+
+    def show(self, board: Board) -> Result:
+        """Return the result after the whole story has been shown on `board`.
+
+        The stack runs on: whoever gave it stops it.
+
+        Raises
+        ------
+        UserError
+            When the stack does not start or the showing breaks off.
+        """
+        began_at = time.monotonic()
+        self._stack.start()
+        setup_seconds = time.monotonic() - began_at
+        settings = self._stack.settings
+        clock = settings.clock()
+        if not isinstance(clock, ScaledClock) or clock.catches_up_at is None:
+            msg = "the demo needs a scaled clock that starts in the past"
+            raise DemoError(msg)
+        begin, end = clock.now(), clock.catches_up_at
+        pace = (end - begin) / STORY
+        if pace < _SLOWEST:
+            msg = (
+                f"the start took {setup_seconds:.0f} s, too much of so short a demo; "
+                "give it more time with --seconds"
+            )
+            raise DemoError(msg)
+        collector = CollectorTarget(self._stack.collector_url, self._stack.write_key)
+        story = write_story(self._people, self._seed, begin=begin, pace=pace * 0.99)
+        showing = _Showing(
+            stack=self._stack,
+            clock=clock,
+            view=connect_view(self._stack.redis_url, prefix=settings.topic_prefix),
+            teller=Teller(story, collector, clock),
+            observer=Observer(settings, clock),
+            span=(begin, end),
+        )
+        counts = showing.run(board)
+        seen = showing.observer.seen
+        recorded = settings.data_dir / "events.ndjson"
+        good = (raw for raw in seen.recorded if raw != POISON)
+        recorded.write_bytes(b"".join(raw + b"\n" for raw in good))
+        checks = judge(self._people, seen, counts, read_model(settings.model_path))
+        checks.append(Check("the view shows what was published", showing.view_faults()))
+        return Result(
+            people=self._people,
+            seen=seen,
+            counts=counts,
+            checks=checks,
+            setup_seconds=setup_seconds,
+            seconds=time.monotonic() - began_at,
+            recorded=recorded,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Showing:
+    """The parts of a showing while it runs."""
+
+    stack: Stack
+    clock: ScaledClock
+    view: View
+    teller: Teller
+    observer: Observer
+    span: tuple[Instant, Instant]
+
+    def run(self, board: Board) -> Counts:
+        """Tell the story, wait until all is settled, and count."""
+        self.observer.start()
+        self.teller.start()
+        try:
+            self._poison()
+            began = time.monotonic()
+            self._until(board, lambda: self.clock.now() >= self.span[1])
+            self._until(board, self._settled, within=_SETTLE_SECONDS)
+            del began
+        finally:
+            self.teller.stop()
+            self.observer.stop()
+        return self._counts()
+
+    def view_faults(self) -> list[str]:
+        """Return the leads that the view does not show as last published."""
+        latest = self.observer.seen.latest
+        cards = self.view.top(limit=len(latest) + 1)
+        shown = {card.update.lead_id: card.update for card in cards}
+        return [
+            f"the view shows {lead_id} otherwise"
+            for lead_id in latest.keys() | shown.keys()
+            if latest.get(lead_id) != shown.get(lead_id)
+        ]
+
+    def _until(
+        self,
+        board: Board,
+        done: Callable[[], bool],
+        *,
+        within: float | None = None,
+    ) -> None:
+        """Show how it goes until it is `done`; a part that fails ends it."""
+        deadline = None if within is None else time.monotonic() + within
+        while not done():
+            if deadline is not None and time.monotonic() > deadline:
+                return  # the verdict will say what is missing
+            for part in (self.teller, self.observer):
+                if part.problem is not None:
+                    raise part.problem
+            self.stack.check()
+            board(self._picture())
+            time.sleep(_REFRESH_SECONDS)
+
+    def _settled(self) -> bool:
+        """Say whether all was told, has arrived, and nothing moves any more."""
+        seen, told = self.observer.seen, self.teller.told
+        arrived = len(seen.recorded) + seen.dead_letters.total()
+        # The poison is on an event topic and, for it, in the dead letters.
+        return (
+            told.messages == self.teller.total
+            and arrived >= told.messages + 2
+            and self.observer.quiet_seconds >= _QUIET_SECONDS
+        )
+
+    def _poison(self) -> None:
+        """Put what is no JSON on a topic, past the collector."""
+        producer = Producer({"bootstrap.servers": self.stack.bootstrap})
+        topic = self.stack.settings.topic(WEB_EVENTS.name)
+        producer.produce(topic, POISON, b"poison")
+        if producer.flush(10):
+            msg = "the broker takes no records"
+            raise DemoError(msg)
+
+    def _counts(self) -> Counts:
+        results: dict[str, int] = {}
+        for role in self.stack.roles:
+            if role.name.startswith("worker"):
+                for result, count in _event_results(role.metrics_url).items():
+                    results[result] = results.get(result, 0) + count
+        return Counts(
+            sent=self.teller.told.messages + 1,
+            scored=results.get("scored", 0),
+            duplicates=results.get("duplicate", 0),
+            dead_letters=self.observer.seen.dead_letters.total(),
+        )
+
+    def _picture(self) -> Picture:
+        seen, told = self.observer.seen, self.teller.told
+        elapsed = (self.clock.now() - self.span[0]) / DAY
+        real = self.clock.seconds_since(self.span[0])
+        with self.observer.lock:
+            latencies = {
+                "score": _p50_p99(seen.score_seconds),
+                "alert": _p50_p99(seen.alert_seconds),
+            }
+            newest = tuple(seen.newest_alerts)
+        try:
+            top = self.view.top(limit=TOP)
+            tiers = self.view.tiers(("gold", "silver", "bronze", "none"))
+        except ViewAwayError:
+            top, tiers = (), {"none": 0}
+        del elapsed
+        return Picture(
+            now=self.clock.now(),
+            began=self.span[0],
+            ends=self.span[1],
+            sent=told.messages,
+            per_second=told.messages / max(real, 0.001),
+            updates=seen.updates,
+            dead_letters=seen.dead_letters.total(),
+            tiers=tiers,
+            top=top,
+            alerts=newest,
+            told=len(seen.alerts),
+            latencies=latencies,
+        )
+
+
+def _p50_p99(seconds: list[float]) -> tuple[float | None, float | None]:
+    return percentile(seconds, 0.50), percentile(seconds, 0.99)
+
+
+def _event_results(metrics_url: str) -> dict[str, int]:
+    """Return a worker's count of events by result."""
+    text = urllib3.request("GET", metrics_url, timeout=5.0).data.decode()
+    results: dict[str, int] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == "leadpulse_events_total":
+                result = sample.labels["result"]
+                results[result] = results.get(result, 0) + int(sample.value)
+    return results
