@@ -122,6 +122,35 @@ def learn(
     state.rules = rules
 
 
+def backfill(
+    model: CompiledModel,
+    state: LeadState,
+    event: Event,
+    rules: frozenset[str],
+    now: Instant,
+) -> bool:
+    """Let `rules` learn of an old `event`; say whether any of them took it in."""
+    if event.properties.get("machine") is True:
+        return False
+    event_id = masses.hash64(event.id)
+    at = min(event.time, now)
+    known = state.rules
+    for rule in model.candidates(event):
+        if rule.name not in rules:
+            continue
+        names = (rule.name, rule.name + UNLESS)
+        if not any(_has(known.get(name), event_id) for name in names):
+            known = _match(rule, known, event, at, event_id, now)
+    if known is state.rules:
+        return False
+    state.rules = known
+    return True
+
+
+def _has(kept: RuleState | None, event_id: int) -> bool:
+    return kept is not None and any(entry[1] == event_id for entry in kept.entries)
+
+
 def _match(
     rule: CompiledRule,
     rules: dict[str, RuleState],

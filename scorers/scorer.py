@@ -124,6 +124,41 @@ def on_retract(
     return draft.step()
 
 
+def on_model_change(
+    old: CompiledModel, new: CompiledModel, state: LeadState, at: Instant
+) -> Step:
+    """Return what follows when `new` replaces `old` at `at`.
+
+    What was planned up to `at` is settled by the old model; then the new one's
+    points, half-lives and caps apply to what is remembered, at once.
+    """
+    draft = _Draft(old, state, at)
+    _settle(draft)
+    draft.model = new
+    draft.state = copy.copy(memory.adopted(new, draft.state))
+    _conclude(draft, Cause(kind="model"), None)
+    return draft.step()
+
+
+def on_backfill(
+    model: CompiledModel,
+    state: LeadState,
+    event: Event,
+    rules: frozenset[str],
+    now: Instant,
+) -> Step:
+    """Return what follows when `rules` learn of an `event` from before they were.
+
+    Every other rule knows the event already. Learning it again changes nothing.
+    """
+    draft = _Draft(model, state, now)
+    _settle(draft)
+    if memory.backfill(model, draft.state, event, rules, draft.now):
+        _conclude(draft, Cause(kind="model"), None)
+        return draft.step()
+    return Step(state=state, outcome="duplicate")
+
+
 def read(model: CompiledModel, state: LeadState, now: Instant) -> Reading:
     """Return the score of `state` at `now` (not before its last event)."""
     state = memory.adopted(model, state)
