@@ -133,18 +133,19 @@ class KafkaEventLog:
             return
         if not self._topics_seen:
             await self._see_topics()
+        producer = self._producer
         delivery = _Delivery(asyncio.get_running_loop(), len(records))
-        self._produce(records, delivery)
+        self._produce(producer, records, delivery)
         try:
             # librdkafka reports by itself in time; the margin is for the report.
             async with asyncio.timeout(self._timeout + _REPORT_SECONDS):
                 error = await delivery.future
         except TimeoutError:
+            self._give_up(producer)
             msg = f"no acknowledgement within {self._timeout:g} s"
             raise NotDurableError(msg) from None
         if error is not None:
-            self._topics_seen = False
-            self._judge(error)
+            self._give_up(producer)
             msg = f"not acknowledged: {error.str()}"
             raise NotDurableError(msg)
 
@@ -161,10 +162,12 @@ class KafkaEventLog:
         self._closing.set()
         await asyncio.to_thread(self._thread.join)
 
-    def _produce(self, records: Sequence[Record], delivery: "_Delivery") -> None:
+    def _produce(
+        self, producer: "Producer", records: Sequence[Record], delivery: "_Delivery"
+    ) -> None:
         from confluent_kafka import KafkaException  # noqa: PLC0415 - see _connect
 
-        produce = self._producer.produce
+        produce = producer.produce
         try:
             for record in records:
                 produce(
@@ -179,17 +182,19 @@ class KafkaEventLog:
             msg = "the queue to Kafka is full"
             raise NotDurableError(msg) from None
         except KafkaException as failure:
-            error = failure.args[0]
-            self._judge(error)
-            msg = f"not sent: {error.str()}"
+            self._give_up(producer)
+            msg = f"not sent: {failure.args[0].str()}"
             raise NotDurableError(msg) from None
 
-    def _judge(self, error: "KafkaError") -> None:
-        """Have the producer replaced if the error says that it cannot go on.
+    def _give_up(self, producer: "Producer") -> None:
+        """Have a producer replaced that could not deliver.
 
-        Called from the event loop and from the thread that polls.
+        The broker may have forgotten who it is, or taken it for an impostor: then
+        some errors last for ever and do not say so. A new one is a new identity;
+        what the old one still delivers is a repeat, and ids make that harmless.
         """
-        if error.fatal() or error.name() in _LOST:
+        self._topics_seen = False
+        if producer is self._producer:
             self._lost.set()
 
     async def _see_topics(self) -> None:
@@ -223,28 +228,15 @@ class KafkaEventLog:
         while not self._closing.is_set():
             try:
                 self._producer.poll(_POLL_SECONDS)
-            except KafkaException as failure:  # raised for fatal errors only
-                self._judge(failure.args[0])
+            except KafkaException:  # raised for fatal errors only
+                self._give_up(self._producer)
             if self._lost.is_set():
-                # A new one starts with a new identity; ids make repeats harmless.
                 lost, self._producer = self._producer, self._connect()
                 self._lost.clear()
                 with suppress(KafkaException):
                     lost.purge()
                     lost.flush(_REPORT_SECONDS)
 
-
-_LOST: Final = frozenset(
-    {
-        "_FATAL",
-        "INVALID_PRODUCER_EPOCH",
-        "INVALID_PRODUCER_ID_MAPPING",
-        "OUT_OF_ORDER_SEQUENCE_NUMBER",
-        "PRODUCER_FENCED",
-        "UNKNOWN_PRODUCER_ID",
-    }
-)
-"""Errors by which a broker no longer knows an idempotent producer, ever."""
 
 _POLL_SECONDS: Final = 0.1
 _METADATA_SECONDS: Final = 2.0

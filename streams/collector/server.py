@@ -1,6 +1,7 @@
 """The collector as a process: one port for events, one for metrics."""
 
 import math
+import signal
 import socket
 
 import structlog
@@ -48,6 +49,9 @@ def run_collector(settings: Settings) -> None:
         sources=sorted(settings.write_keys),
         bootstrap=settings.bootstrap,
     )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn raises the signal again once it is done: a clean stop is no failure.
+        signal.signal(number, server.handle_exit)
     server.run(sockets=[listener])
 
 
