@@ -46,36 +46,44 @@ def demo(
     from schemas.time import SECOND
     from streams.demo.board import live_board, plain_board
     from streams.demo.personas import STORY
-    from streams.demo.run import Demo
+    from streams.demo.run import SETUP_SECONDS, Demo, SlowStartError
     from streams.demo.summary import summary, what_next
     from streams.supervisor import Stack
 
     console = Console()
     span = seconds if speed is None else STORY / SECOND / speed
-    screen = board and console.is_terminal
-    context, show = (live_board if screen else plain_board)(console)
+    board_for = live_board if board and console.is_terminal else plain_board
     console.print(
         f"Three weeks of {leads} invented people in {span:.0f} seconds. Starting a "
         "broker, Redis, collector, worker and view …"
     )
-    stack = Stack(_settings(span), tell=lambda line: console.print(f"  {line}"))
-    try:
-        with context:
-            result = Demo(stack, seed=seed, leads=leads).show(show)
-        console.print(summary(result))
-        what_next(console, result, stack, kept=keep)
-        if keep:
-            _wait(console, stack)
-    except KeyboardInterrupt:
-        console.print("Stopping …")
-        raise typer.Exit(130) from None
-    finally:
-        stack.stop()
+    setup_seconds = SETUP_SECONDS
+    while True:
+        context, show = board_for(console)
+        stack = Stack(_settings(span, setup_seconds))
+        try:
+            with context:
+                result = Demo(stack, seed=seed, leads=leads).show(show)
+            console.print(summary(result))
+            what_next(console, result, stack, kept=keep)
+            if keep:
+                _wait(console, stack)
+            break
+        except SlowStartError as slow:
+            if setup_seconds > SETUP_SECONDS:
+                raise
+            setup_seconds = slow.seconds
+            console.print(f"That took {slow.seconds:.0f} s; once more, knowing it …")
+        except KeyboardInterrupt:
+            console.print("Stopping …")
+            raise typer.Exit(130) from None
+        finally:
+            stack.stop()
     if not result.succeeded:
         raise typer.Exit(1)
 
 
-def _settings(seconds: float) -> "Settings":
+def _settings(seconds: float, setup_seconds: float) -> "Settings":
     from streams.demo.run import plan_clock
     from streams.settings import PREFIX, load_settings
 
@@ -87,7 +95,7 @@ def _settings(seconds: float) -> "Settings":
         data_dir=settings.data_dir / "demo",
         collector_port=0,
         metrics_port=0,
-        **plan_clock(seconds),
+        **plan_clock(seconds, setup_seconds),
     )
 
 

@@ -64,8 +64,8 @@ def show(
     """Show all about one lead: who, how much, why, what happened, what was told."""
     from rich.console import Console
 
-    from streams.cli.lead_screens import card_screen
     from streams.errors import UserError
+    from streams.lead_screens import card_screen
     from streams.model_files import read_model
 
     settings, view = _open()
@@ -108,7 +108,7 @@ def _open() -> "tuple[Settings, View]":
 def _ranking(
     cards: "tuple[LeadCard, ...]", console: "Console", clock: "Clock"
 ) -> "RenderableType":
-    from streams.cli.lead_screens import NO_LEADS, ranking_table
+    from streams.lead_screens import NO_LEADS, ranking_table
 
     if not cards:
         return NO_LEADS

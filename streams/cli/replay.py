@@ -147,7 +147,7 @@ def _print(scores: "list[LeadScore]") -> None:
     import msgspec
     from rich.console import Console
 
-    from streams.cli.lead_screens import score_table
+    from streams.lead_screens import score_table
 
     if not sys.stdout.isatty():
         for score in scores:

@@ -10,10 +10,10 @@ import urllib3
 from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
 
-from schemas.time import DAY, SECOND, Instant
+from schemas.time import SECOND, Instant
 from schemas.topics import WEB_EVENTS
 from streams.clock import ScaledClock
-from streams.demo.board import TOP, Board, Picture
+from streams.demo.board import TIERS, TOP, Board, Picture
 from streams.demo.observer import Observer, Seen, percentile
 from streams.demo.personas import STORY, Persona, cast
 from streams.demo.story import POISON, Teller, write_story
@@ -25,7 +25,7 @@ from streams.supervisor import Stack
 from streams.view import View, ViewAwayError, connect_view
 
 SETUP_SECONDS: Final = 8.0
-"""What a start of the stack takes; the story is stretched by the difference."""
+"""What a start usually takes; the story is stretched by the difference."""
 
 _SLOWEST: Final = 0.7
 """The least share of the three weeks that a slow start may leave."""
@@ -36,6 +36,18 @@ _SETTLE_SECONDS: Final = 45.0
 
 class DemoError(UserError):
     """The demo could not be shown; the text says why."""
+
+
+class SlowStartError(DemoError):
+    """The stack took so long to start that too little of the story is left."""
+
+    def __init__(self, seconds: float) -> None:
+        """Tell how long the start took."""
+        super().__init__(
+            f"the start took {seconds:.0f} s, too much of so short a demo; "
+            "give it more time with --seconds"
+        )
+        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +69,15 @@ class Result:
         return not any(check.against for check in self.checks)
 
 
-def plan_clock(seconds: float) -> dict[str, object]:
+def plan_clock(seconds: float, setup_seconds: float) -> dict[str, object]:
     """Return the settings of a clock that shows the story in `seconds`.
 
     It runs from now on, is three weeks back when the stack is expected to be ready,
-    and has caught up with the present at the story's end.
+    after `setup_seconds`, and has caught up with the present at the story's end.
     """
     speed = STORY / (seconds * SECOND)
     started = time.time_ns() // 1_000_000
-    until_end = (SETUP_SECONDS + seconds) * SECOND
+    until_end = (setup_seconds + seconds) * SECOND
     return {
         "clock_origin": started - int(until_end * (speed - 1)),
         "clock_started": started,
@@ -89,6 +101,8 @@ class Demo:
 
         Raises
         ------
+        SlowStartError
+            When the start left too little of the three weeks.
         UserError
             When the stack does not start or the showing breaks off.
         """
@@ -103,11 +117,7 @@ class Demo:
         begin, end = clock.now(), clock.catches_up_at
         pace = (end - begin) / STORY
         if pace < _SLOWEST:
-            msg = (
-                f"the start took {setup_seconds:.0f} s, too much of so short a demo; "
-                "give it more time with --seconds"
-            )
-            raise DemoError(msg)
+            raise SlowStartError(setup_seconds)
         collector = CollectorTarget(self._stack.collector_url, self._stack.write_key)
         story = write_story(self._people, self._seed, begin=begin, pace=pace * 0.99)
         showing = _Showing(
@@ -153,10 +163,8 @@ class _Showing:
         self.teller.start()
         try:
             self._poison()
-            began = time.monotonic()
             self._until(board, lambda: self.clock.now() >= self.span[1])
             self._until(board, self._settled, within=_SETTLE_SECONDS)
-            del began
         finally:
             self.teller.stop()
             self.observer.stop()
@@ -227,7 +235,6 @@ class _Showing:
 
     def _picture(self) -> Picture:
         seen, told = self.observer.seen, self.teller.told
-        elapsed = (self.clock.now() - self.span[0]) / DAY
         real = self.clock.seconds_since(self.span[0])
         with self.observer.lock:
             latencies = {
@@ -237,10 +244,9 @@ class _Showing:
             newest = tuple(seen.newest_alerts)
         try:
             top = self.view.top(limit=TOP)
-            tiers = self.view.tiers(("gold", "silver", "bronze", "none"))
+            tiers = self.view.tiers(TIERS)
         except ViewAwayError:
-            top, tiers = (), {"none": 0}
-        del elapsed
+            top, tiers = (), dict.fromkeys(TIERS, 0)
         return Picture(
             now=self.clock.now(),
             began=self.span[0],

@@ -5,14 +5,14 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from streams.demo.observer import percentile
 from streams.demo.run import Result
-from streams.drawing import because, lead_name, scored_bar, tier_badge
+from streams.drawing import lead_name
+from streams.lead_screens import score_table
 from streams.supervisor import Stack
 
 _TOP: Final = 5
@@ -55,19 +55,8 @@ def _latency(seconds: list[float]) -> str:
 
 
 def _best(result: Result) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading in ("tier", "score", "lead"):
-        table.add_column(heading, no_wrap=True, overflow="ellipsis")
-    table.add_column("why", no_wrap=True, overflow="ellipsis")
     leads = sorted(result.seen.latest.values(), key=lambda update: -update.score)
-    for update in leads[:_TOP]:
-        table.add_row(
-            tier_badge(update.tier),
-            scored_bar(update, 10),
-            lead_name(update),
-            Text(because(update)),
-        )
-    return table
+    return score_table(leads[:_TOP])
 
 
 def _promises(result: Result) -> RenderableType:
