@@ -75,6 +75,11 @@ class Linear(msgspec.Struct, frozen=True):
         """The span."""
         return self.span
 
+    @property
+    def reach(self) -> Millis:
+        """The age from which it changes no more."""
+        return self.span
+
 
 class Stepped(msgspec.Struct, frozen=True):
     """Points fall in steps: `kept[i]` below the age `until[i]`, then `rest`.
@@ -102,6 +107,11 @@ class Stepped(msgspec.Struct, frozen=True):
     def support(self) -> Millis | None:
         """The last step's end where nothing rests, else never."""
         return None if self.rest else self.until[-1]
+
+    @property
+    def reach(self) -> Millis:
+        """The age from which it changes no more."""
+        return self.until[-1]
 
 
 AnyDecay = NoDecay | HalfLife | Linear | Stepped

@@ -71,7 +71,7 @@ def _evidence(
     if rule.limit is None:
         entries: Sequence[tuple[int, int, float, int]] = memory.entries
     else:
-        entries = counted(rule, memory.entries)
+        entries = counted(rule, memory)
     last = entries[-1][0] if entries else memory.base_at or None
     return len(entries) + memory.base_count, last
 

@@ -1,28 +1,41 @@
-"""A rule's memory: adding, withdrawing and merging matches, exactly.
+"""A rule's memory: adding and withdrawing matches, exactly, within a bound.
 
 The mass of a rule is by definition the left fold of its counted matches in order
 of (event time, id): ``m ← m · kept(Δt) + amount``. A match that arrives in order
 continues the fold; one that arrives late makes it run again. So the mass, to the
 last bit, is the same for every order of arrival, and an old prefix can be folded
 into `base` without changing it.
+
+Up to `MAX_ENTRIES` matches of a rule (twice that where they fade over a finite age)
+everything is exact, in whatever order they arrive and whichever are withdrawn.
+Beyond that the oldest are folded: they count on, and in their limits too, but can
+no longer be withdrawn, and matches that are later still count with the oldest kept.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from typing import Final
 
 from msgspec.structs import replace
 
 from schemas.event import Event
 from schemas.time import Instant
-from scorers.compiled import CompiledRule
-from scorers.decay import HalfLife
-from scorers.state import Entry, RuleState
+from scorers.compiled import CompiledLimit, CompiledRule
+from scorers.decay import HalfLife, NoDecay
+from scorers.state import Entry, Rank, RuleState
 
 MAX_ENTRIES: Final = 128
 """Matches a rule keeps one by one; older ones are folded into its base."""
 
+MAX_RANKS: Final = 256
+"""Limits' keys and windows remembered for matches that are no longer kept."""
+
+SETTLED: Final = -1
+"""In place of a key: a match (or several as one) that counts whatever limits say."""
+
 _FOLD: Final = 64
+_BUCKETS: Final = 64
 _NO_KEY: Final = 0
 
 
@@ -54,30 +67,55 @@ def key_of(value: object) -> int:
     return hash64(value if isinstance(value, str) else repr(value)) or 1
 
 
-def counted(rule: CompiledRule, entries: Iterable[Entry]) -> list[Entry]:
-    """Return the entries that a rule's limit lets count, in order of time.
+# ── limits ──────────────────────────────────────────────────────────────────────
+
+
+def counted(rule: CompiledRule, state: RuleState) -> Sequence[Entry]:
+    """Return the matches that a rule's limit lets count, in order of time.
 
     Of each window and key the first `count` after the first `after` count, by
     event time, never by arrival. A match without the key counts by itself.
     """
-    limit = rule.limit
-    if limit is None:
-        return list(entries)
-    met: dict[tuple[int, int], int] = {}
+    if rule.limit is None:
+        return state.entries
+    return _count(rule.limit, state.entries, state.ranks)[0]
+
+
+_Ranks = dict[tuple[int, int], int]
+
+
+def _count(
+    limit: CompiledLimit, entries: Iterable[Entry], ranks: Iterable[Rank]
+) -> tuple[list[Entry], _Ranks]:
+    """Return the entries that count after `ranks`, and the ranks after them."""
+    met: _Ranks = {(key, window): rank for key, window, rank in ranks}
     first, last = limit.after, limit.after + limit.count
+    window, keyed = limit.window, limit.key_of is not None
     kept = []
     for entry in entries:
-        at, _, _, key = entry
-        if limit.key_of is not None and key == _NO_KEY:
-            if limit.after == 0:
+        key = entry[3]
+        if key == SETTLED:
+            kept.append(entry)
+            continue
+        if keyed and key == _NO_KEY:
+            if not first:
                 kept.append(entry)
             continue
-        window = 0 if limit.window is None else at // limit.window
-        rank = met.get((key, window), 0)
-        met[key, window] = rank + 1
+        place = (key, 0 if window is None else entry[0] // window)
+        rank = met.get(place, 0)
+        met[place] = rank + 1
         if first <= rank < last:
             kept.append(entry)
-    return kept
+    return kept, met
+
+
+def _latest(ranks: _Ranks) -> tuple[Rank, ...]:
+    """Return the ranks of the latest windows, as many as are kept."""
+    kept = sorted((window, key, rank) for (key, window), rank in ranks.items())
+    return tuple((key, window, rank) for window, key, rank in kept[-MAX_RANKS:])
+
+
+# ── folding ─────────────────────────────────────────────────────────────────────
 
 
 def _decayed(rule: CompiledRule, mass: float, span: int) -> float:
@@ -90,7 +128,7 @@ def refold(rule: CompiledRule, state: RuleState) -> RuleState:
     if not rule.folds or rule.kind == "absence":
         return state
     mass, at = state.base, state.base_at
-    for when, _, amount, _ in counted(rule, state.entries):
+    for when, _, amount, _ in counted(rule, state):
         mass = _decayed(rule, mass, when - at) + amount if mass else amount
         at = when
     return replace(state, mass=mass, mass_at=at)
@@ -104,18 +142,12 @@ def add(
         state = RuleState()
     if rule.kind == "absence":
         return _insert(state, entry)
-    at = entry[0]
-    if rule.folds and state.base_count and at < state.base_at:
-        # Older than everything kept one by one: decay it up to the base's instant.
-        late = _decayed(rule, entry[2], state.base_at - at)
-        return refold(
-            rule,
-            replace(state, base=state.base + late, base_count=state.base_count + 1),
-        )
+    if rule.folds and state.base_count and entry[0] < state.base_at:
+        return _add_late(rule, state, entry)
     entries = state.entries
     in_order = not entries or entries[-1][:2] < entry[:2]
     if in_order and rule.folds and rule.limit is None:
-        mass = state.mass
+        at, mass = entry[0], state.mass
         mass = _decayed(rule, mass, at - state.mass_at) + entry[2] if mass else entry[2]
         state = RuleState(
             (*entries, entry), mass, at, state.base, state.base_at, state.base_count
@@ -132,46 +164,160 @@ def _insert(state: RuleState, entry: Entry) -> RuleState:
     return replace(state, entries=tuple(sorted((*entries, entry))))
 
 
+def _add_late(rule: CompiledRule, state: RuleState, entry: Entry) -> RuleState:
+    """Return `state` with a match that is older than its base."""
+    if rule.limit is not None:
+        kept, ranks = _count(rule.limit, (entry,), state.ranks)
+        state = replace(state, ranks=_latest(ranks))
+        if not kept:
+            return refold(rule, state)
+    late = _decayed(rule, entry[2], state.base_at - entry[0])
+    return refold(
+        rule, replace(state, base=state.base + late, base_count=state.base_count + 1)
+    )
+
+
 def _bounded(rule: CompiledRule, state: RuleState, now: Instant) -> RuleState:
     """Return `state` within its bound: fold the oldest, drop what is spent."""
-    if not rule.folds:
-        support = rule.decay.support
-        if support is not None:
-            # A spent match still takes its place in its window, so it goes only
-            # when that window can no longer give points either.
-            window = 0
-            if rule.limit is not None:
-                window = rule.limit.window or support
-            spent = now - support - window
-            if state.entries and state.entries[0][0] < spent:
-                kept = tuple(entry for entry in state.entries if entry[0] >= spent)
-                state = replace(state, entries=kept)
-        if len(state.entries) > 2 * MAX_ENTRIES:
-            state = replace(state, entries=_coarser(state.entries))
-        return state
-    if len(state.entries) <= MAX_ENTRIES:
-        return state
+    if rule.folds:
+        return _folded(rule, state) if len(state.entries) > MAX_ENTRIES else state
+    state = _unspent(rule, state, now)
+    return _coarser(rule, state, now) if len(state.entries) > 2 * MAX_ENTRIES else state
+
+
+def _folded(rule: CompiledRule, state: RuleState) -> RuleState:
+    """Return `state` with its oldest matches in its base."""
     old, kept = state.entries[:_FOLD], state.entries[_FOLD:]
-    folded = refold(rule, replace(state, entries=old))
+    base = refold(rule, replace(state, entries=old))
+    ranks = state.ranks
+    if rule.limit is not None:
+        ranks = _latest(_count(rule.limit, old, ranks)[1])
     return refold(
         rule,
-        replace(
-            state,
+        RuleState(
             entries=kept,
-            base=folded.mass,
-            base_at=old[-1][0],
+            base=base.mass,
+            base_at=base.mass_at,
             base_count=state.base_count + len(old),
+            ranks=ranks,
         ),
     )
 
 
-def _coarser(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    """Return `entries` with the two oldest as one at their common mean time."""
-    (at1, id1, amount1, key1), (at2, _, amount2, _), *rest = entries
-    amount = amount1 + amount2
-    share = amount2 / amount if amount else 0.5
-    at = at1 + round((at2 - at1) * share)
-    return ((at, id1, amount, key1), *rest)
+def _unspent(rule: CompiledRule, state: RuleState, now: Instant) -> RuleState:
+    """Return `state` without the matches that can never give points again."""
+    support, limit = rule.decay.support, rule.limit
+    if support is None or (limit is not None and limit.window is None):
+        return state  # a match takes its place in a limit without end for ever
+    spent = now - support - rule.within
+    if limit is not None and limit.window is not None:
+        # It still takes its place in its window, as long as that can give points.
+        spent -= limit.window
+    if not state.entries or state.entries[0][0] >= spent:
+        return state
+    kept = tuple(entry for entry in state.entries if entry[0] >= spent)
+    return replace(state, entries=kept)
+
+
+def _coarser(rule: CompiledRule, state: RuleState, now: Instant) -> RuleState:
+    """Return `state` with its older matches as one for each stretch of time.
+
+    A stretch is a 64th of the age over which points fade, so their fading is off by
+    no more than that.
+    """
+    old, kept = state.entries[:-MAX_ENTRIES], state.entries[-MAX_ENTRIES:]
+    counting: Sequence[Entry] = old
+    ranks = state.ranks
+    if rule.limit is not None:
+        counting, met = _count(rule.limit, old, ranks)
+        ranks = _latest(met)
+    return replace(
+        state, entries=(*_stretches(rule, counting, now), *kept), ranks=ranks
+    )
+
+
+def _stretches(
+    rule: CompiledRule, entries: Iterable[Entry], now: Instant
+) -> list[Entry]:
+    decay = rule.decay
+    if isinstance(decay, NoDecay | HalfLife):
+        return list(entries)
+    width = max(1, decay.reach // _BUCKETS)
+    done = now - decay.reach - rule.within
+    found: list[Entry] = []
+    for stretch, group in groupby(
+        entries, lambda entry: None if entry[0] <= done else entry[0] // width
+    ):
+        together = list(group)
+        if stretch is None and decay.support is not None:
+            continue  # nothing is left of them
+        weight = sum(abs(entry[2]) for entry in together)
+        first = together[0][0]
+        late = sum(abs(entry[2]) * (entry[0] - first) for entry in together)
+        at = first + round(late / weight)
+        found.append((at, 0, sum(entry[2] for entry in together), SETTLED))
+    return found
+
+
+# ── absence ─────────────────────────────────────────────────────────────────────
+
+
+def met_in_time(
+    rule: CompiledRule, waits: RuleState | None
+) -> Callable[[Entry], bool]:
+    """Return a test that says whether what an expectation waits for came in time."""
+    came: dict[int, list[Instant]] = {}
+    for when, _, _, key in waits.entries if waits is not None else ():
+        came.setdefault(key, []).append(when)
+
+    def met(expectation: Entry) -> bool:
+        since = expectation[0]
+        moments = came.get(expectation[3], ())
+        return any(since <= moment <= since + rule.within for moment in moments)
+
+    return met
+
+
+def bound_absence(
+    rule: CompiledRule, state: RuleState, waits: RuleState, now: Instant
+) -> tuple[RuleState, RuleState]:
+    """Return an absence rule's two memories within their bound.
+
+    Of the older expectations those that were met go, and those whose time is over
+    are folded; then goes whatever came before the first that is kept.
+    """
+    crowded = [kept for kept in (state, waits) if len(kept.entries) > MAX_ENTRIES]
+    if not crowded:
+        return state, waits
+    horizon = max(kept.entries[-_FOLD][0] for kept in crowded)
+    met = met_in_time(rule, waits)
+    missed: list[Entry] = []
+    open_: list[Entry] = []
+    for entry in state.entries:
+        if entry[0] >= horizon or entry[3] == SETTLED:
+            open_.append(entry)
+        elif not met(entry):
+            (missed if entry[0] + rule.within <= now else open_).append(entry)
+    if rule.folds:
+        base, at = state.base, state.base_at
+        for when, _, amount, _ in missed:
+            base = _decayed(rule, base, when - at) + amount if base else amount
+            at = when
+        state = replace(
+            state,
+            entries=tuple(open_[-2 * MAX_ENTRIES :]),
+            base=base,
+            base_at=at,
+            base_count=state.base_count + len(missed),
+        )
+    else:
+        open_.extend((when, id_, amount, SETTLED) for when, id_, amount, _ in missed)
+        state = _bounded(rule, replace(state, entries=tuple(sorted(open_))), now)
+    left = tuple(entry for entry in waits.entries if entry[0] >= horizon)
+    return state, replace(waits, entries=left)
+
+
+# ── withdrawal ──────────────────────────────────────────────────────────────────
 
 
 def withdraw(rule: CompiledRule, state: RuleState, ids: frozenset[int]) -> RuleState:

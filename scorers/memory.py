@@ -8,17 +8,22 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from schemas.event import Event
+from schemas.event import CHANNELS, Event
 from schemas.time import Instant, Millis
 from scorers import masses
 from scorers.compiled import CompiledModel, CompiledRule
 from scorers.identity import derive_lead_id, is_legal, normalise_email
 from scorers.reading import UNLESS
 from scorers.state import (
+    MACHINE,
+    MARKS,
     MAX_IDS,
+    PASSIVE,
+    WITHDRAWN,
     LeadState,
     Recent,
     RuleState,
+    Seen,
     TraitFact,
 )
 
@@ -26,6 +31,10 @@ _LONGEST_TEXT: Final = 256
 _MOST_IDENTIFIERS: Final = 32
 _MOST_RECENT: Final = 5
 _SIGNS_KEPT: Final = 4
+_FORMER_KEPT: Final = 2
+
+_IDENTIFYING: Final = frozenset({"email_domain"})
+"""Traits that are told by an identifier; withdrawing an event leaves them."""
 
 _FACT_EVENTS: Final = {
     "stage changed": (("lifecycle_stage", "stage"),),
@@ -105,15 +114,19 @@ def learn(
     """Take `event` into `state`, which is at `now`."""
     state.model = model.digest
     at = min(event.time, now)
-    _remember_id(state, event_id, at)
-    _identify(state, event)
+    _identify(state, event, at, event_id)
     if event.properties.get("machine") is True:
-        return  # seen, so that it is not counted later; it gives nothing
+        # Seen, so that it is not counted later; it gives nothing.
+        _remember_id(state, event_id, at, MACHINE)
+        return
     state.first_at = min(state.first_at, at) if state.first_at else at
     _learn_traits(model, state, event, at, event_id)
     if model.is_activity(event):
+        _remember_id(state, event_id, at, CHANNELS.index(event.channel))
         _sign_of_life(state, event.channel, at, event_id)
         _recall(state, event, at, event_id)
+    else:
+        _remember_id(state, event_id, at, PASSIVE)
     if event.name.casefold() in WORK_EVENTS:
         state.worked_at = max(at, state.worked_at or at)
     rules = state.rules
@@ -130,9 +143,11 @@ def backfill(
     now: Instant,
 ) -> bool:
     """Let `rules` learn of an old `event`; say whether any of them took it in."""
+    event_id = masses.hash64(event.id)
+    if state.ids.get(event_id, PASSIVE) % MARKS > PASSIVE:
+        return False  # a machine did it, or it was withdrawn
     if event.properties.get("machine") is True:
         return False
-    event_id = masses.hash64(event.id)
     at = min(event.time, now)
     known = state.rules
     for rule in model.candidates(event):
@@ -168,32 +183,46 @@ def _match(
                 kept = masses.add(rule, rules.get(rule.name), entry, now)
                 rules = {**rules, rule.name: kept}
         return rules
-    assert rule.unless is not None
     key = 0 if rule.same is None else masses.key_of(rule.same(event))
     entry = (at, event_id, 1.0, key)
-    for name, holds in (
-        (rule.name, matched),
-        (rule.name + UNLESS, rule.unless(event)),
-    ):
-        if holds:
-            kept = masses.add(rule, rules.get(name), entry, now)
-            rules = {**rules, name: kept}
+    awaited = rule.name + UNLESS
+    if matched:
+        rules = {**rules, rule.name: masses.add(rule, rules.get(rule.name), entry, now)}
+    if rule.unless(event):
+        rules = {**rules, awaited: masses.add(rule, rules.get(awaited), entry, now)}
+    elif not matched:
+        return rules
+    kept, waits = masses.bound_absence(
+        rule,
+        rules.get(rule.name) or RuleState(),
+        rules.get(awaited) or RuleState(),
+        now,
+    )
+    if kept.entries or kept.base_count:
+        rules = {**rules, rule.name: kept}
+    if waits.entries:
+        rules = {**rules, awaited: waits}
     return rules
 
 
-def _remember_id(state: LeadState, event_id: int, at: Instant) -> None:
-    ids = {**state.ids, event_id: at}
-    if len(ids) > MAX_IDS:
+def _remember_id(state: LeadState, event_id: int, at: Instant, mark: int) -> None:
+    ids = {**state.ids, event_id: at * MARKS + mark}
+    while len(ids) > MAX_IDS:
         # Oldest first by event time: what is kept does not depend on arrival.
-        spare = sorted(ids, key=lambda known: (ids[known], known))
-        for known in spare[: len(ids) - MAX_IDS]:
-            del ids[known]
+        oldest = min(ids.values())
+        del ids[min(known for known, stamp in ids.items() if stamp == oldest)]
     state.ids = ids
 
 
-def _identify(state: LeadState, event: Event) -> None:
+def _identify(state: LeadState, event: Event, at: Instant, event_id: int) -> None:
+    """Learn who the lead is; that is not withdrawn with what was done."""
     if event.email is not None and is_legal(event.email):
-        state.emails = _with(state.emails, normalise_email(event.email))
+        email = normalise_email(event.email)
+        state.emails = _with(state.emails, email)
+        _, sign, domain = email.rpartition("@")
+        if sign:
+            # Free-mail and competitor rules read it; the address itself is no trait.
+            _learn_fact(state, "email_domain", TraitFact(at, event_id, domain))
     if event.user_id is not None and is_legal(event.user_id):
         state.user_ids = _with(state.user_ids, event.user_id.strip())
     if event.anonymous_id is not None and is_legal(event.anonymous_id):
@@ -219,17 +248,27 @@ def _learn_traits(
     for trait, source in _FACT_EVENTS.get(event.name.casefold(), ()):
         if source in event.properties:
             learnt[trait] = event.properties[source]
-    if event.email is not None and "@" in event.email:
-        # Free-mail and competitor rules read it; the address itself is no trait.
-        learnt["email_domain"] = normalise_email(event.email).rpartition("@")[2]
-    if not learnt:
-        return
-    traits = dict(state.traits)
     for name, value in learnt.items():
-        known = traits.get(name)
-        if known is None or (known.at, known.id) < (at, event_id):
-            traits[name] = TraitFact(at, event_id, _bounded(value))
-    state.traits = traits
+        _learn_fact(state, name, TraitFact(at, event_id, _bounded(value)))
+
+
+def _learn_fact(state: LeadState, name: str, fact: TraitFact) -> None:
+    """Keep the latest fact of a trait, and the ones before it to fall back on."""
+    known = state.traits.get(name)
+    if known is None:
+        state.traits = {**state.traits, name: fact}
+        return
+    latest, former = (fact, known) if _order(known) < _order(fact) else (known, fact)
+    if latest is fact:
+        state.traits = {**state.traits, name: fact}
+    if name not in _IDENTIFYING:
+        before = sorted((*state.former.get(name, ()), former), key=_order)
+        kept = tuple(before[-_FORMER_KEPT:])
+        state.former = {**state.former, name: kept}
+
+
+def _order(fact: TraitFact) -> tuple[Instant, int]:
+    return (fact.at, fact.id)
 
 
 def _bounded(value: object) -> object:
@@ -242,7 +281,7 @@ def _bounded(value: object) -> object:
         return value if abs(value) < 1 << 63 else float(value)
     if isinstance(value, dict):
         return {
-            str(key)[:_LONGEST_TEXT]: item
+            str(key)[:_LONGEST_TEXT]: _bounded(item)
             for key, item in list(value.items())[:_MOST_IDENTIFIERS]
             if isinstance(item, str | int | float | bool) or item is None
         }
@@ -285,19 +324,61 @@ def gained(state: LeadState, since: Instant) -> float:
     return sum(points for at, _, points in state.gains if at > since)
 
 
-def forget(model: CompiledModel, state: LeadState, ids: frozenset[int]) -> None:
-    """Withdraw the events `ids` from everything they had a part in."""
+def forget(
+    model: CompiledModel, state: LeadState, ids: frozenset[int], now: Instant
+) -> None:
+    """Withdraw the events `ids` from everything they had a part in.
+
+    Their ids stay known, also of those that have not come yet.
+    """
     rules = {}
     for name, kept in state.rules.items():
         rule = model.by_name.get(name.removesuffix(UNLESS))
         rules[name] = kept if rule is None else masses.withdraw(rule, kept, ids)
     state.rules = rules
-    state.active = {
-        channel: tuple(sign for sign in signs if sign[1] not in ids)
-        for channel, signs in state.active.items()
-    }
     state.recent = tuple(item for item in state.recent if item.id not in ids)
     state.gains = tuple(item for item in state.gains if item[1] not in ids)
-    state.traits = {
-        name: fact for name, fact in state.traits.items() if fact.id not in ids
+    _forget_facts(state, ids)
+    full = len(state.ids) >= MAX_IDS
+    for known in ids:
+        stamp = state.ids.get(known)
+        at = now if stamp is None else stamp // MARKS
+        _remember_id(state, known, at, WITHDRAWN)
+    _see_again(state, ids, full=full)
+
+
+def _forget_facts(state: LeadState, ids: frozenset[int]) -> None:
+    former = {}
+    traits = {}
+    for name, latest in state.traits.items():
+        facts = [
+            fact
+            for fact in (*state.former.get(name, ()), latest)
+            if fact.id not in ids or name in _IDENTIFYING
+        ]
+        if facts:
+            traits[name] = facts[-1]
+        if facts[:-1]:
+            former[name] = tuple(facts[:-1])
+    state.traits, state.former = traits, former
+
+
+def _see_again(state: LeadState, ids: frozenset[int], *, full: bool) -> None:
+    """Work out the signs of life anew from the events that are still known."""
+    signs: dict[str, set[Seen]] = {
+        channel: {sign for sign in kept if sign[1] not in ids}
+        for channel, kept in state.active.items()
+    }
+    first = state.first_at if full else 0
+    for known, stamp in state.ids.items():
+        at, mark = divmod(stamp, MARKS)
+        if mark < PASSIVE:
+            signs.setdefault(CHANNELS[mark], set()).add((at, known))
+        if mark <= PASSIVE and not full:
+            first = min(first, at) if first else at
+    state.first_at = first
+    state.active = {
+        channel: tuple(sorted(kept)[-_SIGNS_KEPT:])
+        for channel, kept in signs.items()
+        if kept
     }

@@ -10,7 +10,7 @@ from schemas.time import Instant, Millis
 from scorers.compiled import CompiledModel, CompiledRule
 from scorers.curve import NEVER, Curve, Part, Piece
 from scorers.decay import HalfLife, Linear, Stepped
-from scorers.masses import counted
+from scorers.masses import SETTLED, counted, met_in_time
 from scorers.state import LeadState, RuleState
 
 UNLESS = "/unless"
@@ -52,7 +52,7 @@ def _event_part(rule: CompiledRule, memory: RuleState, at: Instant) -> Part | No
     if not rule.folds:
         matches = [
             (when, amount * rule.points)
-            for when, _, amount, _ in counted(rule, memory.entries)
+            for when, _, amount, _ in counted(rule, memory)
         ]
         return _finite_part(rule, matches, at)
     if not memory.mass:
@@ -142,19 +142,19 @@ def _absence_part(
     rule: CompiledRule, memory: RuleState, waits: RuleState | None, at: Instant
 ) -> Part | None:
     """Return the value of what was expected and did not come in time."""
-    came: dict[int, list[Instant]] = {}
-    for when, _, _, key in waits.entries if waits is not None else ():
-        came.setdefault(key, []).append(when)
+    met = met_in_time(rule, waits)
     matches: list[tuple[Instant, float]] = []
     until = NEVER
-    for when, _, _, key in memory.entries:
-        deadline = when + rule.within
-        if any(when <= moment <= deadline for moment in came.get(key, ())):
+    if memory.base:
+        matches.append((memory.base_at + rule.within, memory.base * rule.points))
+    for entry in memory.entries:
+        deadline = entry[0] + rule.within
+        if entry[3] != SETTLED and met(entry):
             continue
         if deadline > at:
             until = min(until, deadline)
         else:
-            matches.append((deadline, rule.points))
+            matches.append((deadline, entry[2] * rule.points))
     part: Part | None
     if not matches:
         part = None

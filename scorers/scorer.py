@@ -119,7 +119,7 @@ def on_retract(
     _settle(draft)
     draft.withdrawing = True
     ids = frozenset(masses.hash64(event_id) for event_id in event_ids)
-    memory.forget(model, draft.state, ids)
+    memory.forget(model, draft.state, ids, draft.now)
     _conclude(draft, Cause(kind="retraction"), None)
     return draft.step()
 

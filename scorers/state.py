@@ -19,6 +19,16 @@ Seen = tuple[Instant, int]
 Gain = tuple[Instant, int, float]
 """An instant, the 64-bit hash of the event's id, and the points it gave."""
 
+Rank = tuple[int, int, int]
+"""A limit's key and window, and how many matches in it are no longer kept."""
+
+Stamp = int
+"""An event's time and its mark in one number: ``time * MARKS + mark``."""
+
+MARKS = 8
+PASSIVE, MACHINE, WITHDRAWN = 5, 6, 7
+"""Marks of events that are no sign of life; below them is the channel's place."""
+
 MAX_IDS = 512
 """Event ids remembered per lead; older repeats are caught by log positions only."""
 
@@ -28,7 +38,8 @@ class RuleState(msgspec.Struct, array_like=True, frozen=True):
 
     `mass` at `mass_at` is the left fold of everything: the folded `base`, then
     each counted entry in order. It is what a sorted history would give, whatever
-    the order of arrival, bit for bit.
+    the order of arrival, bit for bit. `ranks` is how far limits had counted in what
+    was folded.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -37,6 +48,7 @@ class RuleState(msgspec.Struct, array_like=True, frozen=True):
     base: float = 0.0
     base_at: Instant = 0
     base_count: int = 0
+    ranks: tuple[Rank, ...] = ()
 
 
 class TraitFact(msgspec.Struct, array_like=True, frozen=True):
@@ -92,7 +104,7 @@ class LeadState(msgspec.Struct, array_like=True, kw_only=True):
     """Everything planned up to here has been settled."""
     first_at: Instant = 0
     wake_at: Instant | None = None
-    ids: dict[int, Instant] = {}
+    ids: dict[int, Stamp] = {}
     active: dict[str, tuple[Seen, ...]] = {}
     traits: dict[str, TraitFact] = {}
     rules: dict[str, RuleState] = {}
@@ -106,6 +118,8 @@ class LeadState(msgspec.Struct, array_like=True, kw_only=True):
     """Points gained by the last events, kept where a surge alert reads them."""
     worked_at: Instant | None = None
     """When sales last dealt with the lead."""
+    former: dict[str, tuple[TraitFact, ...]] = {}
+    """The traits' facts before the latest: what holds when that is withdrawn."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()
