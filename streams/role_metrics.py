@@ -3,14 +3,29 @@
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 _SECONDS: Final = 2.0
 
 # Roles are on this machine: a proxy of the environment is none of their business.
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_opener: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class RoleMetrics(NamedTuple):
+    """The samples of one or several roles at one time."""
+
+    samples: tuple[Sample, ...]
+
+    def total(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples of this name that have these labels."""
+        return sum(
+            sample.value
+            for sample in self.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
 
 
 def answers_ok(url: str) -> bool:
@@ -18,17 +33,16 @@ def answers_ok(url: str) -> bool:
     return _get(url) is not None
 
 
-def read_metrics(urls: Iterable[str]) -> dict[str, float] | None:
-    """Return each sample's sum over all labels and roles; None if one is silent."""
-    sums: dict[str, float] = {}
+def read_metrics(urls: Iterable[str]) -> RoleMetrics | None:
+    """Return the samples of all `urls` together; None if one does not answer."""
+    samples: list[Sample] = []
     for url in urls:
         text = _get(url)
         if text is None:
             return None
         for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
-    return sums
+            samples += family.samples
+    return RoleMetrics(tuple(samples))
 
 
 def _get(url: str) -> str | None:

@@ -19,9 +19,9 @@ from pydantic import SecretStr
 from streams.broker import ApacheBroker, Broker, EmbeddedBroker
 from streams.processes import LOOPBACK, Child, ProcessError, claim_port
 from streams.redis_server import RedisServer
-from streams.role_metrics import answers_ok, read_metrics
+from streams.role_metrics import RoleMetrics, answers_ok, read_metrics
 from streams.settings import PREFIX, Settings
-from streams.topics_admin import create_topics
+from streams.topics_admin import create_topics, shared_partitions
 
 BrokerKind = Literal["embedded", "kafka"]
 
@@ -41,10 +41,6 @@ class RoleEndedError(ProcessError):
         self.name = child.name
 
 
-class UnfitTopicsError(ProcessError):
-    """Topics of the broker are not as the roles need them."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
     """One running role: its process and where its metrics are."""
@@ -52,6 +48,7 @@ class Role:
     name: str
     child: Child
     metrics_url: str
+    ready_url: str
 
 
 class Stack:
@@ -212,8 +209,8 @@ class Stack:
             if not child.running:
                 raise RoleEndedError(child)
 
-    def metrics(self) -> dict[str, float] | None:
-        """Return all roles' samples, summed by name; None while one is silent."""
+    def metrics(self) -> RoleMetrics | None:
+        """Return what all roles tell of themselves; None while one is silent."""
         return read_metrics(role.metrics_url for role in self._roles)
 
     def __enter__(self) -> Self:
@@ -249,7 +246,7 @@ class Stack:
         if self._redis is not None:
             chosen["redis_url"] = SecretStr(self._redis.url)
         self._settings = given.model_copy(update=chosen)
-        self._prepare_topics()
+        self._partitions = shared_partitions(create_topics(self._settings))
         workers = [f"worker-{number}" for number in range(1, self._workers + 1)]
         names = ["collector", "delivery", *(workers if workers[1:] else ["worker"])]
         self._tell("starting " + ", ".join(names))
@@ -266,19 +263,6 @@ class Stack:
                 setting="--metrics-port",
                 host=self._given.host,
             )
-
-    def _prepare_topics(self) -> None:
-        """Make missing topics; existing ones must fit."""
-        reports = create_topics(self.settings)
-        self._partitions = reports[0].partitions or 0
-        wrong = [
-            f"{report.name} {problem}"
-            for report in reports
-            for problem in report.problems
-        ]
-        if wrong:
-            msg = f"topics at {self.bootstrap} do not fit: {'; '.join(wrong)}"
-            raise UnfitTopicsError(msg)
 
     def _start_role(self, name: str, metrics_port: int) -> Role:
         settings = self.settings.model_copy(
@@ -302,9 +286,14 @@ class Stack:
             log=self._log(name),
         )
         child.start()
-        host = self.collector_url.rpartition(":")[0]
+        own_url = f"{self.collector_url.rpartition(':')[0]}:{metrics_port}"
         return Role(
-            name=name, child=child, metrics_url=f"{host}:{metrics_port}/metrics"
+            name=name,
+            child=child,
+            metrics_url=f"{own_url}/metrics",
+            ready_url=(
+                f"{self.collector_url if name == 'collector' else own_url}/readyz"
+            ),
         )
 
     def _wait_ready(self) -> None:
@@ -322,17 +311,13 @@ class Stack:
     def _not_ready(self) -> Role | None:
         """Return a role that is still to come up, None if events are scored."""
         for role in self._roles:
-            if not answers_ok(role.metrics_url):
+            if not answers_ok(role.ready_url):
                 return role
-        if not answers_ok(f"{self.collector_url}/readyz"):
-            return self._roles[0]
+        # Ready is also a worker that waits for its share: all must have an owner.
         workers = [role for role in self._roles if role.name.startswith("worker")]
-        told = read_metrics(role.metrics_url for role in workers) or {}
-        owned = told.get("leadpulse_assigned_partitions", 0)
-        recovering = told.get("leadpulse_recovering", 0)
-        if owned < self._partitions or recovering:
-            return workers[-1]
-        return None
+        told = read_metrics(role.metrics_url for role in workers)
+        owned = 0 if told is None else told.total("leadpulse_assigned_partitions")
+        return None if owned >= self._partitions else workers[-1]
 
     def _children(self) -> Iterator[Child]:
         for part in (self._broker, self._redis):

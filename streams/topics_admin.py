@@ -31,6 +31,10 @@ class TopicCreationError(UserError):
     """The broker refused to make a topic; the text says which and why."""
 
 
+class UnfitTopicsError(UserError):
+    """Topics are missing or not as the roles need them; the text says which."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicReport:
     """How one topic stands against its definition."""
@@ -132,6 +136,24 @@ def check_topics(
 ) -> list[TopicReport]:
     """Report how every topic stands against its definition; change nothing."""
     return _reports(settings, tuple(topics), connect(settings.bootstrap), set())
+
+
+def shared_partitions(reports: Iterable[TopicReport]) -> int:
+    """Return the number of partitions that all topics of a lead have.
+
+    Raises
+    ------
+    UnfitTopicsError
+        When any of the reports has a problem.
+    """
+    reports = tuple(reports)
+    problems = [
+        f"{report.name}: {problem}" for report in reports for problem in report.problems
+    ]
+    if problems:
+        raise UnfitTopicsError("; ".join(problems))
+    # All the same, or there were problems.
+    return next(each.partitions or 0 for each in reports if each.topic.co_partitioned)
 
 
 def _wait_visible(admin: "AdminClient", names: set[str]) -> None:

@@ -1,0 +1,178 @@
+"""What is wrong here, and what to do: one finding per thing that can be."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final, Literal
+
+from schemas.topics import DEAD_LETTERS
+from streams.errors import UserError
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
+
+Verdict = Literal["ok", "warn", "fail"]
+
+_SKEW_WARN_SECONDS: Final = 5.0
+_SKEW_FAIL_SECONDS: Final = 300.0
+_ANSWER_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How one thing is; `text` says what to do unless it is ok."""
+
+    verdict: Verdict
+    subject: str
+    text: str
+
+
+def examine(settings: "Settings") -> Iterator[Finding]:
+    """Yield what is found, from the ground up; each check stands for itself."""
+    yield from _guarded("versions", _versions)
+    yield from _guarded("model", lambda: _model(settings))
+    yield from _guarded("write keys", lambda: _write_keys(settings))
+    yield from _guarded("broker", lambda: _broker(settings))
+    yield from _guarded("redis", lambda: _redis(settings))
+
+
+def _guarded(subject: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from check()
+    except UserError as error:
+        yield Finding("fail", subject, str(error))
+
+
+def _versions() -> Iterator[Finding]:
+    python = ".".join(map(str, sys.version_info[:3]))
+    packages = ("faust-streaming", "confluent-kafka", "redis")
+    told = ", ".join(f"{name} {version(name)}" for name in packages)
+    yield Finding(
+        "ok", "versions", f"leadpulse {version('leadpulse')}, Python {python}, {told}"
+    )
+
+
+def _model(settings: "Settings") -> Iterator[Finding]:
+    from streams.model_files import read_model  # noqa: PLC0415 - loads the core
+
+    reference = read_model(settings.model_path).ref
+    source = settings.model_path or "shipped"
+    yield Finding(
+        "ok", "model", f"{reference.name} {reference.version} ({source}) is valid"
+    )
+
+
+def _write_keys(settings: "Settings") -> Iterator[Finding]:
+    if settings.write_keys:
+        sources = ", ".join(settings.write_keys)
+        yield Finding("ok", "write keys", f"for {sources}")
+    else:
+        yield Finding(
+            "warn",
+            "write keys",
+            "none, so no collector starts here: set LEADPULSE_WRITE_KEYS=source=key",
+        )
+
+
+def _broker(settings: "Settings") -> Iterator[Finding]:
+    from streams.topics_admin import check_topics, connect  # noqa: PLC0415
+
+    admin = connect(settings.bootstrap)
+    brokers = len(admin.list_topics(timeout=_ANSWER_SECONDS).brokers)
+    yield Finding("ok", "broker", f"{settings.bootstrap} answers, {brokers} in all")
+    if brokers < settings.replication_factor:
+        yield Finding(
+            "warn",
+            "broker",
+            f"{brokers} cannot hold {settings.replication_factor} replicas: "
+            "lower LEADPULSE_REPLICATION_FACTOR or add brokers",
+        )
+    reports = check_topics(settings)
+    problems = [
+        f"{report.name}: {problem}" for report in reports for problem in report.problems
+    ]
+    for problem in problems:
+        yield Finding("fail", "topics", problem)
+    if problems:
+        return
+    silent = sorted({key for report in reports for key in report.unknown})
+    if silent:
+        yield Finding(
+            "warn",
+            "topics",
+            f"all there; this broker does not report {', '.join(silent)}",
+        )
+    else:
+        partitions = reports[0].partitions
+        yield Finding(
+            "ok", "topics", f"{len(reports)} as defined, {partitions} partitions"
+        )
+    yield from _dead_letters(settings)
+
+
+def _dead_letters(settings: "Settings") -> Iterator[Finding]:
+    from confluent_kafka import Consumer, TopicPartition  # noqa: PLC0415
+
+    topic = settings.topic(DEAD_LETTERS.name)
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.bootstrap,
+            "group.id": f"{settings.app_id}.doctor",  # required, never joined
+            "log_level": 0,
+        }
+    )
+    try:
+        partitions = consumer.list_topics(topic, _ANSWER_SECONDS).topics[topic]
+        counts = [
+            high - low
+            for number in partitions.partitions
+            for low, high in [
+                consumer.get_watermark_offsets(
+                    TopicPartition(topic, number), timeout=_ANSWER_SECONDS
+                )
+            ]
+        ]
+    finally:
+        consumer.close()
+    if sum(counts):
+        text = f"about {sum(counts)}: look with `leadpulse dead-letters list`"
+        yield Finding("warn", "dead letters", text)
+    else:
+        yield Finding("ok", "dead letters", "none")
+
+
+def _redis(settings: "Settings") -> Iterator[Finding]:
+    from redis import Redis  # noqa: PLC0415 - loads the client
+    from redis.exceptions import RedisError  # noqa: PLC0415
+
+    url = settings.redis_url.get_secret_value()
+    try:
+        with Redis.from_url(
+            url,
+            socket_connect_timeout=_ANSWER_SECONDS,
+            socket_timeout=_ANSWER_SECONDS,
+        ) as client:
+            release = client.info("server")["redis_version"]
+            seconds, micros = client.time()
+    except (RedisError, ValueError) as error:
+        yield Finding(
+            "fail",
+            "redis",
+            # The address may hold a password: not even its host is repeated.
+            f"does not answer ({type(error).__name__}): start one or set "
+            "LEADPULSE_REDIS_URL to where it listens",
+        )
+        return
+    yield Finding("ok", "redis", f"{release} answers")
+    yield _skew(abs(seconds + micros / 1e6 - time.time()))
+
+
+def _skew(seconds: float) -> Finding:
+    """Judge the difference between this clock and that of Redis."""
+    if seconds < _SKEW_WARN_SECONDS:
+        return Finding("ok", "clocks", f"{seconds:.1f} s apart")
+    verdict: Verdict = "warn" if seconds < _SKEW_FAIL_SECONDS else "fail"
+    text = f"this machine and Redis are {seconds:.0f} s apart: synchronise them (NTP)"
+    return Finding(verdict, "clocks", text)
