@@ -10,6 +10,9 @@ from scorers.wording import closest
 
 _NAMES = sorted({name for names in vocabulary.NAMES.values() for name in names})
 
+_LIKENESS = 0.85
+"""A slip of the finger is this alike; a name of one's own is less."""
+
 
 def advice(model: Model) -> list[str]:
     """Return a sentence about everything in `model` that looks like an oversight."""
@@ -69,7 +72,7 @@ def _names(rule: Rule) -> Iterator[str]:
         for name in () if test is None else (test.eq, *(test.one_of or ())):
             if name is None or vocabulary.spell(str(name)) in _NAMES:
                 continue
-            if near := closest(str(name), _NAMES):
+            if near := closest(str(name), _NAMES, likeness=_LIKENESS):
                 yield (
                     f"rule {rule.name}: the event '{name}' is not in the vocabulary; "
                     f"did you mean '{near}'?"
@@ -84,8 +87,7 @@ def _trait(rule: Rule, path: str) -> Iterator[str]:
     head, _, name = path.partition(".")
     if head != "traits" or name in vocabulary.TRAITS:
         return
-    near = closest(name, vocabulary.TRAITS)
-    if near and len(near) - 3 < len(name) < len(near) + 3:
+    if near := closest(name, vocabulary.TRAITS, likeness=_LIKENESS):
         yield (
             f"rule {rule.name}: the trait '{name}' is not in the vocabulary; "
             f"did you mean '{near}'?"

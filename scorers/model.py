@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.event import CHANNELS
+from scorers.account_policy import Accounts
 from scorers.consistency import BEST, inconsistencies
 from scorers.parts import (
     Count,
@@ -278,7 +279,7 @@ class Stage(Part):
 
 
 class Value(Part):
-    """Where the value of a deal is read."""
+    """The traits that hold the value of a deal."""
 
     of: Annotated[list[str], Field(min_length=1)] = ["deal_value", "budget"]
     """The traits that may hold it; the first that is known counts."""
@@ -311,6 +312,8 @@ class Model(Part):
     """Where the value of a deal is read."""
     alerts: list[Alert] = []
     """Who is told of what."""
+    accounts: Accounts | None = None
+    """What the people of one company add up to; nothing if absent."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Model":

@@ -57,8 +57,10 @@ _MEANT: Final = {
 """Keys from other products, and what they are called here."""
 
 
-def closest(word: str, known: Iterable[str]) -> str:
+def closest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str:
     """Return the one of `known` that `word` was probably meant to be; or nothing.
+
+    `likeness`, from 0 to 1, is how alike they must be at least.
 
     >>> closest("pionts", ["points", "max"])
     'points'
@@ -68,7 +70,7 @@ def closest(word: str, known: Iterable[str]) -> str:
     if meant in choices:
         return meant
     folded = {choice.casefold(): choice for choice in choices}
-    near = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=likeness)
     return folded[near[0]] if near else ""
 
 
