@@ -49,6 +49,7 @@ def alert_of(
     threshold: float,
     verdict: Verdict,
     facts: tuple[float, float, Instant, Instant],
+    grade: str,
     reasons: tuple[Reason, ...],
     event: Event | None,
 ) -> Alert:
@@ -77,7 +78,7 @@ def alert_of(
         previous=previous,
         threshold=threshold,
         tier=model.tier_of(score),
-        grade=state.grade,
+        grade=grade,
         reasons=reasons,
         last_events=tuple(
             RecentEvent(
@@ -102,4 +103,5 @@ def alert_of(
         recalls=told if verdict.recalled else None,
         route=policy.route,
         digest=policy.digest,
+        account_id=state.account_id,
     )

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from schemas.account import MemberUpdate
 from schemas.alert import Alert
 from schemas.event import Event
 from schemas.score import Cause, CauseKind, Reason, ScoreUpdate
 from schemas.time import Instant, to_datetime
-from scorers import alerting, explain, masses, memory
+from scorers import alerting, belonging, explain, masses, memory
 from scorers.compiled import CompiledAlert, CompiledModel
 from scorers.crossing import first_exit
 from scorers.curve import NEVER, Curve
@@ -45,17 +46,31 @@ class Reading(msgspec.Struct, frozen=True):
     next_change_at: Instant | None
 
 
+class _Moment(msgspec.Struct, frozen=True):
+    """What is so at the instant of an alert."""
+
+    at: Instant
+    score: float
+    grade: str
+    reasons: tuple[Reason, ...]
+    event: Event | None
+    settling: bool
+    """Whether it came with time alone, not with the input."""
+
+
 class _Draft:
     """A new state in the making, and what becomes true on the way."""
 
     def __init__(self, model: CompiledModel, state: LeadState, now: Instant) -> None:
         self.model = model
+        self.origin = (model, state)
         self.state = copy.copy(state)
         self.now = max(now, state.now)
         self.withdrawing = False
         self.updates: list[ScoreUpdate] = []
         self.alerts: list[Alert] = []
         self.decisions: list[Decision] = []
+        self.members: tuple[MemberUpdate, ...] = ()
 
     def curve(self, at: Instant) -> Curve:
         return curve_of(self.model, self.state, at)
@@ -67,6 +82,7 @@ class _Draft:
             updates=tuple(self.updates),
             alerts=tuple(self.alerts),
             decisions=tuple(self.decisions),
+            members=self.members,
         )
 
 
@@ -89,17 +105,29 @@ def on_event(
         return Step(state=state, outcome="duplicate")
     draft = _Draft(model, state, now)
     _settle(draft)
-    before = draft.curve(draft.now).exact() if model.surge_window else 0.0
+    accounts = model.accounts
+    measured = model.surge_window or (accounts is not None and accounts.measures_points)
+    before = draft.curve(draft.now).exact() if measured else 0.0
     memory.learn(model, draft.state, event, event_id, draft.now)
+    gained = draft.curve(draft.now).exact() - before if measured else 0.0
     if model.surge_window:
-        gained = draft.curve(draft.now).exact() - before
         memory.gain(draft.state, draft.now, event_id, gained, model.surge_window)
+    if accounts is not None:
+        at = memory.sign_of_life(draft.state, event_id)
+        if at is not None:
+            sign = (at, event_id, gained)
+            belonging.note_sign(draft.state, sign, accounts.window, draft.now)
     _conclude(draft, Cause(kind="event", event_id=event.id), event)
     return draft.step()
 
 
 def on_wakeup(model: CompiledModel, state: LeadState, now: Instant) -> Step:
-    """Return what follows when nothing happens to a lead until `now`."""
+    """Return what follows when nothing happens to a lead until `now`.
+
+    Where nothing was planned, nothing changes: the state is the one that was given.
+    """
+    if state.model == model.digest and (state.wake_at is None or state.wake_at > now):
+        return Step(state=state, outcome="scored")
     draft = _Draft(model, state, now)
     cause = _cause_of_time(draft)
     _settle(draft)
@@ -193,8 +221,9 @@ def _settle(draft: _Draft) -> None:
     """Make everything planned up to `draft.now` true, each at its own instant."""
     state, model, now = draft.state, draft.model, draft.now
     if state.model != model.digest:
-        draft.state = state = copy.copy(memory.adopted(model, state))
-    elif state.wake_at is None or state.wake_at > now:
+        _adopt(draft)
+        return
+    if state.wake_at is None or state.wake_at > now:
         state.now = now
         return
     at = state.now
@@ -204,6 +233,7 @@ def _settle(draft: _Draft) -> None:
         place = bisect_right(model.thresholds, level)
         low = model.thresholds[place - 1] if place else 0
         high = model.thresholds[place] if place < len(model.thresholds) else NEVER
+        high = min(high, _re_rise(draft, level))
         crossing = first_exit(draft.curve, (low, high), at, now, first=curve)
         deadline = _next_deadline(draft, at)
         planned = [
@@ -218,6 +248,31 @@ def _settle(draft: _Draft) -> None:
         state.now = at
         _evaluate(draft, at, cause, None, only_tier=True)
     state.now = now
+
+
+def _adopt(draft: _Draft) -> None:
+    """Let a model that the state does not know apply from `draft.now` on.
+
+    A new lead has nothing that it could apply to. `on_model_change` is the way to
+    change a known lead's model; this one only cannot settle what the old one planned.
+    """
+    known = draft.state.model != ""
+    draft.state = copy.copy(memory.adopted(draft.model, draft.state))
+    draft.state.now = draft.now
+    if known:
+        _evaluate(draft, draft.now, Cause(kind="model"), None, only_tier=False)
+
+
+def _re_rise(draft: _Draft, level: int) -> int:
+    """Return the least level above `level` that ends a cooldown early."""
+    rises = [NEVER]
+    for policy in draft.model.policies:
+        known = draft.state.alerts.get(policy.name)
+        if policy.kind == "hot" and known and known.waiting_for == "cooldown":
+            rise = draft.model.scaled(known.told_score * (1 + policy.re_rise))
+            if rise > level:
+                rises.append(rise)
+    return min(rises)
 
 
 def _next_deadline(draft: _Draft, after: Instant) -> Instant | None:
@@ -307,6 +362,10 @@ def _conclude(draft: _Draft, cause: Cause, event: Event | None) -> None:
     deadline = _next_deadline(draft, draft.now)
     plans = [plan for plan in (next_change, deadline) if plan is not None]
     state.wake_at = min(plans, default=None)
+    if draft.model.accounts is not None:
+        draft.members = belonging.members_of(
+            draft.origin[1], state, draft.now, withdrawn=draft.withdrawing
+        )
 
 
 def _evaluate(
@@ -324,6 +383,8 @@ def _evaluate(
     groups = group_points(curve, model)
     tier, grade = model.tier_of(score), model.grade_of(groups)
     owner = memory.trait_text(state, "owner")
+    belongs = belonging.belonging_of(state)
+    account_id = None if belongs is None else belongs.account_id
     previous, previous_tier = state.score, state.tier
     verdicts = _verdicts(draft, score, at)
     changed = (
@@ -333,6 +394,7 @@ def _evaluate(
         or tier != previous_tier
         or grade != state.grade
         or owner != state.owner
+        or account_id != state.account_id
         or state.sequence == 0
     )
     telling = any(verdict.tell or verdict.ended for _, verdict in verdicts)
@@ -344,6 +406,7 @@ def _evaluate(
         state.sequence += 1
         state.score, state.tier = score, tier
         state.grade, state.owner = grade, owner
+        state.account_id = account_id
         draft.updates.append(
             ScoreUpdate(
                 lead_id=state.lead_id,
@@ -363,12 +426,13 @@ def _evaluate(
                 else to_datetime(next_change),
                 model=model.ref,
                 identifiers=identifiers_of(state),
-                account_id=memory.trait_text(state, "account_id"),
+                account_id=account_id,
                 owner=owner,
             )
         )
+    moment = _Moment(at, score, grade, given, event, only_tier)
     for policy, verdict in verdicts:
-        _keep_verdict(draft, policy, verdict, (score, previous, at), given, event)
+        _keep_verdict(draft, policy, verdict, moment)
     return next_change
 
 
@@ -380,9 +444,7 @@ def _keep_verdict(
     draft: _Draft,
     policy: CompiledAlert,
     verdict: alerting.Verdict,
-    facts: tuple[float, float, Instant],
-    given: tuple[Reason, ...],
-    event: Event | None,
+    moment: _Moment,
 ) -> None:
     """Remember a verdict, count it, and write the alert where one is due."""
     state, model = draft.state, draft.model
@@ -396,6 +458,7 @@ def _keep_verdict(
         if told is not None:
             draft.decisions.append(Decision(told.name, verdict.reason, sent=True))
     if told is not None:
+        facts = (moment.score, _before(draft, moment), moment.at, draft.now)
         draft.alerts.append(
             alert_of(
                 model,
@@ -403,8 +466,20 @@ def _keep_verdict(
                 told,
                 threshold=policy.enter if verdict.tell else policy.leave,
                 verdict=verdict,
-                facts=(*facts, draft.now),
-                reasons=given,
-                event=event,
+                facts=facts,
+                grade=moment.grade,
+                reasons=moment.reasons,
+                event=moment.event,
             )
         )
+
+
+def _before(draft: _Draft, moment: _Moment) -> float:
+    """Return the score just before: a millisecond ago, or without the input.
+
+    It is not the last one published, which hangs on when somebody looked.
+    """
+    if moment.settling:
+        return draft.curve(moment.at - 1).published()
+    model, state = draft.origin
+    return curve_of(model, memory.adopted(model, state), moment.at).published()
