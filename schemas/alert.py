@@ -24,6 +24,7 @@ DecisionReason = Literal[
     "recalled",
     "surged",
     "no-surge",
+    "usual",
     "stage-entered",
     "unacknowledged",
     "acknowledged",
@@ -44,6 +45,25 @@ class DealValue(msgspec.Struct, frozen=True, kw_only=True):
 
     amount: float
     currency: str
+
+
+class AlertedAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """The account that an alert is about, and who of it is active."""
+
+    name: str
+    domain: str | None
+    members: Annotated[int, msgspec.Meta(ge=0, description="How many people it has.")]
+    people: Annotated[
+        tuple[str, ...],
+        msgspec.Meta(description="Lead ids of the active people, strongest first."),
+    ]
+    within_seconds: Annotated[
+        float, msgspec.Meta(description="The time within which they were active.")
+    ]
+    usual: Annotated[
+        float | None,
+        msgspec.Meta(description="People on a usual day, where that was asked."),
+    ] = None
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,3 +113,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     digest: Annotated[
         bool, msgspec.Meta(description="Whether it may wait for the next digest.")
     ] = False
+    account_id: str | None = None
+    account: Annotated[
+        AlertedAccount | None,
+        msgspec.Meta(description="Set where the alert is about a whole account."),
+    ] = None

@@ -5,13 +5,29 @@ policy's signal (the published score, the points gained, the stage) and the inst
 it never looks at a clock and never sends anything.
 """
 
+from typing import Protocol
+
 import msgspec
 from msgspec.structs import replace
 
 from schemas.alert import DecisionReason
-from schemas.time import Instant
+from schemas.time import Instant, Millis
 from scorers.compiled import CompiledAlert
+from scorers.quiet import Quiet
 from scorers.state import AlertState
+
+
+class Policy(Protocol):
+    """What a decision needs to know of an alert's policy, of a lead or an account."""
+
+    entered: DecisionReason
+    enter: float
+    leave: float
+    dwell: Millis
+    leave_dwell: Millis
+    cooldown: Millis
+    re_rise: float
+    quiet: Quiet | None
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -27,7 +43,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def decide(
-    policy: CompiledAlert, memory: AlertState, value: float, at: Instant
+    policy: Policy, memory: AlertState, value: float, at: Instant
 ) -> Verdict:
     """Return what `policy` makes of the `value` of its signal at `at`."""
     match memory.phase:
@@ -40,7 +56,7 @@ def decide(
 
 
 def decide_withdrawn(
-    policy: CompiledAlert, memory: AlertState, value: float, at: Instant
+    policy: Policy, memory: AlertState, value: float, at: Instant
 ) -> Verdict:
     """Return what `policy` decides after events were withdrawn.
 
@@ -85,7 +101,7 @@ def decide_unworked(
 
 
 def _outside(
-    policy: CompiledAlert, memory: AlertState, value: float, at: Instant
+    policy: Policy, memory: AlertState, value: float, at: Instant
 ) -> Verdict:
     if value < policy.enter:
         inside_band = memory.episode and value >= policy.leave
@@ -99,7 +115,7 @@ def _outside(
 
 
 def _due(
-    policy: CompiledAlert,
+    policy: Policy,
     memory: AlertState,
     value: float,
     at: Instant,
@@ -129,7 +145,7 @@ def _due(
     return Verdict(_told(memory, value, at), reason, tell=True)
 
 
-def _re_rose(policy: CompiledAlert, memory: AlertState, value: float) -> bool:
+def _re_rose(policy: Policy, memory: AlertState, value: float) -> bool:
     return value >= memory.told_score * (1 + policy.re_rise)
 
 
@@ -140,7 +156,7 @@ def _told(memory: AlertState, value: float, at: Instant) -> AlertState:
 
 
 def _waiting(
-    policy: CompiledAlert, memory: AlertState, value: float, at: Instant
+    policy: Policy, memory: AlertState, value: float, at: Instant
 ) -> Verdict:
     why = memory.waiting_for
     # Falling below the entry ends a dwell; the rest is waited out down to `leave`.
@@ -159,7 +175,7 @@ def _waiting(
 
 
 def _inside(
-    policy: CompiledAlert, memory: AlertState, value: float, at: Instant
+    policy: Policy, memory: AlertState, value: float, at: Instant
 ) -> Verdict:
     if value >= policy.leave:
         reason: DecisionReason = (

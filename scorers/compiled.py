@@ -3,16 +3,15 @@
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from datetime import datetime, time, timedelta
 from functools import cached_property
 from typing import Any, Final, Literal
-from zoneinfo import ZoneInfo
 
 from schemas.alert import DecisionReason
 from schemas.event import Event
 from schemas.score import NO_TIER, ModelRef
-from schemas.time import Instant, Millis, to_datetime, to_instant
+from schemas.time import Millis
 from scorers import model as language
+from scorers.account_rules import CompiledAccounts
 from scorers.conditions import (
     EventTest,
     TraitTest,
@@ -24,6 +23,7 @@ from scorers.conditions import (
     trait_field,
 )
 from scorers.decay import AnyDecay, HalfLife, NoDecay, compile_decay
+from scorers.quiet import Quiet
 
 Kind = Literal["event", "trait", "absence", "silence"]
 
@@ -198,29 +198,6 @@ class CompiledAlert:
             self.entered = "surged"
 
 
-class Quiet:
-    """Hours of the day in which nobody is told, in a time zone."""
-
-    def __init__(self, hours: language.QuietHours) -> None:
-        """Prepare `hours`."""
-        self.start = time.fromisoformat(hours.start)
-        self.end = time.fromisoformat(hours.end)
-        self.zone = ZoneInfo(hours.zone)
-
-    def until(self, at: Instant) -> Instant | None:
-        """Return when the quiet hours that hold at `at` end; None if none do."""
-        local = to_datetime(at).astimezone(self.zone)
-        clock = local.time()
-        if self.start < self.end:
-            inside = self.start <= clock < self.end
-        else:
-            inside = clock >= self.start or clock < self.end
-        if not inside:
-            return None
-        day = local.date() if clock < self.end else local.date() + timedelta(days=1)
-        return to_instant(datetime.combine(day, self.end, self.zone))
-
-
 class CompiledModel:
     """A model made ready: pure data and functions, safe to share."""
 
@@ -257,6 +234,11 @@ class CompiledModel:
         self.ceiling = model.ceiling
         self.grade = model.grade
         self.value = model.value
+        self.accounts = (
+            None
+            if model.accounts is None
+            else CompiledAccounts(model.accounts, dict(self.tiers), self.scale)
+        )
         self.next_actions = {
             stage.name.casefold(): stage.next_action for stage in model.stages
         }
@@ -276,7 +258,10 @@ class CompiledModel:
 
     def scaled(self, bound: float) -> int:
         """Return the least published score ≥ `bound`, as a whole number."""
-        return math.ceil(round(float(bound * self.scale), 6))
+        level = math.floor(bound * self.scale)
+        while level / self.scale < bound:
+            level += 1
+        return level
 
     def candidates(self, event: Event) -> tuple[CompiledRule, ...]:
         """Return the rules an event of this type, name and channel may match."""

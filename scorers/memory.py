@@ -310,6 +310,12 @@ def _recall(state: LeadState, event: Event, at: Instant, event_id: int) -> None:
     state.recent = tuple(ordered[-_MOST_RECENT:])
 
 
+def sign_of_life(state: LeadState, event_id: int) -> Instant | None:
+    """Return when a known event happened, if the person did it; None if not."""
+    at, mark = divmod(state.ids.get(event_id, PASSIVE), MARKS)
+    return at if mark < PASSIVE else None
+
+
 def gain(
     state: LeadState, now: Instant, event_id: int, points: float, window: Millis
 ) -> None:
@@ -338,6 +344,7 @@ def forget(
     state.rules = rules
     state.recent = tuple(item for item in state.recent if item.id not in ids)
     state.gains = tuple(item for item in state.gains if item[1] not in ids)
+    state.signs = tuple(item for item in state.signs if item[1] not in ids)
     _forget_facts(state, ids)
     full = len(state.ids) >= MAX_IDS
     for known in ids:

@@ -120,6 +120,14 @@ class LeadState(msgspec.Struct, array_like=True, kw_only=True):
     """When sales last dealt with the lead."""
     former: dict[str, tuple[TraitFact, ...]] = {}
     """The traits' facts before the latest: what holds when that is withdrawn."""
+    account_id: str | None = None
+    """The account that the lead was last said to belong to."""
+    member_sequence: int = 0
+    """Words told to accounts so far; each has the next number."""
+    signs: tuple[Gain, ...] = ()
+    """The last signs of life by event time, as long as an account may ask for them."""
+    days: tuple[int, int] = (0, 0)
+    """The latest day of activity (since 1970), and a bit for each day before it."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()

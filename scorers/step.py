@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from schemas.account import MemberUpdate
 from schemas.alert import Alert, DecisionReason
 from schemas.score import ScoreUpdate
 from schemas.time import Instant
@@ -32,6 +33,8 @@ class Step(msgspec.Struct, frozen=True):
     updates: tuple[ScoreUpdate, ...] = ()
     alerts: tuple[Alert, ...] = ()
     decisions: tuple[Decision, ...] = ()
+    members: tuple[MemberUpdate, ...] = ()
+    """What the lead tells its account, and the one that it left."""
 
     @property
     def wake_at(self) -> Annotated[Instant | None, "when to look again"]:
