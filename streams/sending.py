@@ -24,7 +24,10 @@ BATCH: Final = 100
 """Events in one request or append."""
 
 _BODY_BYTES: Final = 400_000
-_RETRIES: Final = 8
+RETRIES: Final = 8
+"""How often a request is repeated, some twenty seconds in all."""
+_CONNECT_RETRIES: Final = 3
+"""Where nothing listens, waiting longer seldom helps."""
 _PASSING: Final = frozenset({429, 500, 502, 503, 504})
 """Statuses after which the same request may well succeed."""
 _CLIENT_ERRORS: Final = 400
@@ -63,8 +66,8 @@ class Target(Protocol):
 class CollectorTarget:
     """A collector: Segment's batch call, repeated while it says "try again"."""
 
-    def __init__(self, url: str, write_key: str) -> None:
-        """Send to the collector at `url` under `write_key`."""
+    def __init__(self, url: str, write_key: str, *, retries: int = RETRIES) -> None:
+        """Send to the collector at `url`; repeat a busy request `retries` times."""
         self._url = f"{url.rstrip('/')}/v1/batch"
         basic = urllib3.make_headers(basic_auth=f"{write_key}:")
         self._headers = {
@@ -75,7 +78,8 @@ class CollectorTarget:
         self._pool = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=5.0, read=30.0),
             retries=urllib3.Retry(
-                total=_RETRIES,
+                total=retries,
+                connect=min(retries, _CONNECT_RETRIES),
                 backoff_factor=0.2,
                 backoff_max=5.0,
                 backoff_jitter=0.1,

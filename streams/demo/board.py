@@ -110,7 +110,7 @@ def _headline(picture: Picture) -> Text:
     return Text.assemble(
         ("Leadpulse demo", "bold"),
         f"  {when}  day {day:4.1f}  ",
-        bar(share, 1, 28, "green"),
+        bar(share, 1, 20, "green"),
         f" {min(1.0, share):4.0%}",
     )
 

@@ -198,7 +198,7 @@ class _Author:
 
 def _buyer(author: _Author) -> None:
     """Write of one who knows the need, has the budget, asks, and stays in touch."""
-    chance, start = author.chance, author.chance.uniform(0.5, 6)
+    chance, start = author.chance, author.chance.uniform(0.5, 14)
     author.meet(
         start,
         company=author.persona.company,

@@ -1,8 +1,9 @@
 """The demo from its start to its verdict: the real product, three weeks in a minute."""
 
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,7 @@ SETUP_SECONDS: Final = 8.0
 _SLOWEST: Final = 0.7
 """The least share of the three weeks that a slow start may leave."""
 _REFRESH_SECONDS: Final = 0.25
+_RATE_PICTURES: Final = 12
 _QUIET_SECONDS: Final = 1.5
 _SETTLE_SECONDS: Final = 45.0
 
@@ -156,6 +158,10 @@ class _Showing:
     teller: Teller
     observer: Observer
     span: tuple[Instant, Instant]
+    lately: deque[tuple[float, int]] = field(
+        default_factory=lambda: deque(maxlen=_RATE_PICTURES)
+    )
+    """When lately how much was told, for the rate."""
 
     def run(self, board: Board) -> Counts:
         """Tell the story, wait until all is settled, and count."""
@@ -235,7 +241,8 @@ class _Showing:
 
     def _picture(self) -> Picture:
         seen, told = self.observer.seen, self.teller.told
-        real = self.clock.seconds_since(self.span[0])
+        self.lately.append((time.monotonic(), told.messages))
+        (then, sent_then), (at, sent) = self.lately[0], self.lately[-1]
         with self.observer.lock:
             latencies = {
                 "score": _p50_p99(seen.score_seconds),
@@ -252,7 +259,7 @@ class _Showing:
             began=self.span[0],
             ends=self.span[1],
             sent=told.messages,
-            per_second=told.messages / max(real, 0.001),
+            per_second=(sent - sent_then) / max(at - then, _REFRESH_SECONDS),
             updates=seen.updates,
             dead_letters=seen.dead_letters.total(),
             tiers=tiers,

@@ -1,0 +1,163 @@
+"""`leadpulse leads`: the view, as a person at a terminal sees it."""
+
+import json
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from schemas.score import Identifiers
+from schemas.time import HOUR
+from scorers.identity import lead_id_of
+from streams.clock import SystemClock
+from streams.processes import free_port
+from streams.view import View, connect_view
+from tests.streams.view.records import ADA, alert, change, event, update
+
+BOB = lead_id_of("email", "bob@example.com")
+
+
+@pytest.fixture
+def view(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> View:
+    """An empty view, and a command that looks at it on a wide terminal."""
+    prefix = f"c{uuid.uuid4().hex[:8]}."
+    monkeypatch.setenv("LEADPULSE_REDIS_URL", redis_url)
+    monkeypatch.setenv("LEADPULSE_TOPIC_PREFIX", prefix)
+    monkeypatch.setenv("COLUMNS", "140")
+    return connect_view(redis_url, prefix=prefix)
+
+
+@pytest.fixture
+def two_leads(view: View) -> View:
+    now = SystemClock().now()
+    ada = Identifiers(user_id=("ada",), email=("ada@example.com",))
+    bob = Identifiers(email=("bob@example.com",))
+    changes = [
+        change(update(identifiers=ada, owner="kim", at=now - 9 * HOUR)),
+        change(
+            update(
+                sequence=2,
+                score=65,
+                tier="gold",
+                identifiers=ada,
+                owner="kim",
+                at=now - 8 * HOUR,
+            )
+        ),
+        change(update(lead_id=BOB, score=12.5, identifiers=bob, at=now - HOUR)),
+        change(event(at=now - 8 * HOUR)),
+        change(alert(at=now - 8 * HOUR)),
+    ]
+    assert view.write(view.build(), changes, {})
+    return view
+
+
+@pytest.mark.usefixtures("two_leads")
+def test_top_ranks_the_leads(leadpulse: Callable) -> None:
+    """The best lead comes first, with tier, score, reason, owner and last sign."""
+    ran = leadpulse("leads", "top")
+    first, second = (line for line in ran.out.splitlines() if "example.com" in line)
+
+    assert ran.code == 0
+    for told in ("1", "gold", "65.0", "ada@example.com", "Saw the prices +5", "kim"):
+        assert told in first
+    assert "8 h ago" in first
+    assert "bob@example.com" in second
+
+
+@pytest.mark.usefixtures("two_leads")
+@pytest.mark.parametrize(
+    ("argv", "leads"),
+    [
+        (["--tier", "gold"], [ADA]),
+        (["--tier", "silver"], []),
+        (["--owner", "kim"], [ADA]),
+        (["--owner", "kim", "--tier", "bronze"], []),
+        (["--limit", "1"], [ADA]),
+        ([], [ADA, BOB]),
+    ],
+    ids=["tier", "empty tier", "owner", "owner and tier", "limit", "all"],
+)
+def test_top_selects(leadpulse: Callable, argv: list[str], leads: list[str]) -> None:
+    """Tier, owner and limit choose among the leads, also for programs."""
+    ran = leadpulse("leads", "top", "--json", *argv)
+
+    assert [card["lead_id"] for card in json.loads(ran.out)] == leads
+
+
+@pytest.mark.usefixtures("two_leads")
+@pytest.mark.parametrize("width", ["60", "80", "140"])
+def test_top_fits_the_terminal(
+    leadpulse: Callable, monkeypatch: pytest.MonkeyPatch, width: str
+) -> None:
+    """No line is wider than the terminal, and one lead is one line."""
+    monkeypatch.setenv("COLUMNS", width)
+    lines = leadpulse("leads", "top").out.splitlines()
+
+    assert max(map(len, lines)) <= int(width)
+    assert sum(" gold " in line for line in lines) == 1
+
+
+@pytest.mark.usefixtures("view")
+def test_nobody_yet_is_a_friendly_line(leadpulse: Callable) -> None:
+    """An empty view says so, and what to do."""
+    ran = leadpulse("leads", "top")
+
+    assert ran.code == 0
+    assert "No leads here yet" in ran.out
+
+
+@pytest.mark.usefixtures("two_leads")
+@pytest.mark.parametrize("name", [ADA, "ada", "ADA@example.com"])
+def test_show_tells_all_about_a_lead(leadpulse: Callable, name: str) -> None:
+    """Identity, groups, reasons, history, events and alerts are on the card."""
+    ran = leadpulse("leads", "show", name)
+
+    assert ran.code == 0
+    for told in (
+        "ada@example.com", ADA, "kim", "65.0", "Saw the prices", "Silent for 14 days",
+        "/pricing", "hot-lead", "crossed-threshold", "Call now.", "since 9 h ago",
+    ):  # fmt: skip
+        assert told in ran.out
+
+
+@pytest.mark.usefixtures("two_leads")
+def test_show_for_programs(leadpulse: Callable) -> None:
+    """As JSON the card is the update's own fields with history, events and alerts."""
+    card = json.loads(leadpulse("leads", "show", "ada", "--json").out)
+
+    assert (card["lead_id"], card["sequence"], card["score"]) == (ADA, 2, 65.0)
+    assert [point["score"] for point in card["history"]] == [10.0, 65.0]
+    assert [one["name"] for one in card["events"]] == ["Pricing"]
+    assert [one["id"] for one in card["alerts"]] == ["al_1"]
+
+
+@pytest.mark.usefixtures("two_leads")
+def test_an_unknown_lead_is_told(leadpulse: Callable) -> None:
+    """A name that nobody has is one clear line and exit code 1."""
+    ran = leadpulse("leads", "show", "nobody@example.com")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert "no lead is known as nobody@example.com" in ran.err
+
+
+def test_rebuild_empties_the_view(leadpulse: Callable, two_leads: View) -> None:
+    """After a rebuild nothing is left until the delivery role has filled it."""
+    ran = leadpulse("leads", "rebuild")
+
+    assert ran.code == 0
+    assert two_leads.top(limit=9) == ()
+    assert two_leads.positions() == {}
+
+
+@pytest.mark.parametrize("argv", [["top"], ["show", "ada"], ["rebuild"]])
+def test_an_absent_redis_is_one_clear_line(
+    leadpulse: Callable, monkeypatch: pytest.MonkeyPatch, argv: list[str]
+) -> None:
+    """Without Redis every command says so in one line and leaves with 1."""
+    monkeypatch.setenv("LEADPULSE_REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+    ran = leadpulse("leads", *argv)
+
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("leadpulse: the view's Redis does not answer")
+    assert len(ran.err.splitlines()) == 1
