@@ -69,13 +69,16 @@ class WorkerApp(faust.App):
         return cast("BatchConsumer", self.consumer)
 
     def not_ready(self) -> str | None:
-        """Return why no events are being scored just now, None if they are."""
+        """Return why no events are being scored just now, None if they are.
+
+        It is asked from other threads, so it must touch plain attributes only: the
+        first look at a Faust service binds it to the event loop of the one who looks.
+        """
         if self.should_stop:
             return "stopping"
         if self.in_recovery:
             return "recovering the score table"
-        recovered = cast("LeadTables", self.tables).recovery.completed.is_set()
-        if self.rebalancing or not recovered:
+        if self.rebalancing or not self.tables.actives_ready:
             return "waiting for partitions"
         return None
 

@@ -66,7 +66,9 @@ def read_changelog(
         )
         moved_at = time.monotonic()
         while not stop.is_set():
-            messages = consumer.consume(_BATCH, _POLL_SECONDS)
+            # `consume` would wait for a full batch: take what is there instead.
+            first = consumer.poll(_POLL_SECONDS)
+            messages = [] if first is None else [first, *consumer.consume(_BATCH, 0)]
             for message in messages:
                 error = message.error()
                 if error is None:
