@@ -32,6 +32,7 @@ def inconsistencies(model: Mapping[str, Any]) -> list[Inconsistency]:
         *_grades(model),
         *_duplicate_alerts(model),
         *_alerts(model),
+        *_accounts(model),
     ]
 
 
@@ -169,6 +170,26 @@ def _inhibits(
                 name,
                 told,
             )
+
+
+def _accounts(model: Mapping[str, Any]) -> Iterator[Inconsistency]:
+    accounts = _mapping(model.get("accounts"))
+    tiers = tuple(str(tier.get("name")) for _, tier in _entries(model.get("tiers")))
+    for part in ("score", "active"):
+        tier = _mapping(accounts.get(part)).get("of_tier")
+        if isinstance(tier, str) and tier not in tiers:
+            yield Inconsistency(
+                ("accounts", part, "of_tier"), f"there is no tier {tier!r}", tier, tiers
+            )
+    seen = {alert.get("name") for _, alert in _entries(model.get("alerts"))}
+    for index, alert in _entries(accounts.get("alerts")):
+        name = alert.get("name")
+        if isinstance(name, str) and name in seen:
+            yield Inconsistency(
+                ("accounts", "alerts", index, "name"),
+                f"there is an alert {name!r} already",
+            )
+        seen.add(name)
 
 
 def _leave(
