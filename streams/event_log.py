@@ -154,7 +154,9 @@ class KafkaEventLog:
         if self._look is None or self._look.done():
             # However many ask while no broker answers, one asks the broker.
             self._look = asyncio.ensure_future(asyncio.to_thread(self._missing_topics))
-        return await asyncio.shield(self._look)
+        missing = await asyncio.shield(self._look)
+        self._topics_seen = not missing
+        return missing
 
     async def close(self) -> None:
         """Flush, then stop the thread."""
@@ -204,7 +206,6 @@ class KafkaEventLog:
         if missing:
             msg = f"no such topics: {', '.join(missing)}; run `leadpulse topics create`"
             raise NotDurableError(msg)
-        self._topics_seen = True
 
     def _missing_topics(self) -> list[str]:
         from confluent_kafka import KafkaException  # noqa: PLC0415 - see _connect

@@ -167,6 +167,7 @@ def test_an_empty_batch(client: httpx.Client) -> None:
 def test_bad_requests(
     client: httpx.Client,
     read: Read,
+    *,
     body: bytes,
     headers: dict[str, str],
     status: int,

@@ -80,7 +80,7 @@ def test_wrong_settings(
     assert named in line
 
 
-def test_a_whole_life(topics: Settings, read: Read, settings: Settings) -> None:
+def test_a_whole_life(settings: Settings, read: Read) -> None:
     """The command serves events and metrics, logs no key, and stops on SIGTERM."""
     process = subprocess.Popen(
         COMMAND, env=environ(settings), stderr=subprocess.PIPE, text=True

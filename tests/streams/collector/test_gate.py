@@ -48,7 +48,7 @@ def test_limits_are_per_event() -> None:
 
 
 def test_half_an_emoji_costs_nothing() -> None:
-    """A title cut in the middle of a surrogate pair spoils neither itself nor others."""
+    """A title cut in the middle of a surrogate pair spoils nothing."""
     cut = {**GOOD, "properties": {"title": "cut \ud83d", "path": r"C:\ud83d"}}
     result = taken(GOOD, cut)
 

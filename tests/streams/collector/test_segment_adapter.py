@@ -234,11 +234,37 @@ def test_a_companys_address_is_nobodys() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("fields", "account_id"),
+    [
+        ({"groupId": "g-1"}, "g-1"),
+        ({"groupId": 7}, "7"),
+        ({"groupId": "g-1", "traits": {"account_id": "crm-9"}}, "crm-9"),
+        ({"groupId": "null"}, None),
+        ({}, None),
+    ],
+)
+def test_a_group_is_the_account(fields: dict[str, Any], account_id: str | None) -> None:
+    """The group of a call is its person's account, unless the traits say another."""
+    assert account_id == event("group", **fields).traits.get("account_id")
+
+
+def test_the_group_in_the_context_is_the_account() -> None:
+    """A track or page that names its group in the context tells the account, too."""
+    tracked = event("track", event="Signed In", context={"groupId": "g-1"})
+
+    assert "g-1" == tracked.traits["account_id"]
+
+
 def test_group() -> None:
     """A group's name becomes its member's company, its id stays with the event."""
     grouped = event("group", groupId=7, traits={"name": "Initech", "employees": 329})
 
-    assert {"company": "Initech", "employees": 329} == grouped.traits
+    assert {
+        "account_id": "7",
+        "company": "Initech",
+        "employees": 329,
+    } == grouped.traits
     assert {"group_id": "7"} == grouped.properties
     assert "crm" == grouped.channel
 
