@@ -158,6 +158,7 @@ def _event(message: _Message, envelope: Envelope, event_id: str) -> Event | _Pro
             _complete_traits(traits)
         case "page" | "track":
             _complete_properties(properties, context, message.category)
+    _complete_account(traits, context, message.group_id)
     name = _name(kind, message, properties)
     return Event(
         id=event_id,
@@ -297,6 +298,17 @@ def _complete_group(
     if group_id is not None:
         properties.setdefault("group_id", str(group_id))
     _complete_traits(traits)
+
+
+def _complete_account(
+    traits: dict[str, Any], context: Mapping[str, Any], group_id: str | int | None
+) -> None:
+    """Say which account the person acts for: its group, as the trait `account_id`."""
+    of_context = context.get("group_id")
+    for group in (group_id, of_context):
+        if isinstance(group, str | int) and is_legal(text := str(group)):
+            traits.setdefault("account_id", text[:_LONGEST_IDENTIFIER])
+            return
 
 
 _WORD: Final = re.compile(r"^[A-Za-z][A-Za-z0-9 _-]*$")
