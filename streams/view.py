@@ -9,7 +9,7 @@ lost the positions too, and is filled again from the beginning by itself.
 import contextlib
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from redis import Redis
@@ -24,6 +24,15 @@ from schemas.score import Identifiers, ScoreUpdate
 from schemas.time import Instant, to_instant
 from scorers.identity import derive_lead_id, lead_id_of, normalise_email
 from streams.errors import UserError
+from streams.view_records import (
+    Change,
+    Erased,
+    LeadCard,
+    ScorePoint,
+    read_point,
+    stored_event,
+    stored_point,
+)
 from streams.view_scripts import ADVANCE, ERASE, PUT_ALERT, PUT_UPDATE
 
 RECENT_EVENTS: Final = 20
@@ -34,6 +43,17 @@ LEAD_ALERTS: Final = 20
 LATEST_ALERTS: Final = 500
 """How many alerts are kept for one lead and for all of them."""
 
+__all__ = [
+    "Change",
+    "Erased",
+    "LeadCard",
+    "Position",
+    "ScorePoint",
+    "View",
+    "ViewAwayError",
+    "connect_view",
+]
+
 IDENTIFIER_KINDS: Final = ("user_id", "email", "anonymous_id")
 
 Position = tuple[str, int]
@@ -42,41 +62,6 @@ Position = tuple[str, int]
 
 class ViewAwayError(UserError):
     """Redis cannot be reached or refuses; the text is one clear line."""
-
-
-class Erased(msgspec.Struct, frozen=True):
-    """A tombstone: nothing of this lead may stay in the view."""
-
-    lead_id: str
-
-
-class Change(NamedTuple):
-    """One record of a topic, decoded, with its bytes as they were."""
-
-    value: ScoreUpdate | Alert | Event | Erased
-    raw: bytes
-
-
-class ScorePoint(NamedTuple):
-    """A published score and the instant it is for."""
-
-    at: Instant
-    score: float
-
-
-class LeadCard(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the view knows of one lead."""
-
-    update: ScoreUpdate
-    history: tuple[ScorePoint, ...]
-    events: tuple[RecentEvent, ...]
-    alerts: tuple[Alert, ...] = ()
-
-
-class _StoredEvent(RecentEvent, frozen=True, kw_only=True):
-    """A recent event with its id, so that a repeated event is the same member."""
-
-    id: str
 
 
 class View:
@@ -127,8 +112,7 @@ class View:
         for (topic, partition), offset in positions.items():
             fields += (f"{topic}:{partition}", offset)
         with _answering(), self._redis.pipeline(transaction=False) as pipe:
-            for change in changes:
-                self._apply(pipe, change)
+            self._apply(pipe, changes)
             self._advance(
                 keys=(self._key("build"), self._key("positions")),
                 args=(build, *fields),
@@ -151,20 +135,42 @@ class View:
                 gone += self._redis.unlink(*doomed) if doomed else 0
             return gone + self._redis.unlink(*last)
 
-    def _apply(self, pipe: Pipeline, change: Change) -> None:
-        match change.value:
-            case ScoreUpdate() as update:
-                self._apply_update(pipe, update, change.raw)
-            case Alert() as alert:
-                self._apply_alert(pipe, alert, change.raw)
-            case Event() as event:
-                self._apply_event(pipe, event)
-            case Erased(lead_id):
-                self._erase(args=(self._prefix, lead_id), client=pipe)
+    def _apply(self, pipe: Pipeline, changes: Iterable[Change]) -> None:
+        """Queue the changes, those of one lead and kind together: fewer commands."""
+        updates: dict[str, list[tuple[ScoreUpdate, bytes]]] = {}
+        events: dict[str, dict[bytes, Instant]] = {}
+        for change in changes:
+            match change.value:
+                case ScoreUpdate() as update:
+                    newer = updates.setdefault(update.lead_id, [])
+                    newer.append((update, change.raw))
+                case Event() as event:
+                    lead = derive_lead_id(event)
+                    if lead is not None:
+                        members = events.setdefault(lead, {})
+                        members[stored_event(event)] = event.time
+                case Alert() as alert:
+                    self._apply_alert(pipe, alert, change.raw)
+                case Erased(lead_id):
+                    # What came before it must not come back after it.
+                    updates.pop(lead_id, None)
+                    events.pop(lead_id, None)
+                    self._erase(args=(self._prefix, lead_id), client=pipe)
+        for lead_id, of_lead in updates.items():
+            self._apply_updates(pipe, lead_id, of_lead)
+        for lead_id, members in events.items():
+            key = self._lead(lead_id, "events")
+            pipe.zadd(key, members)
+            pipe.zremrangebyrank(key, 0, -RECENT_EVENTS - 1)
 
-    def _apply_update(self, pipe: Pipeline, update: ScoreUpdate, raw: bytes) -> None:
-        lead_id = update.lead_id
-        point = f"{update.sequence} {to_instant(update.as_of)} {update.score!r}"
+    def _apply_updates(
+        self, pipe: Pipeline, lead_id: str, given: Sequence[tuple[ScoreUpdate, bytes]]
+    ) -> None:
+        """Queue one lead's updates: all points of its history, the newest card."""
+        update, raw = max(given, key=lambda pair: pair[0].sequence)
+        points: list[int | str] = []
+        for each, _ in given:
+            points += (each.sequence, stored_point(each))
         self._put_update(
             keys=(
                 self._lead(lead_id),
@@ -180,9 +186,10 @@ class View:
                 repr(update.score),
                 update.tier,
                 update.owner or "",
-                point,
                 HISTORY,
                 raw,
+                len(points),
+                *points,
                 *_aliases(update.identifiers, lead_id),
             ),
             client=pipe,
@@ -207,21 +214,6 @@ class View:
             ),
             client=pipe,
         )
-
-    def _apply_event(self, pipe: Pipeline, event: Event) -> None:
-        lead_id = derive_lead_id(event)
-        if lead_id is None:
-            return
-        stored = _StoredEvent(
-            id=event.id,
-            at=event.occurred_at,
-            name=event.name or event.type,
-            channel=event.channel,
-            detail=_detail(event),
-        )
-        key = self._lead(lead_id, "events")
-        pipe.zadd(key, {msgspec.json.encode(stored): event.time})
-        pipe.zremrangebyrank(key, 0, -RECENT_EVENTS - 1)
 
     # -- reading ---------------------------------------------------------------
 
@@ -300,7 +292,7 @@ class View:
         return tuple(
             LeadCard(
                 update=_UPDATE.decode(body),
-                history=tuple(map(_point, history)),
+                history=tuple(map(read_point, history)),
                 events=tuple(map(_EVENT.decode, recent)),
             )
             for body, history, recent in zip(answers, answers, answers, strict=True)
@@ -326,20 +318,6 @@ def connect_view(url: str, *, prefix: str = "") -> View:
     )
     return View(redis, prefix=prefix)
 
-
-_DETAILS: Final = (
-    "path",
-    "offer",
-    "form",
-    "product",
-    "asset_type",
-    "asset_id",
-    "link_url",
-    "network",
-    "email_id",
-    "stage",
-    "amount",
-)
 
 _UPDATE: Final = msgspec.json.Decoder(ScoreUpdate)
 _ALERT: Final = msgspec.json.Decoder(Alert)
@@ -370,20 +348,6 @@ def _aliases(identifiers: Identifiers, lead_id: str) -> list[str]:
         for value in getattr(identifiers, kind)
     )
     return [alias for alias in derived if alias != lead_id]
-
-
-def _detail(event: Event) -> str:
-    """Return what tells this event from others of its name, like a path."""
-    for name in _DETAILS:
-        value = event.properties.get(name)
-        if isinstance(value, str | int | float) and value != "":
-            return str(value)[:120]
-    return ""
-
-
-def _point(member: bytes) -> ScorePoint:
-    _, at, score = member.split(b" ")
-    return ScorePoint(int(at), float(score))
 
 
 def _decided(alert: Alert) -> Instant:

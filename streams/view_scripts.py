@@ -7,8 +7,8 @@ from typing import Final
 PUT_UPDATE: Final = """
 local card, rank, history, aliases, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local prefix, lead, sequence, score, tier, owner = unpack(ARGV, 1, 6)
-local point, keep, body = ARGV[7], tonumber(ARGV[8]), ARGV[9]
-redis.call('ZADD', history, sequence, point)
+local keep, body, points = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
+redis.call('ZADD', history, unpack(ARGV, 10, 9 + points))
 redis.call('ZREMRANGEBYRANK', history, 0, -keep - 1)
 local old = redis.call('HMGET', card, 'sequence', 'tier', 'owner')
 if old[1] and tonumber(old[1]) >= tonumber(sequence) then return 0 end
@@ -25,7 +25,7 @@ redis.call('ZADD', prefix .. 'rank:tier:' .. tier, score, lead)
 if owner ~= '' then
   redis.call('ZADD', prefix .. 'rank:owner:' .. owner, score, lead)
 end
-for i = 10, #ARGV do redis.call('HSET', aliases, ARGV[i], lead) end
+for i = 10 + points, #ARGV do redis.call('HSET', aliases, ARGV[i], lead) end
 redis.call('PUBLISH', live, body)
 return 1
 """

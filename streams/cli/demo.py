@@ -41,6 +41,8 @@ def demo(
     Starts a broker, Redis and every role of its own. Leaves with 1 when a promise
     was broken.
     """
+    import signal
+
     from rich.console import Console
 
     from schemas.time import SECOND
@@ -57,6 +59,10 @@ def demo(
         f"Three weeks of {leads} invented people in {span:.0f} seconds. Starting a "
         "broker, Redis, collector, worker and view …"
     )
+    # Whoever asks it to end, everything it started ends first; a shell that put it in
+    # the background has SIGINT ignored otherwise.
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, signal.default_int_handler)
     setup_seconds = SETUP_SECONDS
     while True:
         context, show = board_for(console)

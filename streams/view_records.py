@@ -1,0 +1,93 @@
+"""What the view keeps of each record: the members of its sets, and the lead's card."""
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from schemas.alert import Alert, RecentEvent
+from schemas.event import Event
+from schemas.score import ScoreUpdate
+from schemas.time import Instant, to_instant
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """A tombstone: nothing of this lead may stay in the view."""
+
+    lead_id: str
+
+
+class Change(NamedTuple):
+    """One record of a topic, decoded, with its bytes as they were."""
+
+    value: ScoreUpdate | Alert | Event | Erased
+    raw: bytes
+
+
+class ScorePoint(NamedTuple):
+    """A published score and the instant it is for."""
+
+    at: Instant
+    score: float
+
+
+class LeadCard(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the view knows of one lead."""
+
+    update: ScoreUpdate
+    history: tuple[ScorePoint, ...]
+    events: tuple[RecentEvent, ...]
+    alerts: tuple[Alert, ...] = ()
+
+
+class _StoredEvent(RecentEvent, frozen=True, kw_only=True):
+    """A recent event with its id, so that a repeated event is the same member."""
+
+    id: str
+
+
+_DETAILS: Final = (
+    "path",
+    "offer",
+    "form",
+    "product",
+    "asset_type",
+    "asset_id",
+    "link_url",
+    "network",
+    "email_id",
+    "stage",
+    "amount",
+)
+
+
+def stored_event(event: Event) -> bytes:
+    """Return what is kept of an event: equal for a repeated one."""
+    return msgspec.json.encode(
+        _StoredEvent(
+            id=event.id,
+            at=event.occurred_at,
+            name=event.name or event.type,
+            channel=event.channel,
+            detail=_detail(event),
+        )
+    )
+
+
+def stored_point(update: ScoreUpdate) -> str:
+    """Return what is kept of a score in the history."""
+    return f"{update.sequence} {to_instant(update.as_of)} {update.score!r}"
+
+
+def _detail(event: Event) -> str:
+    """Return what tells this event from others of its name, like a path."""
+    for name in _DETAILS:
+        value = event.properties.get(name)
+        if isinstance(value, str | int | float) and value != "":
+            return str(value)[:120]
+    return ""
+
+
+def read_point(member: bytes) -> ScorePoint:
+    """Return the score that `stored_point` kept."""
+    _, at, score = member.split(b" ")
+    return ScorePoint(int(at), float(score))
