@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 _TIMEOUT_SECONDS: Final = 10.0
+_CONNECT_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.05
 
 State = Literal["ok", "created", "missing", "wrong"]
@@ -69,7 +70,7 @@ def connect(bootstrap: str) -> "AdminClient":
     Raises
     ------
     BrokerUnreachableError
-        When none does within ten seconds.
+        When none does within five seconds.
     """
     from confluent_kafka import KafkaException  # noqa: PLC0415 - loads librdkafka
     from confluent_kafka.admin import AdminClient  # noqa: PLC0415
@@ -77,7 +78,7 @@ def connect(bootstrap: str) -> "AdminClient":
     # The failure is reported once, by this exception, not line by line by the client.
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     try:
-        admin.list_topics(timeout=_TIMEOUT_SECONDS)
+        admin.list_topics(timeout=_CONNECT_SECONDS)
     except KafkaException:
         msg = (
             f"no broker answers at {bootstrap}; start one (`leadpulse up`), "

@@ -97,7 +97,7 @@ def up(
         signal.signal(asked, signal.default_int_handler)
     try:
         with stack:
-            console.print(_summary(stack))
+            console.print(_summary(stack), soft_wrap=True)
             console.print("Ctrl-C stops everything.", style="dim")
             _watch(stack, console)
     except KeyboardInterrupt:
