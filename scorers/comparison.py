@@ -77,7 +77,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 def live(model: CompiledModel, events: Iterable[Event]) -> Life:
     """Return what `model` makes of `events`, which are in order of their receipt."""
-    replay = Replay(model)
+    replay = Replay(model, wake=False)  # alerts are the same without
     alerts: list[Alert] = []
     samples: dict[str, Sample] = {}
     start: Instant | None = None

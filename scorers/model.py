@@ -6,7 +6,7 @@ model for that and `scorer` does it.
 """
 
 import math
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -125,11 +125,12 @@ class Silence(Part):
     @classmethod
     def _known(cls, value: list[str]) -> list[str]:
         if unknown := [channel for channel in value if channel not in CHANNELS]:
-            raise PydanticCustomError(
+            error = PydanticCustomError(
                 "unknown_value",
                 "there is no channel '{value}': use {known}",
                 {"value": unknown[0], "known": ", ".join(CHANNELS)},
             )
+            raise error
         return value
 
 
@@ -319,11 +320,12 @@ class Model(Part):
     def _consistent(self) -> "Model":
         problems = inconsistencies(self.model_dump(by_alias=True))
         if problems:
-            raise PydanticCustomError(
+            error = PydanticCustomError(
                 "inconsistent",
                 "{text}",
                 {"text": "; ".join(problem.message for problem in problems)},
             )
+            raise error
         return self
 
     def threshold(self, alert: Alert) -> float | None:

@@ -10,11 +10,11 @@ a match, on the hottest path there is.
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
 
 # The parser is the standard library's own; it has no public name since 3.11.
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
+from typing import Any, Final
 
 LONGEST_TEXT: Final = 1_024
 """Patterns look at so many characters of a text and no further."""

@@ -113,12 +113,13 @@ class Condition(Part):
             elif key == "not":
                 shaped["negated"] = item
             elif not isinstance(key, str) or not FIELD.match(key):
-                raise PydanticCustomError(
+                error = PydanticCustomError(
                     "unknown_field",
                     "there is no field '{field}': use type, event, channel, source, "
                     "properties.<name>, traits.<name>, context.<name>, all, any, not",
                     {"field": str(key)},
                 )
+                raise error
             elif isinstance(item, list):
                 fields[key] = {"in": item}
             elif isinstance(item, dict) or item is None:
@@ -135,7 +136,7 @@ class Condition(Part):
                 continue
             for value in (test.eq, *(test.one_of or ())):
                 if value is not None and value not in known:
-                    raise PydanticCustomError(
+                    error = PydanticCustomError(
                         "unknown_value",
                         "{field} is never '{value}': it is one of {known}",
                         {
@@ -144,6 +145,7 @@ class Condition(Part):
                             "known": ", ".join(known),
                         },
                     )
+                    raise error
         return self
 
     def paths(self) -> set[str]:

@@ -220,7 +220,7 @@ class _Run:
     def __init__(self, model: CompiledModel) -> None:
         self.now: Instant = START
         self._model = model
-        self._replay = Replay(model)
+        self._replay = Replay(model, wake=False)
         self._ids: dict[str, str] = {}
         self._steps: dict[str, list[Step]] = {}
 

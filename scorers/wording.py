@@ -109,8 +109,8 @@ def _path(loc: Path, data: Any) -> Path:
     inner shape of a condition.
     """
     path: list[str | int] = []
-    for index, step in enumerate(loc):
-        step = _RENAMED.get(step, step) if isinstance(step, str) else step
+    for index, inner in enumerate(loc):
+        step = _RENAMED.get(inner, inner) if isinstance(inner, str) else inner
         if _has(data, step):
             path.append(step)
             data = data[step]

@@ -128,8 +128,8 @@ def model_screen(model: Model) -> RenderableType:
             table.add_column(column, ratio=ratio, overflow="fold")
         table.add_column("most", justify="right", no_wrap=True)
         table.add_column("fades", ratio=2)
-        for row in by_group.get(name, ()):
-            table.add_row(*map(Text, row))
+        for phrase in by_group.get(name, ()):
+            table.add_row(*map(Text, phrase))
         parts += [heading, table]
     parts.append(_tiers(model))
     if model.alerts:

@@ -231,7 +231,7 @@ def test_silence_on_social_media_takes_two_points_after_thirty_days(
     """B5: no social activity at all is negative, once, after thirty days."""
     holds(
         model,
-        events="{at: 0d, page: /about, times: 900, every: 1d}",
+        events="{at: 0d, page: /about, times: 40, every: 1d}",
         expect=f"{{at: {at}, groups: {{social: {points}}}}}",
     )
 
@@ -255,7 +255,7 @@ def test_content_clicked_and_not_downloaded_takes_a_point(
 def test_the_caps_are_those_of_the_article_and_add_up_to_a_hundred(
     model: CompiledModel,
 ) -> None:
-    """Company 15, budget 10, stage 10, web 20, e-mail 10, social 10, content 15, …"""
+    """The eight caps are those of the article's dimensions, and sum to 100."""
     caps = {group.name: group.cap for group in model.groups}
 
     assert caps == {
@@ -300,8 +300,16 @@ def test_a_group_gives_its_cap_at_the_most(
 
 @pytest.mark.parametrize(
     ("score", "tier"),
-    [(0, "none"), (9.9, "none"), (10, "bronze"), (29.9, "bronze")]
-    + [(30, "silver"), (59.9, "silver"), (60, "gold"), (100, "gold")],
+    [
+        (0, "none"),
+        (9.9, "none"),
+        (10, "bronze"),
+        (29.9, "bronze"),
+        (30, "silver"),
+        (59.9, "silver"),
+        (60, "gold"),
+        (100, "gold"),
+    ],
 )
 def test_gold_from_60_silver_from_30_bronze_from_10(
     model: CompiledModel, score: float, tier: str

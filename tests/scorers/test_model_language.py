@@ -51,7 +51,9 @@ def examples() -> Iterator[Example]:
     """Yield every example of the reference page."""
     page = REFERENCE.read_text("utf-8")
     model = None
-    for block in re.finditer(r"^```yaml (\w+)\n(.*?)^```$", page, re.M | re.S):
+    for block in re.finditer(
+        r"^```yaml (\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL
+    ):
         kind, text = block.groups()
         line = page.count("\n", 0, block.start()) + 1
         if kind == "part":
@@ -234,7 +236,7 @@ def test_every_rule_can_be_put_in_words(path: Path) -> None:
         assert rule.title
         assert rule.when
         assert rule.points
-        assert "None" not in "".join((rule.when, rule.points, rule.most, rule.fades))
+        assert "None" not in f"{rule.when}{rule.points}{rule.most}{rule.fades}"
 
 
 def test_the_vocabulary_of_the_default_model_is_the_adapters_own() -> None:
@@ -298,8 +300,10 @@ tests:
             "exactly one of page, track, identify",
         ),
         (
-            "tests: [{name: a, events: [{at: 1d, page: /, times: 3}],"
-            " expect: [{at: 1d, score: 1}]}]",
+            (
+                "tests: [{name: a, events: [{at: 1d, page: /, times: 3}],"
+                " expect: [{at: 1d, score: 1}]}]"
+            ),
             "times needs `every`",
         ),
         (
