@@ -12,14 +12,11 @@ from typing import Any
 
 from schemas.event import Event
 from scorers.model import Condition, Ladder, PerUnit, PointsSource, Table, Test
-from scorers.pattern import check_pattern
+from scorers.pattern import LONGEST_TEXT, check_pattern
 
 EventTest = Callable[[Event], bool]
 TraitTest = Callable[[Mapping[str, Any]], bool]
 ValueTest = Callable[[Any], bool]
-
-_LONGEST_TEXT = 2_048
-"""Patterns look at this much of a text and no further."""
 
 
 def as_number(value: object) -> float | None:
@@ -113,7 +110,7 @@ def _texts(test: Test) -> list[ValueTest]:
         search = check_pattern(test.matches).search
         checks.append(
             lambda value: (
-                isinstance(value, str) and search(value[:_LONGEST_TEXT]) is not None
+                isinstance(value, str) and search(value[:LONGEST_TEXT]) is not None
             )
         )
     if test.starts_with is not None:
@@ -178,13 +175,18 @@ def compile_trait_condition(condition: Condition) -> TraitTest:
     return _compile(condition, trait_field)
 
 
+def _passing(read: Callable[[Any], Any], passes: ValueTest) -> Callable[[Any], bool]:
+    return lambda subject: passes(read(subject))
+
+
 def _compile(
     condition: Condition, field: Callable[[str], Callable[[Any], Any]]
 ) -> Callable[[Any], bool]:
     checks: list[Callable[[Any], bool]] = []
-    for path, test in condition.fields.items():
-        read, passes = field(path), compile_test(test)
-        checks.append(lambda subject, read=read, passes=passes: passes(read(subject)))
+    checks.extend(
+        _passing(field(path), compile_test(test))
+        for path, test in condition.fields.items()
+    )
     checks.extend(_compile(part, field) for part in condition.all)
     if condition.any:
         choices = [_compile(part, field) for part in condition.any]
