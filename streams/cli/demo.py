@@ -78,7 +78,8 @@ def demo(
         except SlowStartError as slow:
             if setup_seconds > SETUP_SECONDS:
                 raise
-            setup_seconds = slow.seconds
+            # The second start finds everything in the page cache.
+            setup_seconds = max(SETUP_SECONDS + 1, 0.8 * slow.seconds)
             console.print(f"That took {slow.seconds:.0f} s; once more, knowing it …")
         except KeyboardInterrupt:
             console.print("Stopping …")

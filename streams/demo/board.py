@@ -104,8 +104,9 @@ def draw(picture: Picture) -> RenderableType:
 
 
 def _headline(picture: Picture) -> Text:
-    share = (picture.now - picture.began) / max(1, picture.ends - picture.began)
-    day = (picture.now - picture.began) / DAY
+    passed = max(0, picture.now - picture.began)
+    share = passed / max(1, picture.ends - picture.began)
+    day = passed / DAY
     when = to_datetime(picture.now).strftime("%a %d %b %Y %H:%M")
     return Text.assemble(
         ("Leadpulse demo", "bold"),

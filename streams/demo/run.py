@@ -29,7 +29,8 @@ SETUP_SECONDS: Final = 8.0
 """What a start usually takes; the story is stretched by the difference."""
 
 _SLOWEST: Final = 0.7
-"""The least share of the three weeks that a slow start may leave."""
+_FASTEST: Final = 1.15
+"""The least and the most of the three weeks that the start of the stack may leave."""
 _REFRESH_SECONDS: Final = 0.25
 _RATE_PICTURES: Final = 12
 _QUIET_SECONDS: Final = 1.5
@@ -116,10 +117,12 @@ class Demo:
         if not isinstance(clock, ScaledClock) or clock.catches_up_at is None:
             msg = "the demo needs a scaled clock that starts in the past"
             raise DemoError(msg)
-        begin, end = clock.now(), clock.catches_up_at
-        pace = (end - begin) / STORY
+        end = clock.catches_up_at
+        pace = min(_FASTEST, (end - clock.now()) / STORY)
         if pace < _SLOWEST:
             raise SlowStartError(setup_seconds)
+        # A start quicker than planned leaves time: then the story waits for its day.
+        begin = max(clock.now(), end - int(STORY * pace))
         collector = CollectorTarget(self._stack.collector_url, self._stack.write_key)
         story = write_story(self._people, self._seed, begin=begin, pace=pace * 0.99)
         showing = _Showing(
