@@ -107,6 +107,7 @@ def test_a_stop_finishes_what_is_under_way(settings: Settings, read: Read) -> No
             peer.sendall(body[10:])
             assert peer.recv(10_000).startswith(b"HTTP/1.1 200 ")
 
+    assert "event-log" not in {thread.name for thread in threading.enumerate()}
     assert json.loads(read(1, "web.events.v1")[0].value)["id"] == "m"
 
 
