@@ -21,7 +21,9 @@ class Sign(msgspec.Struct, frozen=True, kw_only=True):
     points: float = 0.0
 
 
-class MemberUpdate(msgspec.Struct, frozen=True, kw_only=True):
+class MemberUpdate(
+    msgspec.Struct, frozen=True, kw_only=True, tag="member", tag_field="kind"
+):
     """Where one lead stands, for the account it belongs to; internal.
 
     It says everything that the account needs to know of the lead, so the one with
@@ -60,6 +62,18 @@ class MemberUpdate(msgspec.Struct, frozen=True, kw_only=True):
     owner: str | None = None
     stage: str | None = None
     last_event: RecentEvent | None = None
+
+
+class AccountWakeup(
+    msgspec.Struct, frozen=True, kw_only=True, tag="wakeup", tag_field="kind"
+):
+    """Look at this account: something was planned for `at`. A hint, never a fact."""
+
+    account_id: AccountId
+    at: _Moment
+
+
+AccountCommand = MemberUpdate | AccountWakeup
 
 
 class TopMember(msgspec.Struct, frozen=True, kw_only=True):

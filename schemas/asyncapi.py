@@ -12,6 +12,9 @@ from schemas import cloudevents, examples
 from schemas.json_schema import DEAD_LETTER_HEADERS, MESSAGES, components
 from schemas.time import to_instant
 from schemas.topics import (
+    ACCOUNT_MEMBERS,
+    ACCOUNT_SCORES,
+    ACCOUNT_STATE,
     COMMANDS,
     DEAD_LETTERS,
     EVENT_TOPICS,
@@ -30,7 +33,7 @@ KAFKA_BINDING_VERSION: Final = "0.5.0"
 
 _COMPONENT: Final = "#/components/schemas/{name}"
 _CLOUD_EVENT: Final = "CloudEvent"
-_STATE: Final = "LeadState"
+_STATES: Final = {LEAD_STATE.name: "LeadState", ACCOUNT_STATE.name: "AccountState"}
 _DEAD_LETTER: Final = "DeadLetter"
 
 _OPERATIONS: Final[dict[str, tuple[Literal["send", "receive"], str]]] = {
@@ -42,6 +45,8 @@ _OPERATIONS: Final[dict[str, tuple[Literal["send", "receive"], str]]] = {
     "recover": ("receive", "Read once, when a worker takes a partition over."),
     "publish": ("send", "A worker tells CRMs and dashboards of a change."),
     "alert": ("send", "A worker tells sales, once per episode."),
+    "tell": ("send", "A lead tells its account where it stands, or a timer came due."),
+    "addUp": ("receive", "The account's owner adds its people up."),
     "setAside": ("send", "Any stage puts here what it cannot process."),
 }
 _OPERATIONS_OF: Final[dict[str, tuple[str, ...]]] = {
@@ -49,6 +54,9 @@ _OPERATIONS_OF: Final[dict[str, tuple[str, ...]]] = {
     COMMANDS.name: ("command", "obey"),
     LEAD_STATE.name: ("remember", "recover"),
     SCORE_UPDATES.name: ("publish",),
+    ACCOUNT_MEMBERS.name: ("tell", "addUp"),
+    ACCOUNT_STATE.name: ("remember", "recover"),
+    ACCOUNT_SCORES.name: ("publish",),
     NOTIFICATIONS.name: ("alert",),
     DEAD_LETTERS.name: ("setAside",),
 }
@@ -87,6 +95,24 @@ _EXAMPLES: Final[dict[str, tuple[msgspec.Struct, Headers]]] = {
             source="/timers",
             id=f"{examples.COMMAND.lead_id}:{to_instant(examples.COMMAND.at)}",
             time=examples.COMMAND.at,
+        ),
+    ),
+    "AccountCommand": (
+        examples.MEMBER,
+        cloudevents.headers(
+            type=cloudevents.ACCOUNT_COMMAND,
+            source="/worker",
+            id=f"{examples.MEMBER.lead_id}:{examples.MEMBER.sequence}",
+            time=examples.MEMBER.as_of,
+        ),
+    ),
+    "AccountScore": (
+        examples.ACCOUNT_SCORE,
+        cloudevents.headers(
+            type=cloudevents.ACCOUNT_SCORE,
+            source="/worker",
+            id=f"{examples.ACCOUNT_SCORE.account_id}:{examples.ACCOUNT_SCORE.sequence}",
+            time=examples.ACCOUNT_SCORE.as_of,
         ),
     ),
 }
@@ -139,8 +165,8 @@ def channel_name(topic: Topic) -> str:
 
 def message_name(topic: Topic) -> str:
     """Return the name of the message that a topic holds."""
-    if topic is LEAD_STATE:
-        return _STATE
+    if topic.name in _STATES:
+        return _STATES[topic.name]
     if topic is DEAD_LETTERS:
         return _DEAD_LETTER
     return next(name for name, kind in MESSAGES.items() if kind == topic.message)

@@ -32,6 +32,8 @@ EVENT: Final = "leadpulse.event.v1"
 COMMAND: Final = "leadpulse.command.v1"
 SCORE_UPDATE: Final = "leadpulse.score-update.v1"
 ALERT: Final = "leadpulse.alert.v1"
+ACCOUNT_COMMAND: Final = "leadpulse.account-command.v1"
+ACCOUNT_SCORE: Final = "leadpulse.account-score.v1"
 
 _SPEC_VERSION: Final = (HEADER_SPEC_VERSION, SPEC_VERSION.encode())
 _CONTENT_TYPE: Final = (HEADER_CONTENT_TYPE, CONTENT_TYPE.encode())

@@ -7,6 +7,7 @@ weeks of silence later the pipeline looks at her again.
 from datetime import UTC, datetime
 from typing import Final
 
+from schemas.account import AccountScore, MemberUpdate, Sign, TopMember
 from schemas.alert import Alert, RecentEvent
 from schemas.command import Wakeup
 from schemas.dead_letter import DeadLetter
@@ -17,6 +18,7 @@ _ASKED_AT: Final = datetime(2026, 11, 21, 10, 9, tzinfo=UTC)
 _RECEIVED_AT: Final = datetime(2026, 11, 21, 10, 9, 0, 412_000, tzinfo=UTC)
 _NEXT_CHANGE_AT: Final = datetime(2026, 11, 21, 11, 9, 0, 412_000, tzinfo=UTC)
 _LEAD_ID: Final = "ld_e9668622cc074008a895bd49b6a5dbba"
+_ACCOUNT_ID: Final = "ac_7c0cac0702fdb7c5f44e9cb6ad822f61"
 _MODEL: Final = ModelRef(name="default", version="1", digest="3f7a90c1b2de")
 _IDENTIFIERS: Final = Identifiers(
     email=("ada@example.com",), anonymous_id=("b7c1a8f2-5d0e-4a53-9d0b-2f6c1e7a9d10",)
@@ -104,6 +106,40 @@ ALERT: Final = Alert(
     traits={"company": "Example Ltd", "title": "VP Sales", "employees": 40},
 )
 COMMAND: Final = Wakeup(lead_id=_LEAD_ID, at=_NEXT_CHANGE_AT)
+MEMBER: Final = MemberUpdate(
+    account_id=_ACCOUNT_ID,
+    lead_id=_LEAD_ID,
+    sequence=9,
+    as_of=_RECEIVED_AT,
+    score=SCORE_UPDATE.score,
+    tier=SCORE_UPDATE.tier,
+    grade=SCORE_UPDATE.grade,
+    active_at=_ASKED_AT,
+    active_days=0b1001,
+    signs=(Sign(at=_ASKED_AT, points=15),),
+    name="Example Ltd",
+    domain="example.com",
+    owner=SCORE_UPDATE.owner,
+    last_event=ALERT.last_events[0],
+)
+ACCOUNT_SCORE: Final = AccountScore(
+    account_id=_ACCOUNT_ID,
+    name=MEMBER.name,
+    domain=MEMBER.domain,
+    sequence=12,
+    score=48.2,
+    previous=43.2,
+    tier="silver",
+    previous_tier="silver",
+    members=4,
+    active=3,
+    qualified=True,
+    top=(TopMember(lead_id=_LEAD_ID, score=MEMBER.score, tier=MEMBER.tier),),
+    trend=11.4,
+    as_of=_RECEIVED_AT,
+    next_change_at=_NEXT_CHANGE_AT,
+    model=_MODEL,
+)
 DEAD_LETTER: Final = DeadLetter(
     stage="scoring",
     reason="invalid-event",

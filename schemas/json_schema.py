@@ -11,6 +11,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from schemas import dead_letter as dl
+from schemas.account import AccountCommand, AccountScore
 from schemas.alert import Alert
 from schemas.command import Command
 from schemas.event import Event
@@ -25,6 +26,8 @@ MESSAGES: Final[dict[str, Any]] = {
     "ScoreUpdate": ScoreUpdate,
     "Alert": Alert,
     "Command": Command,
+    "AccountCommand": AccountCommand,
+    "AccountScore": AccountScore,
 }
 """What travels as JSON, by the name of its schema."""
 
@@ -35,6 +38,8 @@ _FILES: Final = {
     "ScoreUpdate": "score-update",
     "Alert": "alert",
     "Command": "command",
+    "AccountCommand": "account-command",
+    "AccountScore": "account-score",
     DEAD_LETTER_HEADERS: "dead-letter-headers",
 }
 

@@ -9,6 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from schemas import cloudevents
+from schemas.account import AccountCommand, AccountScore
 from schemas.alert import Alert
 from schemas.command import Command
 from schemas.event import Channel, Event
@@ -85,12 +86,37 @@ SCORE_UPDATES: Final = Topic(
     cleanup_policy="compact",
     min_compaction_lag_ms=7 * DAY,
 )
+ACCOUNT_MEMBERS: Final = Topic(
+    name="account.members.v1",
+    key="account id",
+    message=AccountCommand,
+    ce_type=cloudevents.ACCOUNT_COMMAND,
+    description="What leads tell their accounts, and the accounts' wake-ups; internal.",
+    retention_ms=30 * DAY,
+)
+ACCOUNT_STATE: Final = Topic(
+    name="account.states.v1",
+    key="account id",
+    message=bytes,
+    description="The account table's changelog; internal, MessagePack.",
+    cleanup_policy="compact",
+    min_compaction_lag_ms=DAY,
+)
+ACCOUNT_SCORES: Final = Topic(
+    name="account.scores.v1",
+    key="account id",
+    message=AccountScore,
+    ce_type=cloudevents.ACCOUNT_SCORE,
+    description="What each account's people add up to; the latest of each stays.",
+    cleanup_policy="compact",
+    min_compaction_lag_ms=7 * DAY,
+)
 NOTIFICATIONS: Final = Topic(
     name="notifications.v1",
-    key="lead id",
+    key="lead id; account id where the alert is about an account",
     message=Alert,
     ce_type=cloudevents.ALERT,
-    description="Alerts: a lead became hot, or cooled, and why.",
+    description="Alerts: a lead became hot, an account surges, and why.",
     retention_ms=30 * DAY,
 )
 DEAD_LETTERS: Final = Topic(
@@ -108,6 +134,9 @@ TOPICS: Final = (
     COMMANDS,
     LEAD_STATE,
     SCORE_UPDATES,
+    ACCOUNT_MEMBERS,
+    ACCOUNT_STATE,
+    ACCOUNT_SCORES,
     NOTIFICATIONS,
     DEAD_LETTERS,
 )
