@@ -219,9 +219,8 @@ class WorkerProcess:
         try:
             wait_until(self.is_ready, within, "the worker to be ready")
         except AssertionError as error:
-            raise AssertionError(
-                f"{error}\n{self.get('/readyz')}\n{self.tail()}"
-            ) from None
+            story = f"{error}\n{self.get('/readyz')}\n{self.tail()}"
+            raise AssertionError(story) from None
 
     def send(self, number: signal.Signals) -> None:
         assert self.process is not None

@@ -1,0 +1,206 @@
+"""The holes of stock Faust, closed: what is committed was durable, and all of it is.
+
+The app runs in this process on the embedded broker, so that a test can hold a write
+back or fail it at will.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from schemas.event import Event
+from schemas.topics import COMMANDS, DEAD_LETTERS, TOPICS, WEB_EVENTS
+from scorers.identity import derive_lead_id
+from scorers.masses import hash64
+from streams.app import Ports, WorkerApp, create_app
+from streams.clock import SystemClock
+from streams.event_log import KafkaEventLog, NotDurableError, Record
+from streams.partitioner import partition_of
+from streams.settings import Settings
+from streams.tables import OWNER_KEY
+from tests.worker_harness import (
+    MODEL,
+    check_exact,
+    committed,
+    make_events,
+    produce,
+    put_raw,
+    read_all,
+    stored_states,
+)
+
+MakeTopics = Callable[..., Settings]
+
+
+@pytest.fixture
+def settings(make_topics: MakeTopics, tmp_path: Path) -> Settings:
+    return make_topics(partitions=2, session_seconds=1.0, data_dir=tmp_path)
+
+
+class SteeredLog:
+    """A real log that can be held back or made to fail before a topic's records."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._log = KafkaEventLog(settings, name="worker", topics=TOPICS)
+        self._prefix = settings.topic_prefix
+        self.open = asyncio.Event()
+        self.open.set()
+        self.reached = asyncio.Event()
+        self.fail_at: str | None = None
+
+    async def append(self, records: Sequence[Record]) -> None:
+        topics = {
+            record.topic.removeprefix(self._prefix)
+            for record in records
+            if record.key != OWNER_KEY
+        }
+        if topics:
+            self.reached.set()
+            await self.open.wait()
+        if self.fail_at in topics:
+            raise NotDurableError(self.fail_at)
+        await self._log.append(records)
+
+    async def missing_topics(self) -> list[str]:
+        return await self._log.missing_topics()
+
+    async def close(self) -> None:
+        await self._log.close()
+
+
+class Run:
+    """A worker's app in this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.failures: list[BaseException] = []
+        self.log = SteeredLog(settings)
+        ports = Ports(
+            log=self.log,
+            clock=SystemClock(),
+            model=MODEL,
+            partitions=settings.partitions,
+            on_failure=self.failures.append,
+        )
+        self.app: WorkerApp = create_app(settings, ports)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Run]:
+    run = Run(settings)
+    starting = asyncio.create_task(run.app.start())
+    try:
+        await until(lambda: run.app.not_ready() is None, "the app to be ready")
+        yield run
+    finally:
+        run.log.open.set()
+        starting.cancel()
+        with suppress(asyncio.CancelledError):
+            await starting
+        await run.app.stop()
+        await run.log.close()
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for a condition that may block, without holding up the app."""
+    deadline = asyncio.get_running_loop().time() + 30
+    while not await asyncio.to_thread(condition):  # noqa: ASYNC110 - the broker's state
+        assert asyncio.get_running_loop().time() < deadline, f"waited for {what}"
+        await asyncio.sleep(0.02)
+
+
+async def acknowledged(settings: Settings) -> int:
+    return await asyncio.to_thread(committed, settings)
+
+
+async def wait_committed(settings: Settings, count: int) -> None:
+    await until(lambda: committed(settings) == count, f"{count} committed")
+
+
+async def test_nothing_is_committed_before_it_is_durable(settings: Settings) -> None:
+    """A slow broker holds the commit back, however often a commit is asked for."""
+    events = make_events(20, 5)
+    async with running(settings) as run:
+        run.log.open.clear()
+        produce(settings, events)
+        async with asyncio.timeout(10):
+            await run.log.reached.wait()
+
+        assert not await run.app.batches.commit()
+        assert await acknowledged(settings) == 0
+
+        run.log.open.set()
+        await wait_committed(settings, len(events))
+    check_exact(settings, events)
+
+
+@pytest.mark.parametrize("topic", ["lead.states.v1", "lead.score-updates.v1"])
+async def test_a_failed_write_is_not_acknowledged(
+    settings: Settings, topic: str
+) -> None:
+    """What the broker did not take is told once and read again by the next worker."""
+    events = make_events(20, 5)
+    async with running(settings) as run:
+        run.log.fail_at = topic
+        produce(settings, events)
+        await until(lambda: run.failures, "the failure to be told")
+        assert [type(each) for each in run.failures] == [NotDurableError]
+    assert await acknowledged(settings) == 0
+
+    async with running(settings):
+        await wait_committed(settings, len(events))
+    check_exact(settings, events)
+
+
+async def test_stops_commit_everything_that_was_done(settings: Settings) -> None:
+    """Orderly stops under load lose nothing, repeat nothing, and leave no batch open.
+
+    A stock Faust worker loses about one event at every such stop.
+    """
+    events = make_events(400, 20)
+    for round_ in range(4):
+        async with running(settings):
+            produce(settings, events[round_ * 100 : round_ * 100 + 100])
+            floor = round_ * 100
+            await until(lambda floor=floor: committed(settings) > floor, "a commit")
+    async with running(settings):
+        await wait_committed(settings, len(events))
+    check_exact(settings, events)
+
+
+async def test_poison_and_strays_on_real_topics(settings: Settings) -> None:
+    """Bad bytes become dead letters and a stray event finds its lead; all goes on."""
+    (stray, *events) = make_events(30, 5)
+    lead_id = derive_lead_id(stray)
+    assert lead_id is not None
+    wrong = 1 - partition_of(lead_id.encode(), settings.partitions)
+    async with running(settings):
+        put_raw(settings, WEB_EVENTS, b"{", key=b"k", headers=[("any", b"\xff")])
+        put_raw(settings, WEB_EVENTS, None, key=b"k")
+        put_raw(settings, COMMANDS, b"\x00", key=b"k")
+        put_raw(
+            settings,
+            WEB_EVENTS,
+            msgspec.json.encode(stray),
+            key=lead_id.encode(),
+            partition=wrong,
+        )
+        produce(settings, events)
+        await wait_committed(settings, len(events) + 3)
+        await until(lambda: _knows(settings, lead_id, stray), "the stray to arrive")
+
+    letters = read_all(settings, DEAD_LETTERS)
+    assert sorted(str(each.value()) for each in letters) == sorted(
+        map(str, (b"{", None, b"\x00"))
+    )
+    assert ("any", b"\xff") in [pair for each in letters for pair in each.headers()]
+    check_exact(settings, [stray, *events])
+
+
+def _knows(settings: Settings, lead_id: str, event: Event) -> bool:
+    """Whether the durable state of a lead includes an event."""
+    state = stored_states(settings).get(lead_id)
+    return state is not None and hash64(event.id) in state.ids
