@@ -1,7 +1,7 @@
 """Which keys may stand where in a model, read off its types."""
 
 import types
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -52,8 +52,6 @@ def _unwrapped(kind: Any, step: str | int) -> Any:
             if not tagged and len(choices) > 1:
                 return kind
             kind = (tagged or choices)[0]
-        elif get_origin(kind) is Literal:
-            return kind
         else:
             return kind
 

@@ -212,11 +212,6 @@ class Rule(Part):
                 )
         return None
 
-    @property
-    def is_event_rule(self) -> bool:
-        """Whether matches of single events give the points."""
-        return self.when is not None
-
 
 class Group(Part):
     """A dimension of the score with its own ceiling."""

@@ -320,3 +320,34 @@ def test_a_wrong_test_file_is_told_like_a_wrong_model(text: str, told: str) -> N
     """Mistakes in a file of tests have a place and a way out, too."""
     with pytest.raises(ModelError, match=re.escape(told)):
         load_timelines(text, "model.test.yaml")
+
+
+def test_a_timeline_that_is_wrong_about_alerts_and_ranks_says_so() -> None:
+    """An alert told against the wish, for another reason, and a wrong ranking."""
+    text = MINIMAL + (
+        "tiers: [{name: gold, at: 5}]\n"
+        "alerts: [{name: hot-lead, kind: hot, enter: gold}]\n"
+    )
+    timelines = load_timelines(
+        """\
+tests:
+  - name: wrong about alerts
+    leads: {ada: {}, bob: {}}
+    events: [{at: 1h, who: ada, track: Email Opened}]
+    expect:
+      - {at: 1h, who: ada, no_alert: true, alert: hot-lead, reason: cooldown}
+      - {at: 1h, who: ada, no_alert: hot-lead, alert: hot-lead, next_action: Call}
+      - {at: 1h, ranking: [bob, ada]}
+""",
+        "model.test.yaml",
+    )
+    model = compile_model(load_model(text, "model.yaml"))
+    misses = run_timeline(model, timelines.tests[0]).misses
+
+    assert [(miss.what, miss.expected, miss.got) for miss in misses] == [
+        ("no_alert", "none", "hot-lead (crossed-threshold)"),
+        ("reason", "cooldown", "crossed-threshold"),
+        ("no_alert", "no hot-lead", "hot-lead (crossed-threshold)"),
+        ("next_action", "Call", "none"),
+        ("ranking", "bob > ada", "bob 0, ada 5"),
+    ]
