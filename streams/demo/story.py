@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from schemas.time import DAY, Instant, to_iso
 from streams.clock import Clock
-from streams.demo.personas import Message, Moment, Persona, broken_messages
+from streams.demo.personas import Message, Persona, broken_messages
 from streams.sending import CollectorTarget
 
 _AT_ONCE: Final = 200
@@ -33,22 +33,24 @@ def write_story(
 ) -> list[Line]:
     """Return all messages in order: lives, repetitions and broken ones."""
     chance = random.Random(seed)  # noqa: S311 - a story, no secret
-    lives = [moment for person in people for moment in person.life]
-    moments = [*lives, *_repeated(lives, chance), *broken_messages(seed)]
-    lines = [_line(moment, begin, pace) for moment in moments]
+    moments = [moment for person in people for moment in person.life]
+    lines = [
+        Line(at, {**moment.message, "timestamp": to_iso(at)})
+        for moment in (*moments, *broken_messages(seed))
+        for at in (begin + int(moment.at * pace),)
+    ]
+    lines += _repeated(lines[: len(moments)], chance, pace)
     return sorted(lines, key=lambda line: line.at)
 
 
-def _line(moment: Moment, begin: Instant, pace: float) -> Line:
-    at = begin + int(moment.at * pace)
-    return Line(at, {**moment.message, "timestamp": to_iso(at)})
-
-
-def _repeated(lives: Sequence[Moment], chance: random.Random) -> Iterator[Moment]:
-    """Yield some moments again, as a client does that missed the answer."""
-    for moment in lives:
+def _repeated(
+    lines: Sequence[Line], chance: random.Random, pace: float
+) -> Iterator[Line]:
+    """Yield some lines again, word for word: a client that missed the answer."""
+    for line in lines:
         if chance.random() < _REPEATED:
-            yield Moment(moment.at + round(chance.uniform(0, DAY / 4)), moment.message)
+            later = line.at + int(chance.uniform(0, DAY / 4) * pace)
+            yield line._replace(at=later)
 
 
 @dataclass(slots=True)
