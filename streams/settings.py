@@ -36,7 +36,7 @@ class Settings(BaseSettings):
         "127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,…]."
     )
     redis_url: SecretStr = Field(
-        SecretStr("redis://127.0.0.1:6379/0"), description="Redis of the view."
+        SecretStr("redis://127.0.0.1:6379/0"), description="URL of the view's Redis."
     )
     topic_prefix: str = Field(
         "",
@@ -96,8 +96,12 @@ class Settings(BaseSettings):
         le=1,
         description="Share of dead letters at which a worker stops the line.",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["auto", "json", "console"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="What is logged: this and what is worse."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="`auto`: for people on a terminal, JSON anywhere else."
+    )
     clock_origin: int | None = Field(
         None, description="Scaled clock: instant (ms) at which it started."
     )

@@ -128,8 +128,9 @@ class ApacheBroker(Broker):
                 [
                     *_jvm(java, jars, log="warn"),
                     *("kafka.tools.StorageTool", "format"),
-                    *("--cluster-id", cluster),
-                    *("--config", _CONFIG),
+                    # One word: an id may begin with a dash.
+                    f"--cluster-id={cluster}",
+                    f"--config={_CONFIG}",
                 ],
                 within=_FORMAT_SECONDS,
                 doing="format Apache Kafka's storage",

@@ -71,6 +71,14 @@ def metrics(out: Out = Path("docs"), *, check: Check = False) -> None:
     _settle(out, {Path("metrics.md"): render()}, check=check)
 
 
+@app.command()
+def settings(out: Out = Path("docs"), *, check: Check = False) -> None:
+    """Write the page of settings."""
+    from streams.settings_reference import render
+
+    _settle(out, {Path("settings.md"): render()}, check=check)
+
+
 def _settle(folder: Path, files: "Mapping[Path, str]", *, check: bool) -> None:
     """Make `folder` hold `files`, or with `check` leave with 1 when it does not."""
     stale = [
