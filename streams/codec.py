@@ -12,12 +12,11 @@ import msgspec
 from schemas import cloudevents
 from schemas.alert import Alert
 from schemas.command import Command, Forward, Wakeup
-from schemas.dead_letter import DeadLetter, DeadLetterReason
+from schemas.dead_letter import DeadLetterReason
 from schemas.event import Event
 from schemas.score import ScoreUpdate
 from schemas.topics import (
     COMMANDS,
-    DEAD_LETTERS,
     EVENT_TOPICS,
     NOTIFICATIONS,
     SCORE_UPDATES,
@@ -124,13 +123,6 @@ def wakeup_output(wakeup: Wakeup) -> Output:
             (),
         ),
     )
-
-
-def dead_letter_output(
-    value: bytes | None, letter: DeadLetter, headers: Headers
-) -> tuple[str, bytes | None, list[tuple[str, bytes]]]:
-    """Return topic, value and headers of a dead letter: the original, and its story."""
-    return DEAD_LETTERS.name, value, [*headers, *letter.headers()]
 
 
 def _named(

@@ -83,9 +83,19 @@ class Lead:
 
     @property
     def state(self) -> LeadState:
-        """Return the state in the core's own form."""
+        """Return the state in the core's own form.
+
+        Raises
+        ------
+        ChangelogError
+            When it was stored by a version whose states this one cannot read.
+        """
         if isinstance(self._state, bytes):
-            self._state = decode_state(self._state)
+            try:
+                self._state = decode_state(self._state)
+            except msgspec.DecodeError as error:
+                msg = f"unreadable state in partition {self.partition}: {error}"
+                raise ChangelogError(msg) from error
         return self._state
 
 

@@ -10,28 +10,28 @@ again.
 import heapq
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 import structlog
 
 from schemas.command import Forward, Retract, Wakeup
-from schemas.dead_letter import DeadLetter, DeadLetterReason
+from schemas.dead_letter import DeadLetter
 from schemas.event import Event
-from schemas.time import Instant, to_datetime, to_instant
-from schemas.topics import COMMANDS, DEAD_LETTERS, LEAD_STATE
+from schemas.time import to_datetime, to_instant
+from schemas.topics import COMMANDS, DEAD_LETTERS, EVENT_TOPICS, LEAD_STATE
 from scorers.compiled import CompiledModel
 from scorers.identity import derive_lead_id
 from scorers.scorer import on_event, on_retract, on_wakeup
 from scorers.step import Decision, Step
 from streams import codec, metrics
+from streams.agents.cycle import Cycle, Touched
 from streams.clock import Clock
 from streams.codec import Output, Refusal
 from streams.dead_letters import DeadLetterGuard
 from streams.event_log import EventLog, Record
 from streams.partitioner import partition_of
-from streams.tables import MAX_STORED_BYTES, Lead, LeadTable
+from streams.tables import MAX_STORED_BYTES, ChangelogError, Lead, LeadTable
 from streams.timers import Wakeups
 from streams.transport.progress import Batch, Fetch
 from streams.transport.progress import Record as Raw
@@ -43,51 +43,15 @@ _OUTBOX_BYTES: Final = 256 * 1024
 """One lead's outputs that are kept in one changelog record."""
 _CYCLE_BYTES: Final = 16 * 1024 * 1024
 _DETAIL: Final = 500
+_SOURCES: Final = {
+    **{topic.name: topic.name.partition(".")[0] for topic in EVENT_TOPICS},
+    COMMANDS.name: "commands",
+}
+"""The metrics' word for each topic; an event's own `source` could be anything."""
 
 _log = structlog.get_logger(__name__)
 
 Confirm = Callable[[], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class _Touched:
-    """A lead that records of this cycle have reached."""
-
-    lead_id: str
-    partition: int
-    before: Lead | None
-    state: Any = None
-    positions: dict[str, int] = field(default_factory=dict)
-    outputs: list[Output] = field(default_factory=list)
-    outbox_bytes: int = 0
-    changed: bool = False
-    send_again: bool = False
-    records: list[tuple[str, Raw]] = field(default_factory=list)
-    received: list[Instant] = field(default_factory=list)
-    alerted: bool = False
-    tiers: list[str] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
-
-    def to_send(self) -> Iterator[Output]:
-        """Yield what is to be sent: first what may be left from before a crash."""
-        if self.before is not None and (self.changed or self.send_again):
-            yield from self.before.outbox
-        yield from self.outputs
-
-
-@dataclass(slots=True)
-class _Cycle:
-    """What a run of records leads to, before any of it is written."""
-
-    leads: dict[str, _Touched] = field(default_factory=dict)
-    others: list[Record] = field(default_factory=list)
-    """Dead letters and forwarded events."""
-    results: Counter[tuple[str, str]] = field(default_factory=Counter)
-    dead: Counter[DeadLetterReason] = field(default_factory=Counter)
-    example: str = ""
-    records: int = 0
-    bytes: int = 0
-    full: bool = False
 
 
 class Scoring:
@@ -129,12 +93,12 @@ class Scoring:
             When most of the records cannot be processed.
         """
         with metrics.BATCH_SECONDS.time():
-            cycle = _Cycle()
+            cycle = Cycle()
             for topic, partition, record in self._in_order(fetch.batches):
                 self._take(cycle, topic, partition, record)
                 if cycle.full:
                     await self._settle(cycle, confirm)
-                    cycle = _Cycle()
+                    cycle = Cycle()
             await self._settle(cycle, confirm)
         for batch in fetch.batches:
             metrics.BATCH_RECORDS.observe(len(batch.records))
@@ -159,7 +123,7 @@ class Scoring:
             for topic, record in merged:
                 yield topic, partition, record
 
-    def _take(self, cycle: _Cycle, topic: str, partition: int, record: Raw) -> None:
+    def _take(self, cycle: Cycle, topic: str, partition: int, record: Raw) -> None:
         """Add to `cycle` what follows from one record."""
         cycle.records += 1
         message = codec.decode(topic, record.value)
@@ -177,6 +141,8 @@ class Scoring:
                     self._retract(cycle, topic, partition, record, message)
                 case _:
                     assert_never(message)
+        except ChangelogError:
+            raise  # not the event's fault
         except Exception as error:  # noqa: BLE001 - one event never stops the stream
             detail = f"{type(error).__name__}: {error}"
             _log.warning(
@@ -190,7 +156,7 @@ class Scoring:
             self._refuse(cycle, topic, partition, record, refusal)
 
     def _event(
-        self, cycle: _Cycle, topic: str, partition: int, record: Raw, event: Event
+        self, cycle: Cycle, topic: str, partition: int, record: Raw, event: Event
     ) -> None:
         lead_id = derive_lead_id(event)
         if lead_id is None:
@@ -214,7 +180,7 @@ class Scoring:
         touched.received.append(event.now)
 
     def _look(
-        self, cycle: _Cycle, topic: str, partition: int, record: Raw, wakeup: Wakeup
+        self, cycle: Cycle, topic: str, partition: int, record: Raw, wakeup: Wakeup
     ) -> None:
         touched = self._touch(cycle, wakeup.lead_id, partition)
         if touched is None or touched.state is None:
@@ -224,12 +190,15 @@ class Scoring:
         now = to_instant(wakeup.at)
         if touched.state.wake_at is None or now < touched.state.wake_at:
             return  # was looked at since
-        self._apply(
-            cycle, touched, topic, record, on_wakeup(self._model, touched.state, now)
-        )
+        step = on_wakeup(self._model, touched.state, now)
+        if step.wake_at is not None and step.wake_at <= now:
+            # It would be woken again at once, for ever.
+            msg = f"woken at {now}, it wants to be woken at {step.wake_at}"
+            raise ValueError(msg)
+        self._apply(cycle, touched, topic, record, step)
 
     def _retract(
-        self, cycle: _Cycle, topic: str, partition: int, record: Raw, command: Retract
+        self, cycle: Cycle, topic: str, partition: int, record: Raw, command: Retract
     ) -> None:
         touched = self._touch(cycle, command.lead_id, partition)
         if touched is None or touched.state is None:
@@ -241,28 +210,27 @@ class Scoring:
         )
         self._apply(cycle, touched, topic, record, step)
 
-    def _touch(self, cycle: _Cycle, lead_id: str, partition: int) -> _Touched | None:
+    def _touch(self, cycle: Cycle, lead_id: str, partition: int) -> Touched | None:
         """Return the lead's place in the cycle; None if it is not of `partition`."""
         touched = cycle.leads.get(lead_id)
         if touched is None:
             before = self._table.get(lead_id)
             if before is not None:
-                touched = _Touched(
+                touched = Touched(
                     lead_id,
                     before.partition,
                     before,
-                    before.state,
-                    dict(before.positions),
+                    positions=dict(before.positions),
                 )
             elif partition_of(lead_id.encode(), self._partitions) == partition:
-                touched = _Touched(lead_id, partition, None)
+                touched = Touched(lead_id, partition, None)
             else:
                 return None
             cycle.leads[lead_id] = touched
         return touched if touched.partition == partition else None
 
     def _replayed(
-        self, cycle: _Cycle, touched: _Touched, topic: str, record: Raw
+        self, cycle: Cycle, touched: Touched, topic: str, record: Raw
     ) -> bool:
         """Say whether the lead's state includes this record already."""
         if record.offset > touched.positions.get(topic, -1):
@@ -272,14 +240,13 @@ class Scoring:
         return True
 
     def _apply(
-        self, cycle: _Cycle, touched: _Touched, topic: str, record: Raw, step: Step
+        self, cycle: Cycle, touched: Touched, topic: str, record: Raw, step: Step
     ) -> None:
         trace = codec.traceparent(record.headers)
         outputs = [codec.update_output(update, trace) for update in step.updates]
         outputs += [codec.alert_output(alert, trace) for alert in step.alerts]
-        touched.state = step.state
+        touched.after = step.state
         touched.positions[topic] = record.offset
-        touched.changed = True
         touched.outputs += outputs
         touched.records.append((topic, record))
         touched.tiers += [update.tier for update in step.updates]
@@ -291,7 +258,7 @@ class Scoring:
         cycle.full = touched.outbox_bytes > _OUTBOX_BYTES or cycle.bytes > _CYCLE_BYTES
 
     def _forward(
-        self, cycle: _Cycle, topic: str, record: Raw, lead_id: str, event: Event
+        self, cycle: Cycle, topic: str, record: Raw, lead_id: str, event: Event
     ) -> None:
         cycle.results[topic, "forwarded"] += 1
         output = codec.forward_output(
@@ -303,7 +270,7 @@ class Scoring:
         )
 
     def _refuse(
-        self, cycle: _Cycle, topic: str, partition: int, record: Raw, refusal: Refusal
+        self, cycle: Cycle, topic: str, partition: int, record: Raw, refusal: Refusal
     ) -> None:
         cycle.results[topic, "dead"] += 1
         cycle.dead[refusal.reason] += 1
@@ -328,7 +295,7 @@ class Scoring:
         cycle.bytes += len(record.value or b"")
         cycle.full = cycle.full or cycle.bytes > _CYCLE_BYTES
 
-    async def _settle(self, cycle: _Cycle, confirm: Confirm) -> None:
+    async def _settle(self, cycle: Cycle, confirm: Confirm) -> None:
         """Write what `cycle` led to, in the promised order."""
         states = self._states(cycle)
         self._guard.note(cycle.records, cycle.dead.total(), cycle.example)
@@ -342,8 +309,7 @@ class Scoring:
         await confirm()
         await self._log.append([*outputs, *cycle.others])
         for touched in cycle.leads.values():
-            if touched.changed:
-                state = touched.state
+            if (state := touched.after) is not None:
                 self._table.put(
                     touched.lead_id,
                     Lead(touched.partition, touched.positions, state, state.wake_at),
@@ -353,16 +319,16 @@ class Scoring:
                 touched.before.outbox = ()
         self._count(cycle)
 
-    def _states(self, cycle: _Cycle) -> list[Record]:
+    def _states(self, cycle: Cycle) -> list[Record]:
         """Return the changelog records of the leads that changed."""
         records = []
         for touched in cycle.leads.values():
-            if not touched.changed:
+            if touched.after is None:
                 continue
             value = self._table.encode(
                 touched.partition,
                 touched.positions,
-                touched.state,
+                touched.after,
                 tuple(touched.to_send()),
             )
             if len(value) > MAX_STORED_BYTES:
@@ -372,24 +338,24 @@ class Scoring:
             records.append(Record(self._changelog, key, value, [], touched.partition))
         return records
 
-    def _give_up(self, cycle: _Cycle, touched: _Touched, size: int) -> None:
+    def _give_up(self, cycle: Cycle, touched: Touched, size: int) -> None:
         """Leave a lead as it was: no broker would take what it has become."""
         detail = f"the state would have {size} bytes, {MAX_STORED_BYTES} at most"
         for topic, record in touched.records:
             cycle.results[topic, "scored"] -= topic != COMMANDS.name
             refusal = Refusal("scoring-failed", detail)
             self._refuse(cycle, topic, touched.partition, record, refusal)
-        touched.changed = False
+        touched.after = None
         touched.outputs.clear()
 
     def _record(self, output: Output, key: bytes, partition: int) -> Record:
         topic = self._settings.topic(output.topic)
         return Record(topic, key, output.value, list(output.headers), partition)
 
-    def _count(self, cycle: _Cycle) -> None:
+    def _count(self, cycle: Cycle) -> None:
         """Tell the metrics, once a cycle."""
         for (topic, result), count in cycle.results.items():
-            metrics.EVENTS.labels(topic.partition(".")[0], result).inc(count)
+            metrics.EVENTS.labels(_SOURCES[topic], result).inc(count)
         for reason, count in cycle.dead.items():
             metrics.DEAD_LETTERS.labels("scoring", reason).inc(count)
         metrics.LEADS.set(len(self._table))
@@ -398,7 +364,7 @@ class Scoring:
         for touched in cycle.leads.values():
             tiers.update(touched.tiers)
             decisions.update(touched.decisions)
-            if touched.changed and touched.received:
+            if touched.after is not None and touched.received:
                 # The one that waited longest: the lead's own worst case.
                 waited = self._clock.seconds_since(touched.received[0])
                 metrics.SCORE_LATENCY.observe(waited)

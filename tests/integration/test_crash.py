@@ -6,9 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from confluent_kafka import Producer
 
 from schemas.event import Event
+from schemas.topics import EVENT_TOPICS, topic_for
+from scorers.identity import derive_lead_id
 from streams.settings import Settings
 from tests.waiting import wait_until
 from tests.worker_harness import (
@@ -18,6 +22,7 @@ from tests.worker_harness import (
     make_events,
     owners,
     produce,
+    read_all,
 )
 
 pytestmark = pytest.mark.integration
@@ -166,4 +171,36 @@ def test_zombie(settings: Settings, new_worker: NewWorker) -> None:
     wait_until(lambda: committed(settings) == len(events), 60, "all events")
     for worker in workers:
         assert worker.stop(20) == 0, worker.tail()
+    check_exact(settings, events)
+
+
+def test_transactional_input(settings: Settings, new_worker: NewWorker) -> None:
+    """Offsets that transactions keep for themselves do not hold up commits."""
+    events = make_events(200, 20)
+    producer = Producer(
+        {
+            "bootstrap.servers": settings.bootstrap,
+            "partitioner": "murmur2_random",
+            "transactional.id": settings.app_id,
+        }
+    )
+    producer.init_transactions(30)
+    for start in range(0, len(events), 3):
+        producer.begin_transaction()
+        for event in events[start : start + 3]:
+            producer.produce(
+                settings.topic(topic_for(event).name),
+                msgspec.json.encode(event),
+                (derive_lead_id(event) or "").encode(),
+            )
+        producer.commit_transaction(30)
+    last: dict[tuple[str | None, int | None], int] = {}
+    for topic in EVENT_TOPICS:
+        for record in read_all(settings, topic):
+            last[record.topic(), record.partition()] = (record.offset() or 0) + 1
+    assert sum(last.values()) > len(events), "there are no gaps"
+
+    worker = new_worker("a")
+    wait_until(lambda: committed(settings) == sum(last.values()), 60, "all events")
+    assert worker.stop(20) == 0
     check_exact(settings, events)

@@ -22,7 +22,15 @@ from streams.dead_letters import TooManyDeadLettersError
 from streams.event_log import NotDurableError, Record
 from streams.partitioner import partition_of
 from streams.settings import Settings
-from streams.tables import OWNER_KEY, LeadTable, Ownership, Rebuilt, encode_ownership
+from streams.tables import (
+    OWNER_KEY,
+    ChangelogError,
+    Lead,
+    LeadTable,
+    Ownership,
+    Rebuilt,
+    encode_ownership,
+)
 from streams.timers import Wakeups
 from streams.transport.consumer import NotOwnerError
 from streams.transport.progress import Batch, Fetch, Partition
@@ -388,6 +396,18 @@ async def test_an_exception_of_the_core_is_a_dead_letter(
     assert story["dl_reason"] == b"scoring-failed"
     assert len(story["dl_detail"] or b"") <= 500
     assert bench.table.get(lead_of(event())) is before
+
+
+async def test_an_unreadable_state_is_not_the_events_fault() -> None:
+    """A stored state of another version stops the worker; no event is set aside."""
+    bench = Bench()
+    lead_id = lead_of(event())
+    partition = partition_of_lead(lead_id)
+    bench.table.put(lead_id, Lead(partition, {}, b"\xc1", None))
+
+    with pytest.raises(ChangelogError, match="unreadable state"):
+        await bench.process(batch(raw(0, event())))
+    assert bench.effects == []
 
 
 async def test_a_state_too_large_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,26 +5,39 @@ back or fail it at will.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
 
 from schemas.event import Event
-from schemas.topics import COMMANDS, DEAD_LETTERS, TOPICS, WEB_EVENTS
+from schemas.score import ScoreUpdate
+from schemas.time import DAY, SECOND
+from schemas.topics import (
+    COMMANDS,
+    DEAD_LETTERS,
+    EVENT_TOPICS,
+    SCORE_UPDATES,
+    TOPICS,
+    WEB_EVENTS,
+)
 from scorers.identity import derive_lead_id
 from scorers.masses import hash64
 from streams.app import Ports, WorkerApp, create_app
-from streams.clock import SystemClock
 from streams.event_log import KafkaEventLog, NotDurableError, Record
 from streams.partitioner import partition_of
 from streams.settings import Settings
 from streams.tables import OWNER_KEY
+from streams.transport.consumer import BatchConsumerThread, NotOwnerError
+from streams.transport.progress import Fetch, LogWentBackError, Partition
 from tests.worker_harness import (
     MODEL,
     check_exact,
+    check_updates,
     committed,
     make_events,
     produce,
@@ -80,7 +93,7 @@ class Run:
         self.log = SteeredLog(settings)
         ports = Ports(
             log=self.log,
-            clock=SystemClock(),
+            clock=settings.clock(),
             model=MODEL,
             partitions=settings.partitions,
             on_failure=self.failures.append,
@@ -107,7 +120,7 @@ async def running(settings: Settings) -> AsyncIterator[Run]:
 async def until(condition: Callable[[], object], what: str) -> None:
     """Wait for a condition that may block, without holding up the app."""
     deadline = asyncio.get_running_loop().time() + 30
-    while not await asyncio.to_thread(condition):  # noqa: ASYNC110 - the broker's state
+    while not await asyncio.to_thread(condition):
         assert asyncio.get_running_loop().time() < deadline, f"waited for {what}"
         await asyncio.sleep(0.02)
 
@@ -169,6 +182,93 @@ async def test_stops_commit_everything_that_was_done(settings: Settings) -> None
     async with running(settings):
         await wait_committed(settings, len(events))
     check_exact(settings, events)
+
+
+async def test_a_truncated_topic_ends_the_worker(settings: Settings) -> None:
+    """A log that goes back crashes the app instead of being skipped as known."""
+    async with running(settings) as run:
+        ahead = {
+            Partition(settings.topic(topic.name), each): 1_000
+            for topic in EVENT_TOPICS
+            for each in range(settings.partitions)
+        }
+        run.app.batches.progress.begin(ahead)
+        produce(settings, make_events(5, 5))
+        await until(lambda: run.app.crash_reason, "the crash")
+
+    assert isinstance(run.app.crash_reason, LogWentBackError)
+
+
+class Member:
+    """A consumer thread as far as ownership goes."""
+
+    def __init__(self) -> None:
+        self.is_member = True
+        self.assigned_generation = 3
+        self.heard_at = time.monotonic()
+
+
+async def test_ownership_is_confirmed_by_the_coordinator(settings: Settings) -> None:
+    """After a pause a worker waits for an answer before it writes anything."""
+    async with running(settings) as run:
+        consumer = run.app.batches
+        member = Member()
+        real, consumer._thread = consumer._thread, cast("BatchConsumerThread", member)
+        try:
+            fetch = Fetch((), generation=3, term=0)
+            await consumer.confirm_ownership(fetch)
+
+            member.heard_at -= 60
+            waiting = asyncio.create_task(consumer.confirm_ownership(fetch))
+            _, pending = await asyncio.wait({waiting}, timeout=0.2)
+            assert pending, "it did not wait for the coordinator"
+            member.heard_at = time.monotonic()
+            await waiting
+
+            member.heard_at -= 60
+            waiting = asyncio.create_task(consumer.confirm_ownership(fetch))
+            await asyncio.sleep(0)
+            member.is_member = False
+            with pytest.raises(NotOwnerError):
+                await waiting
+
+            member.is_member, member.assigned_generation = True, 4
+            with pytest.raises(NotOwnerError):
+                await consumer.confirm_ownership(fetch)
+        finally:
+            consumer._thread = real
+
+
+async def test_silence_is_noticed_without_events(
+    make_topics: MakeTopics, tmp_path: Path
+) -> None:
+    """A lead of whom nothing more is heard cools by wake-ups alone, a few of them."""
+    started = time.time_ns() // 1_000_000
+    settings = make_topics(
+        partitions=2,
+        session_seconds=1.0,
+        data_dir=tmp_path,
+        clock_origin=started,
+        clock_started=started,
+        clock_speed=20.0 * DAY / SECOND,
+    )
+    async with running(settings) as run:
+        produce(settings, make_events(30, 2, now=started))
+        await until(lambda: _silenced(settings), "silence to cost points")
+        assert run.failures == []
+
+    states = stored_states(settings)
+    check_updates(settings, states)
+    assert len(read_all(settings, COMMANDS)) < 2_000
+    assert read_all(settings, DEAD_LETTERS) == []
+
+
+def _silenced(settings: Settings) -> bool:
+    """Whether an update says that inactivity or decay was its cause."""
+    return any(
+        msgspec.json.decode(each.value() or b"", type=ScoreUpdate).cause.kind != "event"
+        for each in read_all(settings, SCORE_UPDATES)
+    )
 
 
 async def test_poison_and_strays_on_real_topics(settings: Settings) -> None:

@@ -1,0 +1,62 @@
+"""What a run of records leads to, collected before any of it is written."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from schemas.dead_letter import DeadLetterReason
+from schemas.time import Instant
+from scorers.state import LeadState
+from scorers.step import Decision
+from streams.codec import Output
+from streams.event_log import Record
+from streams.tables import Lead
+from streams.transport.progress import Record as Raw
+
+
+@dataclass(slots=True)
+class Touched:
+    """A lead that records of this cycle have reached."""
+
+    lead_id: str
+    partition: int
+    before: Lead | None
+    after: LeadState | None = None
+    """The new state; None if nothing has changed it."""
+    positions: dict[str, int] = field(default_factory=dict)
+    outputs: list[Output] = field(default_factory=list)
+    outbox_bytes: int = 0
+    send_again: bool = False
+    records: list[tuple[str, Raw]] = field(default_factory=list)
+    received: list[Instant] = field(default_factory=list)
+    alerted: bool = False
+    tiers: list[str] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+
+    @property
+    def state(self) -> LeadState | None:
+        """Return the state that the next record meets, None for a new lead."""
+        if self.after is None and self.before is not None:
+            return self.before.state
+        return self.after
+
+    def to_send(self) -> Iterator[Output]:
+        """Yield what is to be sent: first what may be left from before a crash."""
+        if self.before is not None and (self.after is not None or self.send_again):
+            yield from self.before.outbox
+        yield from self.outputs
+
+
+@dataclass(slots=True)
+class Cycle:
+    """What a run of records leads to, before any of it is written."""
+
+    leads: dict[str, Touched] = field(default_factory=dict)
+    others: list[Record] = field(default_factory=list)
+    """Dead letters and forwarded events."""
+    results: Counter[tuple[str, str]] = field(default_factory=Counter)
+    dead: Counter[DeadLetterReason] = field(default_factory=Counter)
+    example: str = ""
+    records: int = 0
+    bytes: int = 0
+    full: bool = False
