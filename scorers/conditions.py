@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from schemas.event import Event
-from scorers.model import Condition, Ladder, PerUnit, PointsSource, Table, Test
+from scorers.model import Condition, Ladder, PerUnit, PointsSource, Test
 from scorers.pattern import LONGEST_TEXT, check_pattern
 
 EventTest = Callable[[Event], bool]

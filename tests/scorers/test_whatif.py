@@ -29,7 +29,8 @@ groups:
          when: {type: page, properties.path: /careers}}
       - {name: quiz, title: Took the quiz,
          when: {event: Quiz Taken},
-         points: {of: properties.result, ladder: [{at: 1, points: 1}, {at: 9, points: 4}]}}
+         points: {of: properties.result,
+                  ladder: [{at: 1, points: 1}, {at: 9, points: 4}]}}
   content:
     cap: 30
     rules:
