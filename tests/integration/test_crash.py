@@ -121,6 +121,7 @@ def test_killed_again_and_again(settings: Settings, new_worker: NewWorker) -> No
     assert done < len(events), "everything was done before the last kill"
     wait_until(lambda: committed(settings) == len(events), 60, "all events")
     for worker in workers:
+        worker.wait_ready(60)
         assert worker.stop(20) == 0, worker.tail()
     check_exact(settings, events)
 
