@@ -249,10 +249,11 @@ def _stride(curve: Curve, elapsed: Millis, edges: tuple[float, float]) -> float:
         for part in piece.parts:
             stride = min(stride, _add_part(group, part, elapsed))
         cap, floor = piece.cap, piece.floor
-        if group.value >= cap:
+        # On its bound exactly and moving inwards, a group is inside.
+        if group.value > cap or (group.value == cap and group.speed >= 0):
             total.value += cap
             stride = min(stride, group.down(cap))
-        elif group.value <= floor:
+        elif group.value < floor or (group.value == floor and group.speed <= 0):
             total.value += floor
             stride = min(stride, group.up(floor))
         else:
@@ -276,7 +277,7 @@ def _add_part(group: _Motion, part: Part, elapsed: Millis) -> float:
         bend = abs(present) * rate * rate
     value += part.slope * age
     bound = part.bound
-    # On its bound exactly and moving inwards, it is inside.
+    # Here as well, on its bound exactly and moving inwards it is inside.
     outside = value if speed * value >= 0 else 0.0
     if abs(value) > bound or abs(outside) >= bound:
         group.value += math.copysign(bound, value)
@@ -308,8 +309,7 @@ def _reach(speed: float, bend: float, gap: float) -> float:
     """Return the least x ≥ 0 with speed · x + bend · x² / 2 ≥ gap; far if never."""
     if gap == math.inf:
         return _FAR
-    if gap <= 0.0:
-        return 0.0 if speed > 0 or bend else _FAR
+    gap = max(gap, 0.0)
     if not bend:
         return gap / speed if speed > 0 else _FAR
     root = math.sqrt(speed * speed + 2.0 * bend * gap)

@@ -6,12 +6,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from streams.broker import ApacheBroker, EmbeddedBroker
 from streams.broker.apache import missing_requirement
 from streams.redis_server import RedisServer
 from streams.settings import Settings
 from streams.topics_admin import create_topics
+
+
+# Random models are large: that they take long to make says nothing about the core.
+_LAWS = settings(deadline=None, suppress_health_check=list(HealthCheck))
+settings.register_profile("quick", _LAWS, max_examples=60, derandomize=True)
+settings.register_profile("thorough", _LAWS, max_examples=1_000)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE")
+    or ("thorough" if os.environ.get("LEADPULSE_THOROUGH") == "1" else "quick")
+)
 
 
 @pytest.fixture(scope="session")
