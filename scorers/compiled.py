@@ -24,6 +24,7 @@ from scorers.conditions import (
 )
 from scorers.decay import AnyDecay, HalfLife, NoDecay, compile_decay
 from scorers.quiet import Quiet
+from scorers.texts import Locale, said
 
 Kind = Literal["event", "trait", "absence", "silence"]
 
@@ -94,12 +95,16 @@ class CompiledRule:
     """One rule, ready to be matched and read."""
 
     def __init__(
-        self, rule: language.Rule, group: str, default_decay: language.Decay
+        self,
+        rule: language.Rule,
+        group: str,
+        default_decay: language.Decay,
+        locale: Locale,
     ) -> None:
-        """Prepare `rule` of `group`."""
+        """Prepare `rule` of `group`; its title is in `locale`."""
         self.name = rule.name
         self.group = group
-        self.title = rule.title or rule.name.replace("-", " ").capitalize()
+        self.title = title_of(rule, locale)
         self.bound: float = _UNLIMITED if rule.max is None else rule.max
         self.limit = None if rule.limit is None else CompiledLimit(rule.limit)
         decay = default_decay if rule.decay is None else rule.decay
@@ -153,14 +158,14 @@ class CompiledRule:
 class CompiledGroup:
     """A dimension of the score: its bounds and its rules."""
 
-    def __init__(self, name: str, group: language.Group) -> None:
-        """Prepare `group`."""
+    def __init__(self, name: str, group: language.Group, locale: Locale) -> None:
+        """Prepare `group`; titles are in `locale`."""
         self.name = name
-        self.title = group.title or name.capitalize()
+        self.title = said(group.title, locale) or name.capitalize()
         self.cap = group.cap
         self.floor = -_UNLIMITED if group.floor is None else group.floor
         self.rules = tuple(
-            CompiledRule(rule, name, group.decay) for rule in group.rules
+            CompiledRule(rule, name, group.decay, locale) for rule in group.rules
         )
 
 
@@ -208,7 +213,8 @@ class CompiledModel:
         self.ref = ModelRef(name=model.model, version=model.version, digest=digest)
         self.scale = 10**model.decimals
         self.groups = tuple(
-            CompiledGroup(name, group) for name, group in model.groups.items()
+            CompiledGroup(name, group, model.locale)
+            for name, group in model.groups.items()
         )
         self.rules = tuple(rule for group in self.groups for rule in group.rules)
         self.by_name = {rule.name: rule for rule in self.rules}
@@ -240,7 +246,8 @@ class CompiledModel:
             else CompiledAccounts(model.accounts, dict(self.tiers), self.scale)
         )
         self.next_actions = {
-            stage.name.casefold(): stage.next_action for stage in model.stages
+            stage.name.casefold(): said(stage.next_action, model.locale)
+            for stage in model.stages
         }
         self.kept_traits = KEPT_TRAITS | _referenced_traits(model)
         self._activity = (
@@ -315,6 +322,11 @@ def _inhibitors_first(policies: list[CompiledAlert]) -> tuple[CompiledAlert, ...
         ordered.extend(free)
         waiting = [policy for policy in waiting if policy not in free]
     return tuple(ordered)
+
+
+def title_of(rule: language.Rule, locale: Locale) -> str:
+    """Return the reason as people say it in `locale`; made of the name if untitled."""
+    return said(rule.title, locale) or rule.name.replace("-", " ").capitalize()
 
 
 def compile_model(model: language.Model) -> CompiledModel:

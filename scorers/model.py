@@ -26,6 +26,7 @@ from scorers.parts import (
 )
 from scorers.policy import Alert, QuietHours
 from scorers.predicate import Condition, Test
+from scorers.texts import Locale, Text, Title
 from scorers.worth import (
     AnyPoints,
     Decay,
@@ -144,8 +145,8 @@ class Rule(Part):
 
     name: Name
     """Stable name in words-with-dashes; a lead's memory of the rule hangs on it."""
-    title: str = Field("", max_length=200)
-    """The reason as people say it; made of the name if absent."""
+    title: Title = ""
+    """The reason as people say it, in one language or {en, fa}; else the name."""
     when: Condition | None = None
     """Each event that is so gives the points."""
     where: Condition | None = None
@@ -216,8 +217,8 @@ class Rule(Part):
 class Group(Part):
     """A dimension of the score with its own ceiling."""
 
-    title: str = Field("", max_length=200)
-    """The dimension as people say it; made of the name if absent."""
+    title: Title = ""
+    """The dimension as people say it, in one language or {en, fa}; else the name."""
     cap: Annotated[float, Field(strict=True, ge=0, le=100)]
     """The most that the group may give."""
     floor: Annotated[float, Field(strict=True, le=0, ge=-100)] | None = None
@@ -270,8 +271,10 @@ class Stage(Part):
 
     name: str = Field(min_length=1)
     """A value of the trait lifecycle_stage; `unknown` is for leads without one."""
-    next_action: str = Field(min_length=1)
-    """What the salesperson should do, in one sentence; alerts carry it."""
+    title: Title = ""
+    """The stage as people say it, in one language or {en, fa}; else the name."""
+    next_action: Text
+    """What to do, in one sentence, in one language or {en, fa}; alerts carry it."""
 
 
 class Value(Part):
@@ -292,6 +295,8 @@ class Model(Part):
     """The version, in quotes; every score says which version gave it."""
     description: str = ""
     """What the model is for, in a sentence."""
+    locale: Locale = "en"
+    """The language in which updates and alerts give their reasons: en or fa."""
     decimals: Annotated[int, Field(strict=True, ge=0, le=3)] = 1
     """Decimals of a published score."""
     activity: Condition | None = None

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from schemas.event import CHANNELS
+from scorers.compiled import title_of
 from scorers.model import (
     Condition,
     Decay,
@@ -23,6 +24,7 @@ from scorers.model import (
     Test,
 )
 from scorers.parts import tell_duration
+from scorers.texts import Locale
 
 
 class RulePhrases(msgspec.Struct, frozen=True):
@@ -37,15 +39,15 @@ class RulePhrases(msgspec.Struct, frozen=True):
     fades: str
 
 
-def phrases(model: Model) -> Iterator[RulePhrases]:
-    """Yield every rule of `model` in words, in the order of the file."""
+def phrases(model: Model, locale: Locale = "en") -> Iterator[RulePhrases]:
+    """Yield every rule of `model` in words, titles in `locale`, in the file's order."""
     for group_name, group in model.groups.items():
         for rule in group.rules:
             ages = rule.when is not None or rule.absence is not None
             yield RulePhrases(
                 group=group_name,
                 name=rule.name,
-                title=rule.title or rule.name.replace("-", " ").capitalize(),
+                title=title_of(rule, locale),
                 when=_when(rule),
                 points=_points(rule),
                 most="" if rule.max is None else f"{rule.max:g}",

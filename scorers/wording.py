@@ -305,7 +305,7 @@ def _shape(item: _Item) -> Finding:
     hint = ""
     if _is_number(item.value) and "number" in wanted:
         hint = ": write it without quotes"
-    elif wanted == "a text" and isinstance(item.value, int | float):
+    elif wanted.startswith("a text") and isinstance(item.value, int | float):
         hint = ": put it in quotes"
     return Finding(item.path, f"must be {wanted}, not {item.told}{hint}")
 
@@ -335,6 +335,7 @@ _SHAPES: Final = {
     "int_from_float": "a whole number",
     "finite_number": "a finite number",
     "string_type": "a text",
+    "text_kind": "a text, or one for each language ({en: …, fa: …})",
 }
 _REWORDED: Final[dict[str, Callable[[_Item], Finding]]] = {
     "extra_forbidden": _unknown_key,

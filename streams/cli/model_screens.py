@@ -25,6 +25,7 @@ from scorers.model import Alert, Model
 from scorers.parts import tell_duration
 from scorers.phrases import phrases
 from scorers.scorer import Reading
+from scorers.texts import said
 from scorers.timeline import Miss, Outcome
 from streams.drawing import tier_badge
 
@@ -110,7 +111,7 @@ def _ledger(lines: tuple[LedgerLine, ...], score: float) -> Table:
 def model_screen(model: Model) -> RenderableType:
     """Return the model as people talk: what gives how much, and for how long."""
     by_group: dict[str, list[tuple[str, ...]]] = {}
-    for rule in phrases(model):
+    for rule in phrases(model, model.locale):
         row = (rule.title, rule.when, rule.points, rule.most, rule.fades)
         by_group.setdefault(rule.group, []).append(row)
     parts: list[RenderableType] = [
@@ -120,8 +121,9 @@ def model_screen(model: Model) -> RenderableType:
     ]
     for name, group in model.groups.items():
         floor = "" if group.floor is None else f", {group.floor:g} at the least"
+        title = said(group.title, model.locale) or name
         heading = Text.assemble(
-            "\n", (group.title or name, "bold"), f"  {group.cap:g} at the most{floor}"
+            "\n", (title, "bold"), f"  {group.cap:g} at the most{floor}"
         )
         table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
         for column, ratio in (("what", 3), ("when", 4), ("points", 3)):
