@@ -7,7 +7,7 @@ match.
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from schemas.event import Event
@@ -60,6 +60,21 @@ def _equals(wanted: object) -> ValueTest:
     return lambda value: _plain(value) == plain
 
 
+def _among(wanted: Sequence[object]) -> ValueTest:
+    """Return a test for any of several values, in one look-up."""
+    plain = [_plain(item) for item in wanted]
+    numbers = frozenset(item for item in plain if isinstance(item, float))
+    texts = frozenset(item for item in plain if isinstance(item, str))
+
+    def among(value: object) -> bool:
+        if numbers and as_number(value) in numbers:
+            return True
+        known = _plain(value)
+        return isinstance(known, str) and known in texts
+
+    return among
+
+
 def compile_test(test: Test) -> ValueTest:
     """Return a function that says whether a value passes `test`."""
     checks: list[ValueTest] = []
@@ -69,19 +84,27 @@ def compile_test(test: Test) -> ValueTest:
         same = _equals(test.ne)
         checks.append(lambda value: not same(value))
     if test.one_of is not None:
-        choices = [_equals(item) for item in test.one_of]
-        checks.append(lambda value: any(choice(value) for choice in choices))
+        checks.append(_among(test.one_of))
     if test.none_of is not None:
-        barred = [_equals(item) for item in test.none_of]
-        checks.append(lambda value: not any(choice(value) for choice in barred))
+        barred = _among(test.none_of)
+        checks.append(lambda value: not barred(value))
     checks.extend(_bounds(test))
     checks.extend(_texts(test))
     if test.exists is not None:
         wanted = test.exists
         checks.append(lambda value: (value is not None and value != "") is wanted)
-    if len(checks) == 1:
-        return checks[0]
-    return lambda value: all(check(value) for check in checks)
+    return _every(checks)
+
+
+def _every(checks: list[Callable[[Any], bool]]) -> Callable[[Any], bool]:
+    """Return the conjunction; the usual sizes do without a loop."""
+    match checks:
+        case [only]:
+            return only
+        case [first, second]:
+            return lambda subject: first(subject) and second(subject)
+        case _:
+            return lambda subject: all(check(subject) for check in checks)
 
 
 def _bounds(test: Test) -> list[ValueTest]:
@@ -194,9 +217,13 @@ def _compile(
     if condition.negated is not None:
         barred = _compile(condition.negated, field)
         checks.append(lambda subject: not barred(subject))
-    if len(checks) == 1:
-        return checks[0]
-    return lambda subject: all(check(subject) for check in checks)
+    return _every(checks)
+
+
+def _reading(
+    read: Callable[[Any], Any], passes: ValueTest
+) -> Callable[[Any], bool]:
+    return lambda subject: passes(read(subject))
 
 
 def compile_points(source: PointsSource) -> Callable[[Any], float]:

@@ -145,16 +145,46 @@ def add(
     if rule.folds and state.base_count and entry[0] < state.base_at:
         return _add_late(rule, state, entry)
     entries = state.entries
-    in_order = not entries or entries[-1][:2] < entry[:2]
-    if in_order and rule.folds and rule.limit is None:
-        at, mass = entry[0], state.mass
-        mass = _decayed(rule, mass, at - state.mass_at) + entry[2] if mass else entry[2]
-        state = RuleState(
-            (*entries, entry), mass, at, state.base, state.base_at, state.base_count
-        )
+    if rule.folds and (not entries or entries[-1][:2] < entry[:2]):
+        state = _continued(rule, state, entry)
     else:
         state = refold(rule, _insert(state, entry))
     return _bounded(rule, state, now)
+
+
+def _continued(rule: CompiledRule, state: RuleState, entry: Entry) -> RuleState:
+    """Return `state` with a match that is later than all others."""
+    mass, at = state.mass, state.mass_at
+    if rule.limit is None or _counts(rule.limit, state, entry):
+        when = entry[0]
+        mass = _decayed(rule, mass, when - at) + entry[2] if mass else entry[2]
+        at = when
+    return RuleState(
+        (*state.entries, entry),
+        mass,
+        at,
+        state.base,
+        state.base_at,
+        state.base_count,
+        state.ranks,
+    )
+
+
+def _counts(limit: CompiledLimit, state: RuleState, entry: Entry) -> bool:
+    """Say whether a match that is later than all others counts."""
+    key, window = entry[3], limit.window
+    if key == _NO_KEY and limit.key_of is not None:
+        return not limit.after
+    place = 0 if window is None else entry[0] // window
+    rank = 0
+    for when, _, _, other in reversed(state.entries):
+        if window is not None and when // window != place:
+            break
+        rank += other == key
+    for other, there, before in state.ranks:
+        if other == key and there == place:
+            rank += before
+    return limit.after <= rank < limit.after + limit.count
 
 
 def _insert(state: RuleState, entry: Entry) -> RuleState:

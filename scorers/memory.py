@@ -174,7 +174,6 @@ def _match(
     event_id: int,
     now: Instant,
 ) -> dict[str, RuleState]:
-    assert rule.matches is not None
     matched = rule.matches(event)
     if rule.kind == "event":
         if matched:

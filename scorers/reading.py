@@ -3,8 +3,7 @@
 Caps are applied here, when the score is read: rule bound, then group, then total.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from schemas.time import Instant, Millis
 from scorers.compiled import CompiledModel, CompiledRule
@@ -21,28 +20,27 @@ def curve_of(model: CompiledModel, state: LeadState, at: Instant) -> Curve:
     """Return the score's curve from `at` (≥ the state's last event) on."""
     until = NEVER
     pieces = []
-    traits: Mapping[str, Any] | None = None
+    kept = state.rules
+    given = model.trait_points({name: fact.value for name, fact in state.traits.items()})
     for group in model.groups:
         parts = []
         for rule in group.rules:
+            part: Part | None = None
+            name = rule.name
             if rule.kind == "event":
-                memory = state.rules.get(rule.name)
-                part = None if memory is None else _event_part(rule, memory, at)
+                if name in kept:
+                    part = _event_part(rule, kept[name], at)
             elif rule.kind == "trait":
-                if traits is None:
-                    traits = {name: fact.value for name, fact in state.traits.items()}
-                part = _trait_part(rule, traits)
+                if name in given:
+                    part = Part(name, rule.bound, const=given[name])
             elif rule.kind == "silence":
                 part = _silence_part(rule, state, at)
-            else:
-                memory = state.rules.get(rule.name)
-                part = None
-                if memory is not None:
-                    waits = state.rules.get(rule.name + UNLESS)
-                    part = _absence_part(rule, memory, waits, at)
+            elif name in kept:
+                part = _absence_part(rule, kept[name], kept.get(name + UNLESS), at)
             if part is not None:
                 parts.append(part)
-                until = min(until, part.until)
+                if part.until < until:
+                    until = part.until
         if parts:
             pieces.append(Piece(group.name, group.cap, group.floor, parts))
     return Curve(at, until, model.ceiling, model.scale, pieces)
@@ -103,16 +101,7 @@ def _finite_part(
     )
 
 
-def _trait_part(rule: CompiledRule, traits: Mapping[str, Any]) -> Part | None:
-    if rule.holds is not None and not rule.holds(traits):
-        return None
-    points = rule.points
-    if rule.read_trait is not None and rule.amount_of is not None:
-        points = rule.amount_of(rule.read_trait(traits))
-    return Part(rule.name, rule.bound, const=points) if points else None
-
-
-def last_activity(state: LeadState, channels: list[str]) -> Instant:
+def last_activity(state: LeadState, channels: Iterable[str]) -> Instant:
     """Return when the lead was last active on `channels`; first seen if never."""
     latest = state.first_at
     for channel in channels:
@@ -123,18 +112,16 @@ def last_activity(state: LeadState, channels: list[str]) -> Instant:
 
 
 def _silence_part(rule: CompiledRule, state: LeadState, at: Instant) -> Part | None:
-    silence = rule.silence
-    assert silence is not None
     if not state.first_at:
         return None
-    first = last_activity(state, silence.channels) + silence.first
+    first = last_activity(state, rule.silent_on) + rule.first
     if at < first:
         return Part(rule.name, rule.bound, until=first)
     steps, until = 1, NEVER
-    if silence.then is not None:
-        steps += (at - first) // silence.then
+    if rule.then is not None:
+        steps += (at - first) // rule.then
         if steps * abs(rule.points) < rule.bound:
-            until = first + steps * silence.then
+            until = first + steps * rule.then
     return Part(rule.name, rule.bound, const=steps * rule.points, until=until)
 
 
