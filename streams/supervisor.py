@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from streams.broker import ApacheBroker, Broker, EmbeddedBroker
 from streams.processes import LOOPBACK, Child, ProcessError, claim_port
-from streams.redis_server import RedisServer
+from streams.redis_server import RedisServer, ask_redis
 from streams.role_metrics import RoleMetrics, answers_ok, read_metrics
 from streams.settings import PREFIX, Settings
 from streams.topics_admin import create_topics, shared_partitions
@@ -237,6 +237,8 @@ class Stack:
             self._broker.start()
         if self._redis is not None:
             self._redis.start()
+        else:  # its absence would only show in the log of delivery
+            ask_redis(given.redis_url.get_secret_value())
         chosen: dict[str, object] = {
             "collector_port": collector_port,
             "write_keys": given.write_keys or {_SOURCE: SecretStr(self._kept_key())},
@@ -265,13 +267,14 @@ class Stack:
             )
 
     def _start_role(self, name: str, metrics_port: int) -> Role:
-        settings = self.settings.model_copy(
-            update={
-                "metrics_port": metrics_port,
-                "data_dir": self.data_dir / name,
-                "log_format": "json",
-            }
-        )
+        own: dict[str, object] = {
+            "metrics_port": metrics_port,
+            "data_dir": self.data_dir / name,
+            "log_format": "json",
+        }
+        if self.settings.worker_id is not None:  # two members must not share one
+            own["worker_id"] = f"{self.settings.worker_id}-{name}"
+        settings = self.settings.model_copy(update=own)
         child = Child(
             name=name,
             argv=[sys.executable, "-m", "streams.cli.main", name.partition("-")[0]],

@@ -25,6 +25,18 @@ class BrokerChoice(StrEnum):
     KAFKA = "kafka"
 
 
+class _StopAskedError(BaseException):
+    """Somebody wants it to end.
+
+    XXX Not KeyboardInterrupt: when one passes through an `exec` (an import of a
+    module with dataclasses will do), Python ends by SIGINT though it was caught.
+    """
+
+
+def _stop(*_: object) -> None:
+    raise _StopAskedError
+
+
 @app.command()
 def up(
     *,
@@ -53,10 +65,16 @@ def up(
         ),
     ] = None,
     broker_port: Annotated[
-        int, typer.Option(help="Port of the broker to start; 0 picks a free one.")
+        int,
+        typer.Option(
+            min=0, max=65535, help="Port of the broker to start; 0 picks a free one."
+        ),
     ] = 0,
     redis_port: Annotated[
-        int, typer.Option(help="Port of the Redis to start; 0 picks a free one.")
+        int,
+        typer.Option(
+            min=0, max=65535, help="Port of the Redis to start; 0 picks a free one."
+        ),
     ] = 0,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Scoring workers.")] = 1,
     write_key: Annotated[
@@ -93,14 +111,14 @@ def up(
         tell=lambda line: console.print(line, style="dim"),
     )
     # A closed terminal and a `kill` end it as Ctrl-C does.
-    for asked in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(asked, signal.default_int_handler)
+    for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(asked, _stop)
     try:
         with stack:
             console.print(_summary(stack), soft_wrap=True)
             console.print("Ctrl-C stops everything.", style="dim")
             _watch(stack, console)
-    except KeyboardInterrupt:
+    except _StopAskedError:
         console.print("stopped; nothing is left running", style="dim")
 
 
@@ -111,11 +129,13 @@ def _summary(stack: "Stack") -> str:
         ("write key", stack.write_key),
         *((f"{role.name} metrics", role.metrics_url) for role in stack.roles),
         ("broker", f"{stack.bootstrap} ({_broker_note(stack)})"),
-        ("redis", f"{stack.redis_url}{'' if stack.redis else ' (yours)'}"),
+        ("redis", stack.redis_url if stack.redis else "yours"),
         ("data", str(stack.data_dir)),
     ]
     width = max(len(name) for name, _ in rows)
     table = "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
+    # A named Redis may have a password in its address: its owner knows it.
+    redis = f" LEADPULSE_REDIS_URL={stack.redis_url}" if stack.redis else ""
     return f"""
 [bold green]Leadpulse is up.[/]
 
@@ -129,7 +149,7 @@ Send a first event:
 
 Then, in another terminal:
 
-  export LEADPULSE_BOOTSTRAP={stack.bootstrap} LEADPULSE_REDIS_URL={stack.redis_url}
+  export LEADPULSE_BOOTSTRAP={stack.bootstrap}{redis}
   leadpulse leads top
 """
 

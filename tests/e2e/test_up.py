@@ -127,7 +127,7 @@ def test_up_takes_events_in_and_ctrl_c_leaves_nothing(start_up: StartUp) -> None
 
     wait_until(scored, 20, "the event to be scored")
 
-    assert up.end(signal.SIGINT) == 0
+    assert up.end(signal.SIGINT) == 0, up.said
     assert not any(map(is_alive, children.values()))
     assert not up.children()
     assert "nothing is left running" in up.said
@@ -148,7 +148,7 @@ def test_a_killed_up_leaves_nothing(start_up: StartUp) -> None:
     )
     again = start_up().ready()
     assert again.told("write key") == up.told("write key")
-    assert again.end(signal.SIGTERM) == 0
+    assert again.end(signal.SIGTERM) == 0, again.said
 
 
 def test_a_crashed_role_ends_everything(start_up: StartUp) -> None:
@@ -181,6 +181,19 @@ def test_a_taken_port_is_named(start_up: StartUp, option: str) -> None:
     assert not up.children()
 
 
+def test_a_named_redis_must_answer(start_up: StartUp) -> None:
+    """One line, before anything takes events in; its password is not repeated."""
+    up = start_up(
+        *("--redis", "redis://:pa55word@127.0.0.1:1/0"),
+        *("--port", "0", "--metrics-port", "0"),
+    )
+
+    assert up.process.wait(60) == 1
+    assert "leadpulse: no Redis answers" in up.said
+    assert "pa55word" not in up.said
+    assert not up.children()
+
+
 def test_two_runs_on_the_same_data_are_refused(start_up: StartUp) -> None:
     """The second says who has the directory, and the first goes on."""
     first = start_up().ready()
@@ -191,7 +204,7 @@ def test_two_runs_on_the_same_data_are_refused(start_up: StartUp) -> None:
     assert str(first.process.pid) in second.said
     assert "--data" in second.said
     assert all(map(is_alive, first.children().values()))
-    assert first.end(signal.SIGTERM) == 0
+    assert first.end(signal.SIGTERM) == 0, first.said
 
 
 def test_a_named_broker_and_redis_are_used(
@@ -204,7 +217,7 @@ def test_a_named_broker_and_redis_are_used(
 
     assert set(up.children()) == {"collector", "worker", "delivery"}
     assert up.told("broker") == broker
-    assert up.end(signal.SIGTERM) == 0
+    assert up.end(signal.SIGTERM) == 0, up.said
 
 
 def test_two_workers_share_the_partitions(start_up: StartUp) -> None:
@@ -212,7 +225,7 @@ def test_two_workers_share_the_partitions(start_up: StartUp) -> None:
     up = start_up("--workers", "2", "--port", "0", "--metrics-port", "0").ready()
 
     assert up.told("worker-1 metrics") != up.told("worker-2 metrics")
-    assert up.end(signal.SIGTERM) == 0
+    assert up.end(signal.SIGTERM) == 0, up.said
 
 
 @pytest.mark.integration
@@ -222,12 +235,12 @@ def test_up_on_apache_kafka_keeps_the_topics(start_up: StartUp) -> None:
     options = ("--broker", "kafka", "--port", "0", "--metrics-port", "0")
     port = str(free_port())
     up = start_up(*options, "--broker-port", port).ready()
-    assert up.end(signal.SIGINT) == 0
+    assert up.end(signal.SIGINT) == 0, up.said
 
     again = start_up(*options, "--broker-port", port).ready()
 
     assert "Apache Kafka" in again.said
-    assert again.end(signal.SIGINT) == 0
+    assert again.end(signal.SIGINT) == 0, again.said
 
 
 def test_a_stack_is_a_library(tmp_path: Path) -> None:

@@ -230,6 +230,13 @@ def test_a_taken_port_names_itself_and_the_option() -> None:
     assert refused.value.exit_code == 2
 
 
+@pytest.mark.parametrize("port", [-1, 65_536])
+def test_a_port_that_cannot_be_is_refused(port: int) -> None:
+    """Counting up from the last port ends in the same one line."""
+    with pytest.raises(PortUnusableError, match=r"up to 65535.*--metrics-port"):
+        claim_port(port, purpose="metrics", setting="--metrics-port")
+
+
 def test_port_zero_is_a_free_one() -> None:
     """Zero picks a port on which a server can listen."""
     port = claim_port(0, purpose="a test", setting="--port")
