@@ -3,7 +3,6 @@
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import Any, Final, Literal
 
 from schemas.alert import DecisionReason
@@ -115,12 +114,14 @@ class CompiledRule:
         self.amount_of: Callable[[Any], float] | None = None
         self.read_amount: Callable[[Event], Any] | None = None
         self.read_trait: Callable[[Mapping[str, Any]], Any] | None = None
-        self.matches: EventTest | None = None
-        self.holds: TraitTest | None = None
-        self.unless: EventTest | None = None
+        self.matches: EventTest = _never
+        self.holds: TraitTest = _always
+        self.unless: EventTest = _never
         self.same: Callable[[Event], Any] | None = None
         self.within: Millis = 0
-        self.silence = rule.silence
+        self.silent_on: tuple[str, ...] = ()
+        self.first: Millis = 0
+        self.then: Millis | None = None
         self.trait_path: str | None = None
         self.kind: Kind = self._prepare(rule)
 
@@ -136,6 +137,8 @@ class CompiledRule:
                 self.same = event_field(rule.absence.same)
             return "absence"
         if rule.silence is not None:
+            self.silent_on = tuple(rule.silence.channels)
+            self.first, self.then = rule.silence.first, rule.silence.then
             return "silence"
         if rule.when is not None:
             self.matches = compile_event_condition(rule.when)
@@ -149,10 +152,13 @@ class CompiledRule:
             self.trait_path = source.of.removeprefix("traits.").split(".")[0]
         return "trait"
 
-    @cached_property
-    def half_life(self) -> Millis | None:
-        """The half-life in milliseconds where the decay is one."""
-        return self.decay.half_life if isinstance(self.decay, HalfLife) else None
+
+def _never(_event: Event) -> bool:
+    return False
+
+
+def _always(_traits: Mapping[str, Any]) -> bool:
+    return True
 
 
 class CompiledGroup:
@@ -211,7 +217,7 @@ class CompiledModel:
         self.source = model
         self.digest = digest
         self.ref = ModelRef(name=model.model, version=model.version, digest=digest)
-        self.scale = 10**model.decimals
+        self.scale: int = 10**model.decimals
         self.groups = tuple(
             CompiledGroup(name, group, model.locale)
             for name, group in model.groups.items()
@@ -249,7 +255,12 @@ class CompiledModel:
             stage.name.casefold(): said(stage.next_action, model.locale)
             for stage in model.stages
         }
-        self.kept_traits = KEPT_TRAITS | _referenced_traits(model)
+        read = _referenced_traits(model)
+        self.kept_traits = KEPT_TRAITS | read
+        self.read_traits = tuple(sorted(read))
+        """The traits that rules read: nothing else decides what traits are worth."""
+        self.trait_rules = tuple(rule for rule in self.rules if rule.kind == "trait")
+        self._worths: dict[tuple[object, ...], dict[str, float]] = {}
         self._activity = (
             None if model.activity is None else compile_event_condition(model.activity)
         )
@@ -266,9 +277,7 @@ class CompiledModel:
     def scaled(self, bound: float) -> int:
         """Return the least published score ≥ `bound`, as a whole number."""
         level = math.floor(bound * self.scale)
-        while level / self.scale < bound:
-            level += 1
-        return level
+        return level if level / self.scale >= bound else level + 1
 
     def candidates(self, event: Event) -> tuple[CompiledRule, ...]:
         """Return the rules an event of this type, name and channel may match."""
@@ -286,6 +295,36 @@ class CompiledModel:
             if len(self._found) < _MEMORY:
                 self._found[key] = found
         return found
+
+    def trait_points(self, traits: Mapping[str, Any]) -> dict[str, float]:
+        """Return what each rule over the traits gives, where it gives anything."""
+        key = tuple(
+            [
+                # True is 1 for a dictionary, and not for a rule.
+                value if (value := traits.get(name)).__class__ is not bool else (value,)
+                for name in self.read_traits
+            ]
+        )
+        try:
+            found = self._worths.get(key)
+        except TypeError:  # a trait that is a mapping
+            return self._trait_points(traits)
+        if found is None:
+            if len(self._worths) >= _MEMORY:
+                self._worths.clear()
+            found = self._worths[key] = self._trait_points(traits)
+        return found
+
+    def _trait_points(self, traits: Mapping[str, Any]) -> dict[str, float]:
+        worths = {}
+        for rule in self.trait_rules:
+            if rule.holds(traits):
+                points = rule.points
+                if rule.read_trait is not None and rule.amount_of is not None:
+                    points = rule.amount_of(rule.read_trait(traits))
+                if points:
+                    worths[rule.name] = points
+        return worths
 
     def is_activity(self, event: Event) -> bool:
         """Say whether the person did something: it ends a silence."""
