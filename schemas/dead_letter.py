@@ -6,7 +6,7 @@ from typing import Final, Literal, Self
 
 import msgspec
 
-Stage = Literal["collector", "scoring", "delivery"]
+Stage = Literal["collector", "scoring", "accounts", "delivery"]
 
 DeadLetterReason = Literal[
     "invalid-json",

@@ -47,6 +47,11 @@ def account_id_of(kind: str, value: str) -> str:
     return f"ac_{digest.hexdigest()}"
 
 
+def is_account_id(key: str) -> bool:
+    """Say whether a key is an account's, not a lead's."""
+    return key.startswith("ac_")
+
+
 def belonging_of(state: LeadState) -> Belonging | None:
     """Return the account that a lead belongs to, None where nothing says so."""
     return _belonging(

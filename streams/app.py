@@ -5,7 +5,7 @@ There is no app at module level: every test and every process makes its own.
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -14,21 +14,26 @@ import faust
 import structlog
 from yarl import URL
 
-from schemas.topics import LEAD_STATE
+from schemas.topics import ACCOUNT_STATE, LEAD_STATE, Topic
 from scorers.compiled import CompiledModel
+from streams import metrics
+from streams.agents.accounts import Accounts
 from streams.agents.scoring import Scoring
 from streams.clock import Clock
 from streams.event_log import EventLog
-from streams.tables import Lead, LeadTable
+from streams.tables import AccountTable, Kept, LeadTable
 from streams.timers import TICK_SECONDS, Wakeups
 from streams.transport.consumer import BatchConsumer, BatchTransport, NotOwnerError
 from streams.transport.progress import Fetch, Partition
-from streams.transport.recovery import SOURCES, LeadTables, TableOwner
+from streams.transport.recovery import StateTables, TableOwner
 
 if TYPE_CHECKING:
     from faust.stores.memory import Store
 
     from streams.settings import Settings
+
+SOURCES: Final = (*Scoring.sources, *Accounts.sources)
+"""What the worker reads; co-partitioned with its changelogs."""
 
 _HEARTBEATS: Final = 6
 """Heartbeats in a session: one that is late or lost is no reason to lose it."""
@@ -60,6 +65,7 @@ class WorkerApp(faust.App):
 
     owner: TableOwner
     scoring: Scoring
+    accounts: Accounts
     wakeups: Wakeups
     failed: bool = False
 
@@ -77,7 +83,7 @@ class WorkerApp(faust.App):
         if self.should_stop:
             return "stopping"
         if self.in_recovery:
-            return "recovering the score table"
+            return "recovering the tables"
         if self.rebalancing or not self.tables.actives_ready:
             return "waiting for partitions"
         return None
@@ -129,34 +135,46 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
-        TableManager=LeadTables,
+        TableManager=StateTables,
     )
     app.transport = BatchTransport(app.conf.broker_consumer, app)
-    states = app.Table(
-        "lead-states",
-        partitions=ports.partitions,
-        changelog_topic=app.topic(settings.topic(LEAD_STATE.name), compacting=True),
-    )
-    table = LeadTable(cast("Store[str, Lead]", states.data).data)
+
+    def store(changelog: Topic) -> MutableMapping[str, Kept]:
+        table = app.Table(
+            changelog.name,
+            partitions=ports.partitions,
+            changelog_topic=app.topic(settings.topic(changelog.name), compacting=True),
+        )
+        return cast("Store[str, Kept]", table.data).data
+
+    leads = LeadTable(store(LEAD_STATE))
+    companies = AccountTable(store(ACCOUNT_STATE))
     app.wakeups = wakeups = Wakeups(settings, ports.log, ports.clock)
-    app.scoring = Scoring(
-        settings,
-        model=ports.model,
-        table=table,
-        wakeups=wakeups,
-        log=ports.log,
-        clock=ports.clock,
-        partitions=ports.partitions,
-    )
+    works_with: dict[str, Any] = {
+        "model": ports.model,
+        "wakeups": wakeups,
+        "log": ports.log,
+        "clock": ports.clock,
+        "partitions": ports.partitions,
+    }
+    app.scoring = Scoring(settings, table=leads, **works_with)
+    app.accounts = Accounts(settings, table=companies, **works_with)
 
     def on_change(dropped: frozenset[int], adopted: frozenset[int]) -> None:
         wakeups.drop(dropped)
-        for partition, lead_id, at in table.wakeups(adopted):
-            wakeups.plan(partition, lead_id, at)
+        for table in (leads, companies):
+            for partition, key, at in table.wakeups(adopted):
+                wakeups.plan(partition, key, at)
+        metrics.LEADS.set(len(leads))
+        metrics.ACCOUNTS.set(len(companies))
 
-    tables = cast("LeadTables", app.tables)
+    tables = cast("StateTables", app.tables)
     app.owner = tables.owner = TableOwner(
-        settings=settings, table=table, log=ports.log, on_change=on_change
+        settings=settings,
+        tables={LEAD_STATE: leads, ACCOUNT_STATE: companies},
+        sources=SOURCES,
+        log=ports.log,
+        on_change=on_change,
     )
     _add_agent(app, settings, ports)
     _add_timer(app, ports)
@@ -181,7 +199,8 @@ async def _score(app: WorkerApp, fetch: Fetch, ports: Ports) -> None:
     consumer = app.batches
     durable = False
     try:
-        await app.scoring.process(fetch, partial(consumer.confirm_ownership, fetch))
+        for agent in (app.scoring, app.accounts):
+            await agent.process(fetch, partial(consumer.confirm_ownership, fetch))
         durable = True
     except NotOwnerError:
         # It will be read again, by whoever owns the partitions now.
@@ -197,7 +216,7 @@ async def _score(app: WorkerApp, fetch: Fetch, ports: Ports) -> None:
 def _add_timer(app: WorkerApp, ports: Ports) -> None:
     @app.timer(TICK_SECONDS, name="wakeups")  # type: ignore[untyped-decorator] # Faust's
     async def wake() -> None:
-        """Wake the leads that are due."""
+        """Wake the leads and accounts that are due."""
         if app.failed or app.not_ready() is not None:
             return
         try:

@@ -3,19 +3,27 @@
 Nothing here raises for bad input: what cannot be read is a value, too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from schemas import cloudevents
+from schemas.account import (
+    AccountCommand,
+    AccountScore,
+    AccountWakeup,
+    MemberUpdate,
+)
 from schemas.alert import Alert
 from schemas.command import Command, Forward, Wakeup
 from schemas.dead_letter import DeadLetterReason
 from schemas.event import Event
 from schemas.score import ScoreUpdate
 from schemas.topics import (
+    ACCOUNT_MEMBERS,
+    ACCOUNT_SCORES,
     COMMANDS,
     EVENT_TOPICS,
     NOTIFICATIONS,
@@ -49,15 +57,24 @@ class Output(msgspec.Struct, array_like=True, frozen=True):
     """The topic's base name."""
     value: bytes
     headers: tuple[tuple[str, bytes], ...]
+    key: str = ""
+    """Its key where that is another than the key of the state it follows from."""
 
+
+Message = Event | Command | AccountCommand
+"""What the worker's topics hold."""
 
 _event: Final = msgspec.json.Decoder(Event).decode
-_command: Final = msgspec.json.Decoder(Command).decode
+_decoders: Final[dict[str, Callable[[bytes], Message]]] = {
+    **{topic.name: _event for topic in EVENT_TOPICS},
+    COMMANDS.name: msgspec.json.Decoder(Command).decode,
+    ACCOUNT_MEMBERS.name: msgspec.json.Decoder(AccountCommand).decode,
+}
 _encode: Final = msgspec.json.Encoder().encode
 _EVENT_TOPICS: Final = frozenset(topic.name for topic in EVENT_TOPICS)
 
 
-def decode(topic: str, value: bytes | None) -> Event | Command | Refusal:
+def decode(topic: str, value: bytes | None) -> Message | Refusal:
     """Return what a record of `topic` (base name) holds, or why it cannot be told."""
     is_event = topic in _EVENT_TOPICS
     invalid: DeadLetterReason = "invalid-event" if is_event else "invalid-command"
@@ -66,11 +83,12 @@ def decode(topic: str, value: bytes | None) -> Event | Command | Refusal:
     if len(value) > MAX_VALUE_BYTES:
         return Refusal("too-large", f"{len(value)} bytes, {MAX_VALUE_BYTES} at most")
     try:
-        return _event(value) if is_event else _command(value)
+        message: Message = _decoders[topic](value)
     except msgspec.ValidationError as error:
         return Refusal(invalid, str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Refusal("invalid-json", str(error))
+    return message
 
 
 def traceparent(headers: Headers) -> tuple[tuple[str, bytes], ...]:
@@ -108,6 +126,49 @@ def forward_output(forward: Forward, trace: Headers) -> Output:
         COMMANDS.name,
         _encode(forward),
         _named(cloudevents.COMMAND, f"forward:{event.id}", event.occurred_at, trace),
+    )
+
+
+def member_output(member: MemberUpdate, trace: Headers) -> Output:
+    """Return what a lead tells its account as it goes to that account."""
+    return Output(
+        ACCOUNT_MEMBERS.name,
+        _encode(member),
+        _named(
+            cloudevents.ACCOUNT_COMMAND,
+            f"{member.lead_id}:{member.sequence}",
+            member.as_of,
+            trace,
+        ),
+        member.account_id,
+    )
+
+
+def account_output(score: AccountScore, trace: Headers) -> Output:
+    """Return an account's score as it goes on its topic."""
+    return Output(
+        ACCOUNT_SCORES.name,
+        _encode(score),
+        _named(
+            cloudevents.ACCOUNT_SCORE,
+            f"{score.account_id}:{score.sequence}",
+            score.as_of,
+            trace,
+        ),
+    )
+
+
+def account_wakeup_output(wakeup: AccountWakeup) -> Output:
+    """Return an account's wake-up as it goes on the topic of the members."""
+    return Output(
+        ACCOUNT_MEMBERS.name,
+        _encode(wakeup),
+        _named(
+            cloudevents.ACCOUNT_COMMAND,
+            f"wakeup:{wakeup.account_id}:{wakeup.at.isoformat()}",
+            wakeup.at,
+            (),
+        ),
     )
 
 

@@ -74,6 +74,21 @@ LEADS: Final = Gauge(
     "leadpulse_leads",
     "Leads held by this worker.",
 )
+ACCOUNTS: Final = Gauge(
+    "leadpulse_accounts",
+    "Accounts held by this worker.",
+)
+ACCOUNT_COMMANDS: Final = Counter(
+    "leadpulse_account_commands_total",
+    "What leads tell their accounts, and wake-ups. "
+    "result: applied, stale, early, replayed, ignored, dead.",
+    ("result",),
+)
+ACCOUNT_SCORES: Final = Counter(
+    "leadpulse_account_scores_total",
+    "Account scores published.",
+    ("tier",),
+)
 ASSIGNED_PARTITIONS: Final = Gauge(
     "leadpulse_assigned_partitions",
     "Partitions of the score table owned by this worker.",
@@ -92,11 +107,11 @@ REBALANCES: Final = Counter(
 )
 WAKEUPS_PENDING: Final = Gauge(
     "leadpulse_wakeups_pending",
-    "Leads in the timer wheel.",
+    "Leads and accounts in the timer wheel.",
 )
 WAKEUPS: Final = Counter(
     "leadpulse_wakeups_total",
-    "Wake-ups sent for leads whose planned instant came.",
+    "Wake-ups sent for leads and accounts whose planned instant came.",
 )
 WAKEUP_LAG: Final = Histogram(
     "leadpulse_wakeup_lag_seconds",

@@ -1,15 +1,17 @@
-"""The score table: every owned lead's state, and what its changelog holds.
+"""The tables: every owned lead's and account's state, and what the changelogs hold.
 
-It wraps the store of a Faust table. The rest of the code never sees that store, and
-nothing gets into it before it is durable in the changelog.
+A table wraps the store of a Faust table. The rest of the code never sees that store,
+and nothing gets into it before it is durable in the changelog.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, MutableMapping
-from typing import Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 
 from schemas.time import Instant
+from scorers.account_state import AccountState, decode_account, encode_account
 from scorers.state import LeadState, decode_state, encode_state
 from streams.codec import Output
 
@@ -37,8 +39,8 @@ class Epoch(NamedTuple):
     offset: int
 
 
-class StoredLead(msgspec.Struct, array_like=True, frozen=True):
-    """A lead in the changelog; fields may only ever be added at the end."""
+class Stored(msgspec.Struct, array_like=True, frozen=True):
+    """A state in the changelog; fields may only ever be added at the end."""
 
     version: int
     term: int
@@ -60,8 +62,8 @@ class Ownership(msgspec.Struct, array_like=True, frozen=True):
     worker: str
 
 
-class Lead:
-    """A lead in memory; its state is decoded when it is first needed."""
+class Kept(ABC):
+    """A state in memory; it is decoded when it is first needed."""
 
     __slots__ = ("_state", "outbox", "partition", "positions", "wake_at")
 
@@ -69,11 +71,11 @@ class Lead:
         self,
         partition: int,
         positions: Mapping[str, int],
-        state: LeadState | bytes,
+        state: Any,
         wake_at: Instant | None,
         outbox: tuple[Output, ...] = (),
     ) -> None:
-        """Hold what is durable of a lead."""
+        """Hold what is durable; `state` may be as it is stored, in bytes."""
         self.partition = partition
         self.positions = positions
         self.wake_at = wake_at
@@ -81,8 +83,18 @@ class Lead:
         """Outputs that may not have been sent; empty when they certainly were."""
         self._state = state
 
+    @staticmethod
+    @abstractmethod
+    def encode(state: Any) -> bytes:
+        """Return `state` in bytes."""
+
+    @staticmethod
+    @abstractmethod
+    def decode(data: bytes) -> Any:
+        """Return the state of these bytes."""
+
     @property
-    def state(self) -> LeadState:
+    def state(self) -> Any:
         """Return the state in the core's own form.
 
         Raises
@@ -92,15 +104,47 @@ class Lead:
         """
         if isinstance(self._state, bytes):
             try:
-                self._state = decode_state(self._state)
+                self._state = self.decode(self._state)
             except msgspec.DecodeError as error:
                 msg = f"unreadable state in partition {self.partition}: {error}"
                 raise ChangelogError(msg) from error
         return self._state
 
 
+class Lead(Kept):
+    """What is durable of a lead: its `state` is a `LeadState`."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def encode(state: LeadState) -> bytes:
+        """Return `state` in bytes."""
+        return encode_state(state)
+
+    @staticmethod
+    def decode(data: bytes) -> LeadState:
+        """Return the lead's state of these bytes."""
+        return decode_state(data)
+
+
+class Account(Kept):
+    """What is durable of an account: its `state` is an `AccountState`."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def encode(state: AccountState) -> bytes:
+        """Return `state` in bytes."""
+        return encode_account(state)
+
+    @staticmethod
+    def decode(data: bytes) -> AccountState:
+        """Return the account's state of these bytes."""
+        return decode_account(data)
+
+
 _encode: Final = msgspec.msgpack.Encoder().encode
-_lead: Final = msgspec.msgpack.Decoder(StoredLead).decode
+_stored: Final = msgspec.msgpack.Decoder(Stored).decode
 _ownership: Final = msgspec.msgpack.Decoder(Ownership).decode
 
 
@@ -109,16 +153,19 @@ def encode_ownership(ownership: Ownership) -> bytes:
     return _encode(ownership)
 
 
-class LeadTable:
-    """The leads of the partitions that this worker owns."""
+class StateTable:
+    """The states of the partitions that this worker owns, by their keys."""
 
-    def __init__(self, store: MutableMapping[str, Lead]) -> None:
-        """Keep the leads in `store`, the data of the Faust table."""
+    kind: ClassVar[type[Kept]]
+    """What it holds."""
+
+    def __init__(self, store: MutableMapping[str, Kept]) -> None:
+        """Keep the states in `store`, the data of the Faust table."""
         self._store = store
         self._epochs: dict[int, Epoch] = {}
 
     def __len__(self) -> int:
-        """Return the number of leads held."""
+        """Return the number of states held."""
         return len(self._store)
 
     @property
@@ -126,80 +173,90 @@ class LeadTable:
         """The partitions that are owned and complete."""
         return frozenset(self._epochs)
 
-    def get(self, lead_id: str) -> Lead | None:
-        """Return what is durable of `lead_id`, None if it is not known here."""
-        return self._store.get(lead_id)
+    def get(self, key: str) -> Kept | None:
+        """Return what is durable of `key`, None if it is not known here."""
+        return self._store.get(key)
 
-    def put(self, lead_id: str, lead: Lead) -> None:
-        """Replace what is known of `lead_id`; it must be durable already."""
-        self._store[lead_id] = lead
+    def put(self, key: str, kept: Kept) -> None:
+        """Replace what is known of `key`; it must be durable already."""
+        self._store[key] = kept
 
     def encode(
         self,
         partition: int,
         positions: Mapping[str, int],
-        state: LeadState,
+        state: LeadState | AccountState,
         outbox: tuple[Output, ...],
     ) -> bytes:
-        """Return the changelog's record of a lead, signed with our epoch."""
+        """Return the changelog's record of a state, signed with our epoch."""
         epoch = self._epochs[partition]
         return _encode(
-            StoredLead(
+            Stored(
                 VERSION,
                 epoch.term,
                 epoch.offset,
                 dict(positions),
-                encode_state(state),
+                self.kind.encode(state),
                 state.wake_at,
                 outbox,
             )
         )
 
     def drop(self, partitions: Iterable[int]) -> None:
-        """Forget the leads of `partitions`: they belong to another worker."""
+        """Forget the states of `partitions`: they belong to another worker."""
         gone = frozenset(partitions)
         if not gone:
             return
         for partition in gone:
             self._epochs.pop(partition, None)
-        for lead_id in [
-            lead_id for lead_id, lead in self._store.items() if lead.partition in gone
-        ]:
-            del self._store[lead_id]
+        for key in [key for key, kept in self._store.items() if kept.partition in gone]:
+            del self._store[key]
 
     def adopt(self, rebuilt: "Rebuilt") -> None:
-        """Own a partition, with the leads that its changelog holds."""
+        """Own a partition, with the states that its changelog holds."""
         self._epochs[rebuilt.partition] = rebuilt.epoch
-        self._store.update(rebuilt.leads())
+        self._store.update(rebuilt.kept(self.kind))
 
     def forget_sent(
         self, partitions: frozenset[int], committed: Mapping[tuple[str, int], int]
     ) -> None:
-        """Drop the outboxes of leads whose input was acknowledged: they were sent.
+        """Drop the outboxes of states whose input was acknowledged: they were sent.
 
         `committed` gives, by topic (base name) and partition, the position from
         which records will be delivered again.
         """
-        for lead in self._store.values():
-            if lead.outbox and lead.partition in partitions:
+        for kept in self._store.values():
+            if kept.outbox and kept.partition in partitions:
                 again = any(
-                    offset >= committed.get((topic, lead.partition), 0)
-                    for topic, offset in lead.positions.items()
+                    offset >= committed.get((topic, kept.partition), 0)
+                    for topic, offset in kept.positions.items()
                 )
                 if not again:
-                    lead.outbox = ()
+                    kept.outbox = ()
 
     def wakeups(self, partitions: frozenset[int]) -> Iterable[tuple[int, str, Instant]]:
-        """Yield partition, lead and planned instant of every lead that has one."""
-        for lead_id, lead in self._store.items():
-            if lead.wake_at is not None and lead.partition in partitions:
-                yield lead.partition, lead_id, lead.wake_at
+        """Yield partition, key and planned instant of every state that has one."""
+        for key, kept in self._store.items():
+            if kept.wake_at is not None and kept.partition in partitions:
+                yield kept.partition, key, kept.wake_at
+
+
+class LeadTable(StateTable):
+    """The leads of the partitions that this worker owns."""
+
+    kind = Lead
+
+
+class AccountTable(StateTable):
+    """The accounts of the partitions that this worker owns."""
+
+    kind = Account
 
 
 class Rebuilt:
-    """One partition's leads in the making, record by record of its changelog.
+    """One partition's states in the making, record by record of its changelog.
 
-    Of two records of a lead the one with the later owner wins, then the later one.
+    Of two records of a key the one with the later owner wins, then the later one.
     A worker that was paused and lost the partition signs with an older epoch, so
     what it writes late never wins.
     """
@@ -212,7 +269,7 @@ class Rebuilt:
         """Whether our own claim was reached: everything before it was read."""
         self.epoch = Epoch(term, -1)
         self._claim = claim
-        self._stored: dict[str, tuple[StoredLead, bytes]] = {}
+        self._stored: dict[str, tuple[Stored, bytes]] = {}
         self._overwritten: set[str] = set()
 
     def apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
@@ -234,37 +291,37 @@ class Rebuilt:
                 if value is not None:
                     self._take_over(_ownership(value), offset)
                 return
-            lead_id = key.decode()
+            name = key.decode()
             if value is None:
-                self._stored.pop(lead_id, None)
-                self._overwritten.discard(lead_id)
+                self._stored.pop(name, None)
+                self._overwritten.discard(name)
             else:
-                self._keep(lead_id, _lead(value), value)
+                self._keep(name, _stored(value), value)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             msg = f"unreadable changelog record at {self.partition}:{offset}: {error}"
             raise ChangelogError(msg) from error
 
-    def leads(self) -> dict[str, Lead]:
-        """Return the leads as the changelog leaves them."""
+    def kept(self, kind: type[Kept]) -> dict[str, Kept]:
+        """Return the states as the changelog leaves them, as `kind`."""
         return {
-            lead_id: Lead(
+            key: kind(
                 self.partition,
                 stored.positions,
                 stored.state,
                 stored.wake_at,
                 stored.outbox,
             )
-            for lead_id, (stored, _) in self._stored.items()
+            for key, (stored, _) in self._stored.items()
         }
 
     def repairs(self) -> Iterable[tuple[str, bytes]]:
-        """Yield the leads whose last record lost, with the one that won.
+        """Yield the keys whose last record lost, with the one that won.
 
         Compaction keeps the last record of a key, so the winner must be written
         again.
         """
-        for lead_id in self._overwritten:
-            yield lead_id, self._stored[lead_id][1]
+        for key in self._overwritten:
+            yield key, self._stored[key][1]
 
     def _take_over(self, ownership: Ownership, offset: int) -> None:
         if ownership.id == self._claim:
@@ -273,19 +330,19 @@ class Rebuilt:
         else:
             self._note_term(ownership.term)
 
-    def _keep(self, lead_id: str, stored: StoredLead, value: bytes) -> None:
+    def _keep(self, key: str, stored: Stored, value: bytes) -> None:
         if stored.version != VERSION:
-            msg = f"lead {lead_id} was stored in format {stored.version}"
+            msg = f"{key} was stored in format {stored.version}"
             raise ChangelogError(msg)
         self._note_term(stored.term)
-        held = self._stored.get(lead_id)
+        held = self._stored.get(key)
         if held is not None:
             before = held[0]
             if (stored.term, stored.owner) < (before.term, before.owner):
-                self._overwritten.add(lead_id)
+                self._overwritten.add(key)
                 return
-        self._stored[lead_id] = (stored, value)
-        self._overwritten.discard(lead_id)
+        self._stored[key] = (stored, value)
+        self._overwritten.discard(key)
 
     def _note_term(self, term: int) -> None:
         # A group that was made anew counts from one; its owners must still win.

@@ -2,7 +2,8 @@
 
 One wheel per owned partition, rebuilt from the table and never stored. A timer only
 asks: it sends a `Wakeup` to the lead's own partition, and the agent that owns the
-lead decides. Late, repeated and lost wake-ups are harmless.
+lead decides. Late, repeated and lost wake-ups are harmless. Accounts are woken in the
+same way.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from schemas.account import AccountWakeup
 from schemas.command import Wakeup
 from schemas.time import Instant, to_datetime
+from scorers.belonging import is_account_id
 from scorers.wheel import Wheel
 from streams import codec, metrics
 from streams.clock import Clock
@@ -41,12 +44,15 @@ class Wakeups:
         """Return the number of leads that are to be woken."""
         return sum(map(len, self._wheels.values()))
 
-    def plan(self, partition: int, lead_id: str, at: Instant | None) -> None:
-        """Wake `lead_id` at `at`, whatever was planned before; None for never."""
+    def plan(self, partition: int, key: str, at: Instant | None) -> None:
+        """Wake the lead or account `key` at `at`, whatever was planned before.
+
+        None for never.
+        """
         wheel = self._wheels.get(partition)
         if wheel is None:
             wheel = self._wheels[partition] = Wheel()
-        wheel.plan(lead_id, at)
+        wheel.plan(key, at)
 
     def drop(self, partitions: Iterable[int]) -> None:
         """Forget the plans of partitions that belong to another worker."""
@@ -74,22 +80,24 @@ class Wakeups:
     async def _wake(self, due: list[tuple[int, Instant, str]]) -> None:
         try:
             await self._log.append(
-                [self._record(partition, at, lead_id) for partition, at, lead_id in due]
+                [self._record(partition, at, key) for partition, at, key in due]
             )
         except NotDurableError as error:
             # The next tick tries again; a second wake-up does no harm.
             _log.warning("wakeups_delayed", leads=len(due), error=str(error))
-            for partition, at, lead_id in due:
+            for partition, at, key in due:
                 if partition in self._wheels:
-                    self.plan(partition, lead_id, at)
+                    self.plan(partition, key, at)
             return
         metrics.WAKEUPS.inc(len(due))
         metrics.WAKEUP_LAG.observe(self._clock.seconds_since(min(d[1] for d in due)))
 
-    def _record(self, partition: int, at: Instant, lead_id: str) -> Record:
-        output = codec.wakeup_output(Wakeup(lead_id=lead_id, at=to_datetime(at)))
-        topic = self._settings.topic(output.topic)
-
-        return Record(
-            topic, lead_id.encode(), output.value, [*output.headers], partition
+    def _record(self, partition: int, at: Instant, key: str) -> Record:
+        moment = to_datetime(at)
+        output = (
+            codec.account_wakeup_output(AccountWakeup(account_id=key, at=moment))
+            if is_account_id(key)
+            else codec.wakeup_output(Wakeup(lead_id=key, at=moment))
         )
+        topic = self._settings.topic(output.topic)
+        return Record(topic, key.encode(), output.value, [*output.headers], partition)

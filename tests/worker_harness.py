@@ -30,7 +30,7 @@ from streams.model_files import read_model
 from streams.partitioner import partition_of
 from streams.processes import free_port
 from streams.settings import Settings
-from streams.tables import OWNER_KEY, Rebuilt
+from streams.tables import OWNER_KEY, Lead, Rebuilt
 from tests.waiting import wait_until
 
 MODEL = read_model(None)
@@ -274,7 +274,7 @@ def stored_states(settings: Settings) -> dict[str, LeadState]:
         rebuilt[partition].apply(message.key(), message.value(), offset)
     found: dict[str, LeadState] = {}
     for each in rebuilt.values():
-        for lead_id, lead in each.leads().items():
+        for lead_id, lead in each.kept(Lead).items():
             assert partition_of(lead_id.encode(), settings.partitions) == each.partition
             found[lead_id] = lead.state
     return found

@@ -3,25 +3,25 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from schemas.dead_letter import DeadLetterReason
 from schemas.time import Instant
-from scorers.state import LeadState
 from scorers.step import Decision
 from streams.codec import Output
 from streams.event_log import Record
-from streams.tables import Lead
+from streams.tables import Kept
 from streams.transport.progress import Record as Raw
 
 
 @dataclass(slots=True)
 class Touched:
-    """A lead that records of this cycle have reached."""
+    """A lead or an account that records of this cycle have reached."""
 
-    lead_id: str
+    key: str
     partition: int
-    before: Lead | None
-    after: LeadState | None = None
+    before: Kept | None
+    after: Any = None
     """The new state; None if nothing has changed it."""
     positions: dict[str, int] = field(default_factory=dict)
     outputs: list[Output] = field(default_factory=list)
@@ -34,8 +34,8 @@ class Touched:
     decisions: list[Decision] = field(default_factory=list)
 
     @property
-    def state(self) -> LeadState | None:
-        """Return the state that the next record meets, None for a new lead."""
+    def state(self) -> Any:
+        """Return the state that the next record meets, None if there is none yet."""
         if self.after is None and self.before is not None:
             return self.before.state
         return self.after
@@ -51,7 +51,7 @@ class Touched:
 class Cycle:
     """What a run of records leads to, before any of it is written."""
 
-    leads: dict[str, Touched] = field(default_factory=dict)
+    touched: dict[str, Touched] = field(default_factory=dict)
     others: list[Record] = field(default_factory=list)
     """Dead letters and forwarded events."""
     results: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""Recovery of the score table: claim, read, adopt, repair.
+"""Recovery of the tables: claim, read, adopt, repair.
 
 Plugs into Faust where its own recovery sits (`TableManager`), so partitions are
 assigned, paused and resumed by Faust and only the reading is ours.
@@ -8,7 +8,7 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -19,15 +19,15 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from mode import Service
 
-from schemas.topics import COMMANDS, EVENT_TOPICS, LEAD_STATE
+from schemas.topics import Topic
 from streams import metrics
 from streams.event_log import EventLog, Record
 from streams.tables import (
     OWNER_KEY,
     VERSION,
-    LeadTable,
     Ownership,
     Rebuilt,
+    StateTable,
     encode_ownership,
 )
 from streams.transport.changelog import read_changelog
@@ -38,23 +38,26 @@ if TYPE_CHECKING:
     from streams.settings import Settings
     from streams.transport.consumer import BatchConsumer
 
-SOURCES = (*EVENT_TOPICS, COMMANDS)
-"""What a lead's state is made of; co-partitioned with its changelog."""
-
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(kw_only=True)
 class TableOwner:
-    """Takes partitions of the score table over, and gives them up."""
+    """Takes partitions of the tables over, and gives them up.
+
+    The tables are owned together, for their topics are co-partitioned.
+    """
 
     settings: "Settings"
-    table: LeadTable
+    tables: Mapping[Topic, StateTable]
+    """The tables by their changelogs."""
+    sources: tuple[Topic, ...]
+    """What the states are made of."""
     log: EventLog
     on_change: Callable[[frozenset[int], frozenset[int]], None]
     """Called with the partitions that were dropped and those that were adopted."""
     generation: int | None = None
-    """Of the group, when the table last was as assigned; None if it may not be."""
+    """Of the group, when the tables last were as assigned; None if they may not be."""
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def distrust(self) -> None:
@@ -71,33 +74,40 @@ class TableOwner:
         What was owned in the generation just before cannot have had another owner
         since, and is kept.
         """
-        owned = self.table.partitions
+        owned = frozenset().union(*(t.partitions for t in self.tables.values()))
         kept = owned & wanted
         if self.generation is None or generation != self.generation + 1:
             kept = frozenset()
         self.generation = None
-        self.table.drop(owned - kept)
+        for table in self.tables.values():
+            table.drop(owned - kept)
         metrics.ASSIGNED_PARTITIONS.set(len(wanted))
         new = wanted - kept
         if new:
-            started = time.monotonic()
-            rebuilt = await self._read(new, generation)
-            for each in rebuilt:
-                self.table.adopt(each)
-            _log.info(
-                "table_recovered",
-                partitions=sorted(new),
-                records=sum(each.records for each in rebuilt),
-                leads=len(self.table),
-                seconds=round(time.monotonic() - started, 3),
-            )
-        metrics.LEADS.set(len(self.table))
+            await self._rebuild_tables(new, generation)
         self.on_change(owned - kept, new)
         self.generation = generation
         return new
 
-    async def _read(self, partitions: Iterable[int], term: int) -> list[Rebuilt]:
-        topic = self.settings.topic(LEAD_STATE.name)
+    async def _rebuild_tables(self, new: frozenset[int], generation: int) -> None:
+        for topic, table in self.tables.items():
+            started = time.monotonic()
+            rebuilt = await self._read(topic, new, generation)
+            for each in rebuilt:
+                table.adopt(each)
+            _log.info(
+                "table_recovered",
+                changelog=topic.name,
+                partitions=sorted(new),
+                records=sum(each.records for each in rebuilt),
+                states=len(table),
+                seconds=round(time.monotonic() - started, 3),
+            )
+
+    async def _read(
+        self, changelog: Topic, partitions: Iterable[int], term: int
+    ) -> list[Rebuilt]:
+        topic = self.settings.topic(changelog.name)
         claim = uuid.uuid4().hex
         worker = self.settings.worker_id or ""
         value = encode_ownership(Ownership(VERSION, term, claim, worker))
@@ -113,17 +123,17 @@ class TableOwner:
         finally:
             stop.set()
         repairs = [
-            Record(topic, lead_id.encode(), winner, [], each.partition)
+            Record(topic, key.encode(), winner, [], each.partition)
             for each in rebuilt.values()
-            for lead_id, winner in each.repairs()
+            for key, winner in each.repairs()
         ]
         if repairs:
-            _log.warning("late_writes_undone", leads=len(repairs))
+            _log.warning("late_writes_undone", states=len(repairs))
             await self.log.append(repairs)
         return list(rebuilt.values())
 
 
-class LeadRecovery(Recovery):
+class StateRecovery(Recovery):
     """Faust's recovery service with the reading replaced."""
 
     owner: TableOwner
@@ -138,7 +148,8 @@ class LeadRecovery(Recovery):
     ) -> None:
         """Begin anew with what is assigned now."""
         metrics.REBALANCES.inc()
-        sources = {self.owner.settings.topic(topic.name) for topic in SOURCES}
+        owner = self.owner
+        sources = {owner.settings.topic(topic.name) for topic in owner.sources}
         self._wanted = frozenset(tp.partition for tp in assigned if tp.topic in sources)
         self._generation_id = generation_id
         self.owner.interrupt()
@@ -166,16 +177,18 @@ class LeadRecovery(Recovery):
         new = await self.owner.rebuild(wanted, generation)
         if not new:
             return
-        committed = await cast("BatchConsumer", self.app.consumer).committed()
-        names = {self.owner.settings.topic(topic.name): topic.name for topic in SOURCES}
-        self.owner.table.forget_sent(
-            new,
-            {
-                (names[each.topic], each.partition): position
-                for each, position in committed.items()
-                if position is not None
-            },
-        )
+        owner = self.owner
+        names = {
+            owner.settings.topic(topic.name): topic.name for topic in owner.sources
+        }
+        positions = await cast("BatchConsumer", self.app.consumer).committed()
+        committed = {
+            (names[each.topic], each.partition): position
+            for each, position in positions.items()
+            if position is not None
+        }
+        for table in owner.tables.values():
+            table.forget_sent(new, committed)
 
     @Service.task
     async def _slurp_changelogs(self) -> None:
@@ -189,22 +202,22 @@ class LeadRecovery(Recovery):
         """Nothing is buffered."""
 
 
-class LeadTables(TableManager):
+class StateTables(TableManager):
     """Faust's table manager with our recovery, and no wait before it."""
 
     owner: TableOwner
 
     @property
-    def recovery(self) -> LeadRecovery:
+    def recovery(self) -> StateRecovery:
         """The one recovery service."""
         if self._recovery is None:
-            recovery = LeadRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+            recovery = StateRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
             recovery.owner = self.owner
             self._recovery = recovery
-        return cast("LeadRecovery", self._recovery)
+        return cast("StateRecovery", self._recovery)
 
     async def on_start(self) -> None:
-        """Register the table and be ready for partitions."""
+        """Register the tables and be ready for partitions."""
         await self._update_channels()
         await self.recovery.start()
 

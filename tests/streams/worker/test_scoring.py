@@ -1,7 +1,5 @@
 """The scoring agent's effects: what, in which order, and nothing else."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,170 +7,33 @@ import msgspec
 import pytest
 
 from schemas.command import Forward, Retract, Wakeup
-from schemas.event import Event
 from schemas.score import ScoreUpdate
 from schemas.time import HOUR, Instant, to_datetime
-from schemas.topics import COMMANDS, WEB_EVENTS
-from scorers.identity import derive_lead_id
+from schemas.topics import COMMANDS
 from streams import app as app_module
+from streams.agents import durable as durable_module
 from streams.agents import scoring as scoring_module
-from streams.agents.scoring import Scoring
 from streams.app import Ports, WorkerApp
 from streams.dead_letters import TooManyDeadLettersError
-from streams.event_log import NotDurableError, Record
-from streams.partitioner import partition_of
-from streams.settings import Settings
+from streams.event_log import NotDurableError
 from streams.tables import (
-    OWNER_KEY,
     ChangelogError,
     Lead,
-    LeadTable,
-    Ownership,
-    Rebuilt,
-    encode_ownership,
 )
-from streams.timers import Wakeups
 from streams.transport.consumer import NotOwnerError
-from streams.transport.progress import Batch, Fetch, Partition
+from streams.transport.progress import Batch, Fetch
+from tests.worker_bench import (
+    NOW,
+    PARTITIONS,
+    Bench,
+    Raw,
+    batch,
+    event,
+    lead_of,
+    partition_of_lead,
+    raw,
+)
 from tests.worker_harness import MODEL
-
-NOW: Instant = 1_795_255_200_000
-PARTITIONS = 8
-SETTINGS = Settings.model_validate({"topic_prefix": "t."})
-
-
-@dataclass
-class StubClock:
-    at: Instant = NOW
-
-    def now(self) -> Instant:
-        return self.at
-
-    def seconds_since(self, instant: Instant) -> float:
-        return (self.at - instant) / 1000
-
-
-@dataclass(frozen=True)
-class Raw:
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
-    timestamp: int = NOW
-
-
-class RecordingLog:
-    """Writes every effect into one list, and can fail at a chosen append."""
-
-    def __init__(self, effects: list[str]) -> None:
-        self.effects = effects
-        self.records: list[Record] = []
-        self.fail_at: str | None = None
-
-    async def append(self, records: Sequence[Record]) -> None:
-        names = [record.topic.removeprefix("t.") for record in records]
-        if self.fail_at in names:
-            raise NotDurableError(self.fail_at)
-        self.effects += names
-        self.records += records
-
-    async def missing_topics(self) -> list[str]:
-        return []
-
-    async def close(self) -> None:
-        return
-
-    def on(self, topic: str) -> list[Record]:
-        return [each for each in self.records if each.topic == f"t.{topic}"]
-
-
-@dataclass
-class Bench:
-    """A scoring agent on recording ports."""
-
-    effects: list[str] = field(default_factory=list)
-    clock: StubClock = field(default_factory=StubClock)
-    ratio: float = 1.0
-
-    def __post_init__(self) -> None:
-        self.log = RecordingLog(self.effects)
-        self.table = LeadTable({})
-        self.adopt({partition: [] for partition in range(PARTITIONS)})
-        self.wakeups = Wakeups(SETTINGS, self.log, self.clock)
-        self.scoring = Scoring(
-            SETTINGS.model_copy(update={"dead_letter_ratio": self.ratio}),
-            model=MODEL,
-            table=self.table,
-            wakeups=self.wakeups,
-            log=self.log,
-            clock=self.clock,
-            partitions=PARTITIONS,
-        )
-
-    def adopt(self, logs: dict[int, list[Record]]) -> None:
-        for partition, records in logs.items():
-            rebuilt = Rebuilt(partition, 1, "me")
-            for offset, record in enumerate(records):
-                rebuilt.apply(record.key, record.value, offset)
-            mine = encode_ownership(Ownership(1, 1, "me", "w"))
-            rebuilt.apply(OWNER_KEY, mine, len(records))
-            self.table.adopt(rebuilt)
-
-    async def confirm(self) -> None:
-        self.effects.append("confirm")
-
-    async def process(self, *batches: Batch) -> list[str]:
-        """Return the effects of one fetch."""
-        self.effects.clear()
-        await self.scoring.process(Fetch(batches, 1, 1), self.confirm)
-        return list(self.effects)
-
-    def crashed(self) -> "Bench":
-        """A new process that recovers from what this one made durable."""
-        again = Bench(clock=self.clock)
-        logs: dict[int, list[Record]] = {each: [] for each in range(PARTITIONS)}
-        for record in self.log.on("lead.states.v1"):
-            logs[record.partition].append(record)
-        again.adopt(logs)
-        return again
-
-
-def event(name: str = "Demo Requested", user: str = "u1", **given: Any) -> Event:
-    fields: dict[str, Any] = {
-        "id": "e1",
-        "type": "track",
-        "channel": "web",
-        "name": name,
-        "user_id": user,
-        "occurred_at": to_datetime(NOW),
-        "received_at": to_datetime(NOW),
-    }
-    return Event(**fields | given)
-
-
-def lead_of(given: Event) -> str:
-    lead_id = derive_lead_id(given)
-    assert lead_id is not None
-    return lead_id
-
-
-def partition_of_lead(lead_id: str) -> int:
-    return partition_of(lead_id.encode(), PARTITIONS)
-
-
-def raw(offset: int, given: Event, *headers: tuple[str, bytes]) -> Raw:
-    key = lead_of(given).encode()
-    return Raw(offset, key, msgspec.json.encode(given), headers)
-
-
-def batch(
-    *records: Raw, topic: str = WEB_EVENTS.name, partition: int | None = None
-) -> Batch:
-    if partition is None:
-        partition = partition_of(records[0].key or b"", PARTITIONS)
-    place = Partition(f"t.{topic}", partition)
-    return Batch(place, records[0].offset, records[-1].offset + 1, records)
-
 
 HOT = [
     event(name, id=f"hot-{n}", channel=channel)
@@ -413,7 +274,7 @@ async def test_an_unreadable_state_is_not_the_events_fault() -> None:
 async def test_a_state_too_large_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lead that no broker would take stays as it was; its events are set aside."""
     bench = Bench()
-    monkeypatch.setattr(scoring_module, "MAX_STORED_BYTES", 10)
+    monkeypatch.setattr(durable_module, "MAX_STORED_BYTES", 10)
 
     effects = await bench.process(batch(raw(0, event())))
 
@@ -563,7 +424,11 @@ async def left(bench: Bench, consumer: StubConsumer, *batches: Batch) -> list[An
     failures: list[BaseException] = []
     owner = SimpleNamespace(distrust=lambda: bench.effects.append("distrust"))
     stub = SimpleNamespace(
-        batches=consumer, scoring=bench.scoring, owner=owner, failed=False
+        batches=consumer,
+        scoring=bench.scoring,
+        accounts=bench.accounts,
+        owner=owner,
+        failed=False,
     )
     ports = Ports(
         log=bench.log,

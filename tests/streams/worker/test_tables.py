@@ -12,7 +12,7 @@ from streams.tables import (
     LeadTable,
     Ownership,
     Rebuilt,
-    StoredLead,
+    Stored,
     encode_ownership,
 )
 from streams.tables import _encode as encode
@@ -30,7 +30,7 @@ def stored(
 ) -> bytes:
     state = encode_state(LeadState(lead_id="ld_a", sequence=sequence))
     positions = {"web.events.v1": at}
-    return encode(StoredLead(1, term, owner, positions, state, None, outbox))
+    return encode(Stored(1, term, owner, positions, state, None, outbox))
 
 
 def claim(name: str, term: int) -> bytes:
@@ -47,7 +47,7 @@ def rebuild(term: int, *log: tuple[bytes, bytes | None]) -> Rebuilt:
 
 
 def sequence(rebuilt: Rebuilt) -> int:
-    return rebuilt.leads()["ld_a"].state.sequence
+    return rebuilt.kept(Lead)["ld_a"].state.sequence
 
 
 def test_the_last_record_of_an_owner_counts() -> None:
@@ -101,12 +101,12 @@ def test_a_tombstone_removes() -> None:
     """A record without a value takes the lead away."""
     rebuilt = rebuild(2, (b"ld_a", stored(1, 0)), (b"ld_a", None))
 
-    assert rebuilt.leads() == {}
+    assert rebuilt.kept(Lead) == {}
 
 
 def test_an_empty_changelog_is_complete() -> None:
     """Our own claim is all that is needed: compaction may have left nothing."""
-    assert rebuild(1).leads() == {}
+    assert rebuild(1).kept(Lead) == {}
 
 
 def test_what_follows_the_claim_is_not_read() -> None:
@@ -140,7 +140,7 @@ def test_what_is_written_is_what_is_read() -> None:
     table.adopt(rebuild(4))
     state = LeadState(lead_id="ld_a", sequence=3, wake_at=77)
     value = table.encode(0, {"web.events.v1": 9}, state, (OUTPUT,))
-    lead = rebuild(5, (b"ld_a", value)).leads()["ld_a"]
+    lead = rebuild(5, (b"ld_a", value)).kept(Lead)["ld_a"]
 
     assert lead.state == state
     assert (lead.wake_at, lead.outbox, lead.positions) == (

@@ -1,0 +1,337 @@
+"""What every agent that keeps state promises, whatever its states are of.
+
+The order of effects is the promise (ADR on durability): the new states with what
+follows from them are durable in the changelog, then updates and alerts are durable on
+their topics, then memory changes and the input is acknowledged. A crash in between
+repeats the same bytes: what was decided is read back from the changelog, not decided
+again.
+"""
+
+import heapq
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import structlog
+
+from schemas.dead_letter import DeadLetter, Stage
+from schemas.time import Instant, to_datetime
+from schemas.topics import DEAD_LETTERS, Topic
+from scorers.compiled import CompiledModel
+from scorers.step import Decision
+from streams import codec, metrics
+from streams.agents.cycle import Cycle, Touched
+from streams.clock import Clock
+from streams.codec import Message, Output, Refusal
+from streams.dead_letters import DeadLetterGuard
+from streams.event_log import EventLog, Record
+from streams.partitioner import partition_of
+from streams.tables import MAX_STORED_BYTES, ChangelogError, StateTable
+from streams.timers import Wakeups
+from streams.transport.progress import Batch, Fetch
+from streams.transport.progress import Record as Raw
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
+
+_OUTBOX_BYTES: Final = 256 * 1024
+"""Outputs of one key that are kept in one changelog record."""
+_CYCLE_BYTES: Final = 16 * 1024 * 1024
+_DETAIL: Final = 500
+
+_log = structlog.get_logger(__name__)
+
+Confirm = Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True, frozen=True)
+class Change:
+    """What a record did to a state, and what follows from it."""
+
+    state: Any
+    outputs: tuple[Output, ...]
+    decisions: tuple[Decision, ...]
+    alerted: bool
+
+
+class DurableAgent(ABC):
+    """Processes what it is given, for the partitions that this worker owns."""
+
+    stage: ClassVar[Stage]
+    """What it is called where something goes wrong."""
+    changelog: ClassVar[Topic]
+    """Where its states are kept."""
+    sources: ClassVar[tuple[Topic, ...]]
+    """What its states are made of; co-partitioned with the changelog."""
+
+    def __init__(
+        self,
+        settings: "Settings",
+        *,
+        model: CompiledModel,
+        table: StateTable,
+        wakeups: Wakeups,
+        log: EventLog,
+        clock: Clock,
+        partitions: int,
+    ) -> None:
+        """Work with `model` among `partitions` partitions."""
+        self._settings = settings
+        self._model = model
+        self._table = table
+        self._wakeups = wakeups
+        self._log = log
+        self._clock = clock
+        self._partitions = partitions
+        self._guard = DeadLetterGuard(settings.dead_letter_ratio)
+
+    @abstractmethod
+    def _handle(
+        self, cycle: Cycle, topic: str, partition: int, record: Raw, message: Message
+    ) -> None:
+        """Add to `cycle` what follows from a message."""
+
+    @abstractmethod
+    def _discount(self, cycle: Cycle, topic: str) -> None:
+        """Take back what was counted for a record that changed something."""
+
+    @abstractmethod
+    def _count(self, cycle: Cycle) -> None:
+        """Tell the metrics what only this agent knows, once a cycle."""
+
+    async def process(self, fetch: Fetch, confirm: Confirm) -> None:
+        """Return when everything that follows from `fetch` is durable.
+
+        Only batches of the agent's own sources are its business.
+
+        `confirm` is awaited before each write and raises if the partitions may have
+        another owner by now.
+
+        Raises
+        ------
+        NotDurableError
+            When the broker did not take something; nothing may be acknowledged.
+        TooManyDeadLettersError
+            When most of the records cannot be processed.
+        """
+        names = {self._settings.topic(topic.name) for topic in self.sources}
+        batches = [each for each in fetch.batches if each.partition.topic in names]
+        if not batches:
+            return
+        with metrics.BATCH_SECONDS.time():
+            cycle = Cycle()
+            for topic, partition, record in self._in_order(batches):
+                self._take(cycle, topic, partition, record)
+                if cycle.full:
+                    await self._settle(cycle, confirm)
+                    cycle = Cycle()
+            await self._settle(cycle, confirm)
+        for batch in batches:
+            metrics.BATCH_RECORDS.observe(len(batch.records))
+
+    def _in_order(self, batches: Iterable[Batch]) -> Iterator[tuple[str, int, Raw]]:
+        """Yield the records, those of one partition number by their time.
+
+        Topics are fetched apart; events of one key should still come in the order in
+        which they were produced, as far as they are at hand.
+        """
+        prefix = len(self._settings.topic_prefix)
+
+        def number(batch: Batch) -> int:
+            return batch.partition.partition
+
+        for partition, together in groupby(sorted(batches, key=number), key=number):
+            streams = [
+                [(batch.partition.topic[prefix:], record) for record in batch.records]
+                for batch in together
+            ]
+            merged = heapq.merge(*streams, key=lambda each: each[1].timestamp)
+            for topic, record in merged:
+                yield topic, partition, record
+
+    def _take(self, cycle: Cycle, topic: str, partition: int, record: Raw) -> None:
+        """Add to `cycle` what follows from one record."""
+        cycle.records += 1
+        message = codec.decode(topic, record.value)
+        if isinstance(message, Refusal):
+            self._refuse(cycle, topic, partition, record, message)
+            return
+        try:
+            self._handle(cycle, topic, partition, record, message)
+        except ChangelogError:
+            raise  # not the event's fault
+        except Exception as error:  # noqa: BLE001 - one event never stops the stream
+            detail = f"{type(error).__name__}: {error}"
+            _log.warning(
+                "scoring_failed",
+                stage=self.stage,
+                topic=topic,
+                partition=partition,
+                offset=record.offset,
+                exc_info=True,
+            )
+            refusal = Refusal("scoring-failed", detail)
+            self._refuse(cycle, topic, partition, record, refusal)
+
+    def _touch(self, cycle: Cycle, key: str, partition: int) -> Touched | None:
+        """Return the key's place in the cycle; None if it is not of `partition`."""
+        touched = cycle.touched.get(key)
+        if touched is None:
+            before = self._table.get(key)
+            if before is not None:
+                touched = Touched(
+                    key,
+                    before.partition,
+                    before,
+                    positions=dict(before.positions),
+                )
+            elif partition_of(key.encode(), self._partitions) == partition:
+                touched = Touched(key, partition, None)
+            else:
+                return None
+            cycle.touched[key] = touched
+        return touched if touched.partition == partition else None
+
+    def _replayed(
+        self, cycle: Cycle, touched: Touched, topic: str, record: Raw
+    ) -> bool:
+        """Say whether the state includes this record already."""
+        if record.offset > touched.positions.get(topic, -1):
+            return False
+        cycle.results[topic, "replayed"] += 1
+        touched.send_again = touched.before is not None
+        return True
+
+    @staticmethod
+    def _expect_rest(wake_at: Instant | None, now: Instant) -> None:
+        """Refuse what would be woken again at once, for ever.
+
+        Raises
+        ------
+        ValueError
+            When what was woken at `now` wants to be woken then again.
+        """
+        if wake_at is not None and wake_at <= now:
+            msg = f"woken at {now}, it wants to be woken at {wake_at}"
+            raise ValueError(msg)
+
+    def _apply(
+        self, cycle: Cycle, touched: Touched, topic: str, record: Raw, change: Change
+    ) -> None:
+        """Note what a record changed."""
+        touched.after = change.state
+        touched.positions[topic] = record.offset
+        touched.outputs += change.outputs
+        touched.records.append((topic, record))
+        touched.decisions += change.decisions
+        touched.alerted = touched.alerted or change.alerted
+        size = sum(len(output.value) for output in change.outputs)
+        touched.outbox_bytes += size
+        cycle.bytes += size
+        cycle.full = touched.outbox_bytes > _OUTBOX_BYTES or cycle.bytes > _CYCLE_BYTES
+
+    def _refuse(
+        self, cycle: Cycle, topic: str, partition: int, record: Raw, refusal: Refusal
+    ) -> None:
+        cycle.results[topic, "dead"] += 1
+        cycle.dead[refusal.reason] += 1
+        cycle.example = f"{topic}[{partition}]@{record.offset}: {refusal.reason}"
+        letter = DeadLetter(
+            stage=self.stage,
+            reason=refusal.reason,
+            detail=refusal.detail[:_DETAIL],
+            topic=self._settings.topic(topic),
+            partition=partition,
+            offset=record.offset,
+            at=to_datetime(self._clock.now()),
+        )
+        cycle.others.append(
+            Record(
+                self._settings.topic(DEAD_LETTERS.name),
+                record.key,
+                record.value,
+                [*record.headers, *letter.headers()],
+            )
+        )
+        cycle.bytes += len(record.value or b"")
+        cycle.full = cycle.full or cycle.bytes > _CYCLE_BYTES
+
+    async def _settle(self, cycle: Cycle, confirm: Confirm) -> None:
+        """Write what `cycle` led to, in the promised order."""
+        states = self._states(cycle)
+        self._guard.note(cycle.records, cycle.dead.total(), cycle.example)
+        outputs = [
+            self._record(output, touched.key.encode(), touched.partition)
+            for touched in cycle.touched.values()
+            for output in touched.to_send()
+        ]
+        await confirm()
+        await self._log.append(states)
+        await confirm()
+        await self._log.append([*outputs, *cycle.others])
+        for touched in cycle.touched.values():
+            if (state := touched.after) is not None:
+                self._table.put(
+                    touched.key,
+                    self._table.kind(
+                        touched.partition, touched.positions, state, state.wake_at
+                    ),
+                )
+                self._wakeups.plan(touched.partition, touched.key, state.wake_at)
+            elif touched.before is not None and touched.send_again:
+                touched.before.outbox = ()
+        self._count_all(cycle)
+
+    def _states(self, cycle: Cycle) -> list[Record]:
+        """Return the changelog records of what changed."""
+        changelog = self._settings.topic(self.changelog.name)
+        records = []
+        for touched in cycle.touched.values():
+            if touched.after is None:
+                continue
+            value = self._table.encode(
+                touched.partition,
+                touched.positions,
+                touched.after,
+                tuple(touched.to_send()),
+            )
+            if len(value) > MAX_STORED_BYTES:
+                self._give_up(cycle, touched, len(value))
+                continue
+            key = touched.key.encode()
+            records.append(Record(changelog, key, value, [], touched.partition))
+        return records
+
+    def _give_up(self, cycle: Cycle, touched: Touched, size: int) -> None:
+        """Leave it as it was: no broker would take what it has become."""
+        detail = f"the state would have {size} bytes, {MAX_STORED_BYTES} at most"
+        for topic, record in touched.records:
+            self._discount(cycle, topic)
+            refusal = Refusal("scoring-failed", detail)
+            self._refuse(cycle, topic, touched.partition, record, refusal)
+        touched.after = None
+        touched.outputs.clear()
+
+    def _record(self, output: Output, key: bytes, partition: int) -> Record:
+        """Return an output as a record of `key`, if it has no other key itself."""
+        if output.key:
+            key = output.key.encode()
+            partition = partition_of(key, self._partitions)
+        topic = self._settings.topic(output.topic)
+        return Record(topic, key, output.value, list(output.headers), partition)
+
+    def _count_all(self, cycle: Cycle) -> None:
+        """Tell the metrics, once a cycle."""
+        for reason, count in cycle.dead.items():
+            metrics.DEAD_LETTERS.labels(self.stage, reason).inc(count)
+        decisions: Counter[Decision] = Counter()
+        for touched in cycle.touched.values():
+            decisions.update(touched.decisions)
+        for decision, count in decisions.items():
+            metrics.ALERTS.labels(
+                decision.alert, decision.reason, str(decision.sent).lower()
+            ).inc(count)
+        self._count(cycle)
