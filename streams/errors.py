@@ -22,8 +22,9 @@ class PortUnusableError(UserError):
         self, *, host: str, port: int, purpose: str, setting: str, error: OSError
     ) -> None:
         """Name the address, what it was for, what changes it and what is wrong."""
+        # `socket.create_server` adds the address, which is told here already.
+        why = (error.strerror or str(error)).partition(" (while")[0]
         super().__init__(
-            f"cannot listen on {host}:{port} for {purpose}: "
-            f"{error.strerror or error}; "
+            f"cannot listen on {host}:{port} for {purpose}: {why}; "
             f"{setting} changes the port (0 picks a free one)"
         )

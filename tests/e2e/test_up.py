@@ -133,6 +133,21 @@ def test_up_takes_events_in_and_ctrl_c_leaves_nothing(start_up: StartUp) -> None
     assert "nothing is left running" in up.said
 
 
+def test_a_second_ctrl_c_does_not_wait(start_up: StartUp) -> None:
+    """A part that hangs holds up the first Ctrl-C for a while, and not the second."""
+    up = start_up().ready()
+    children = up.children()
+    os.kill(children["worker"], signal.SIGSTOP)
+    up.process.send_signal(signal.SIGINT)
+    wait_until(lambda: not is_alive(children["collector"]), 15, "the collector to end")
+    assert up.process.poll() is None
+
+    up.process.send_signal(signal.SIGINT)
+
+    assert up.process.wait(10) == 0, up.said
+    assert not any(map(is_alive, children.values()))
+
+
 @pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="only Linux tells a child"
 )
