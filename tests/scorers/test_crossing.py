@@ -1,0 +1,375 @@
+"""The instant of leaving a band: where curves graze, saturate, oppose and end."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.time import DAY, HOUR, Instant, to_datetime
+from scorers import crossing
+from scorers.crossing import LAST, first_exit
+from scorers.curve import NEVER, Curve, Part, Piece
+
+H = 14 * DAY
+
+
+def part(**given: Any) -> Part:
+    """Return a rule's value, unbounded unless told otherwise."""
+    return Part("rule", **{"bound": 100.0, **given})
+
+
+def group(*parts: Part, cap: float = 100.0, floor: float = -100.0) -> Piece:
+    """Return a group of rules."""
+    return Piece("group", cap, floor, list(parts))
+
+
+def curve(*pieces: Piece, until: Instant = NEVER, ceiling: float = 100.0) -> Curve:
+    """Return a curve that starts at 0 and is published with one decimal."""
+    return Curve(0, until, ceiling, 10, list(pieces))
+
+
+def exit_of(
+    wave: Curve, band: tuple[int, int] | None = None, end: Instant = NEVER
+) -> Instant | None:
+    """Return when a curve of one piece leaves its level, or the band."""
+
+    def later(at: Instant) -> Curve:
+        return Curve(at, NEVER, 100.0, 10, [])
+
+    level = wave.level()
+    return first_exit(later, band or (level, level + 1), 0, end, first=wave)
+
+
+def brute(wave: Curve, band: tuple[int, int], last: int) -> Instant | None:
+    """Return the same, millisecond by millisecond."""
+    low, high = band
+    return next((x for x in range(1, last) if not low <= wave.level(x) < high), None)
+
+
+def edge(score: float) -> float:
+    """Return the exact score below which the published one is less."""
+    return score - 0.05 - 1e-10
+
+
+def test_half_life_has_a_closed_form() -> None:
+    """Ten points fall below 9.95 after H · log2(10 / 9.95)."""
+    found = exit_of(curve(group(part(amp=10.0, half_life=H))))
+
+    assert found == math.ceil(H * math.log2(10.0 / edge(10.0)))
+
+
+def test_age_counts_from_the_last_match() -> None:
+    """Points that are a half-life old are half, and go on halving."""
+    young = exit_of(curve(group(part(amp=5.0, half_life=H))))
+
+    assert exit_of(curve(group(part(amp=10.0, half_life=H, age=H)))) == young
+
+
+def test_negative_points_fade_upwards() -> None:
+    """What a lead was docked comes back as it fades."""
+    wave = curve(group(part(const=20.0), part(amp=-10.0, half_life=H)))
+    found = exit_of(wave)
+
+    assert found == math.ceil(H * math.log2(10.0 / (20.0 - edge(10.1))))
+
+
+def test_nothing_moves() -> None:
+    """A score without decay never changes by itself."""
+    assert exit_of(curve(group(part(const=12.0)))) is None
+
+
+def test_end_is_included() -> None:
+    """An exit at the end is found, one after it is not."""
+    wave = curve(group(part(amp=10.0, half_life=H)))
+    found = exit_of(wave)
+    assert found is not None
+
+    assert exit_of(wave, end=found) == found
+    assert exit_of(wave, end=found - 1) is None
+
+
+def test_break_comes_first() -> None:
+    """Where a step comes before the exit, the level at the step decides."""
+
+    def stepped(at: Instant) -> Curve:
+        return Curve(at, NEVER, 100.0, 10, [group(part(const=4.0))])
+
+    wave = curve(group(part(const=8.0)), until=DAY)
+
+    assert first_exit(stepped, (80, 81), 0, first=wave) == DAY
+    assert first_exit(stepped, (40, 81), 0, first=wave) is None
+    assert first_exit(stepped, (80, 81), 0, DAY - 1, first=wave) is None
+    assert first_exit(stepped, (80, 81), 0, DAY, first=wave) == DAY
+
+
+def test_first_curve_is_asked_for() -> None:
+    """Without a first curve the one at the start is read."""
+    assert (
+        first_exit(
+            lambda at: Curve(at, NEVER, 100.0, 10, [group(part(amp=9.0, half_life=H))]),
+            (45, 91),
+            0,
+        )
+        == exit_of(curve(group(part(amp=9.0, half_life=H))), (45, 91))
+    )
+
+
+def test_saturated_group_waits_until_it_falls_below_its_cap() -> None:
+    """Forty points under a cap of twenty stay twenty for one half-life."""
+    wave = curve(group(part(amp=40.0, half_life=H), cap=20.0))
+    found = exit_of(wave)
+
+    assert found == math.ceil(H * math.log2(40.0 / edge(20.0)))
+
+
+def test_saturated_rule_waits_until_it_falls_below_its_bound() -> None:
+    """Likewise a rule whose points exceed its maximum."""
+    wave = curve(group(part(amp=40.0, half_life=H, bound=20.0)))
+
+    assert exit_of(wave) == math.ceil(H * math.log2(40.0 / edge(20.0)))
+
+
+def test_group_at_its_floor_waits_until_it_rises() -> None:
+    """A group that is held up by its floor rises only when it is above it."""
+    wave = curve(
+        group(part(const=30.0)),
+        group(part(amp=-40.0, half_life=H), floor=-20.0),
+    )
+
+    assert exit_of(wave) == math.ceil(H * math.log2(40.0 / (30.0 - edge(10.1))))
+
+
+def test_score_held_at_zero() -> None:
+    """A score below zero is zero until the sum is above it again."""
+    wave = curve(group(part(const=5.0), part(amp=-40.0, half_life=H)))
+
+    assert wave.level() == 0
+    assert exit_of(wave) == math.ceil(H * math.log2(40.0 / (5.0 - edge(0.1))))
+
+
+def test_score_held_at_its_ceiling() -> None:
+    """A sum above the ceiling is the ceiling until it falls below."""
+    wave = curve(
+        group(part(amp=40.0, half_life=H)),
+        group(part(amp=40.0, half_life=H)),
+        ceiling=60.0,
+    )
+
+    assert exit_of(wave) == math.ceil(H * math.log2(80.0 / edge(60.0)))
+    assert exit_of(wave, (0, 700)) is None
+
+
+def test_never_above_the_ceiling() -> None:
+    """A band that ends above the ceiling is not left upwards."""
+    wave = curve(group(part(const=70.0), part(amp=-40.0, half_life=H)), ceiling=60.0)
+
+    assert exit_of(wave, (0, 600)) is not None
+    assert exit_of(wave, (0, 601)) is None
+
+
+def test_rules_on_opposite_bounds() -> None:
+    """Where one rule leaves its bound upwards as another falls, both are seen."""
+    wave = curve(
+        group(
+            part(amp=12.0, half_life=H, bound=10.0),
+            part(amp=-11.0, half_life=H, bound=10.0),
+            part(const=20.0),
+        )
+    )
+    band = (200, 201)
+    found = exit_of(wave, band)
+
+    # The negative one leaves its bound first, so the sum rises.
+    assert found == math.ceil(H * math.log2(11.0 / (30.0 - edge(20.1))))
+
+
+def test_asymptote_on_an_edge_is_never_left() -> None:
+    """A score that sinks towards a half for ever is rounded up for ever."""
+    one_rate = curve(group(part(const=10.05), part(amp=0.01, half_life=DAY)))
+    two_rates = curve(
+        group(
+            part(const=10.05),
+            part(amp=0.01, half_life=DAY),
+            part(amp=0.01, half_life=HOUR),
+        )
+    )
+
+    assert exit_of(one_rate) is None
+    assert exit_of(two_rates) is None
+
+
+def test_grazing_from_below() -> None:
+    """Opposing half-lives that only just reach an edge do reach it."""
+    # 16·(u − u²), where u falls from 1, has its greatest value 4 at u = ½.
+    fast, slow = part(amp=-16.0, half_life=DAY), part(amp=16.0, half_life=2 * DAY)
+    wave = curve(group(slow, fast, part(const=10.0)))
+    touching = (140, 150)
+    assert first_exit(lambda _at: wave, (0, 140), 0, first=wave) is not None
+
+    assert exit_of(wave, (0, 140)) == brute_from(wave, (0, 140))
+    assert exit_of(wave, (100, 141)) is None
+    assert touching[0] <= wave.level(2 * DAY) < touching[1]
+
+
+def brute_from(wave: Curve, band: tuple[int, int]) -> Instant:
+    """Return the exit of a curve that rises until two days, by halving."""
+    inside, outside = 0, 2 * DAY
+    while outside - inside > 1:
+        middle = (inside + outside) // 2
+        if band[0] <= wave.level(middle) < band[1]:
+            inside = middle
+        else:
+            outside = middle
+    return outside
+
+
+def test_line_from_its_bound() -> None:
+    """A straight fall that starts exactly at the rule's bound is seen at once."""
+    wave = curve(
+        group(part(const=10.0, slope=-10.0 / DAY, bound=10.0)), until=DAY
+    )
+
+    assert exit_of(wave) == math.ceil((10.0 - edge(10.0)) / 10.0 * DAY)
+
+
+def test_line_above_its_bound() -> None:
+    """A straight fall from above the bound waits until it is below."""
+    wave = curve(
+        group(part(const=20.0, slope=-20.0 / DAY, bound=10.0)), until=DAY
+    )
+
+    assert exit_of(wave) == math.ceil((20.0 - edge(10.0)) / 20.0 * DAY)
+
+
+def test_negative_line_below_its_bound() -> None:
+    """Likewise one that rises from below minus the bound."""
+    wave = curve(
+        group(part(const=-20.0, slope=20.0 / DAY, bound=10.0), part(const=15.0)),
+        until=DAY,
+    )
+
+    assert exit_of(wave) == math.ceil((20.0 - 15.0 + edge(5.1)) / 20.0 * DAY)
+
+
+def test_line_and_half_life_together() -> None:
+    """A line and a half-life are walked together, to the millisecond."""
+    wave = curve(
+        group(part(const=10.0, slope=-10.0 / HOUR)),
+        group(part(amp=10.0, half_life=HOUR)),
+        until=HOUR,
+    )
+    found = exit_of(wave, (180, 300))
+
+    assert found == brute(wave, (180, 300), HOUR)
+
+
+def test_cap_and_floor_of_nothing() -> None:
+    """A group that may give nothing at all moves nothing."""
+    wave = curve(
+        group(
+            part(amp=8.0, half_life=HOUR),
+            part(amp=-4.0, half_life=DAY),
+            cap=0.0,
+            floor=0.0,
+        ),
+        group(part(const=3.0)),
+    )
+
+    assert exit_of(wave) is None
+
+
+def test_band_that_ends_with_the_calendar() -> None:
+    """Nothing is planned after the year 9999, which cannot be written down."""
+    slow = curve(group(part(amp=10.0, half_life=36_525 * DAY * 100)))
+
+    assert to_datetime(LAST).year == 9999
+    assert exit_of(slow, (1, 101)) == exit_of(slow, (1, 101), LAST)
+    assert exit_of(curve(group(part(amp=10.0, half_life=10**15))), (1, 200)) is None
+
+
+def test_walk_that_is_too_long_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A walk that takes too many strides ends early, at an instant to look again."""
+    wave = curve(
+        group(part(amp=10.0, half_life=HOUR), part(amp=20.0, half_life=DAY))
+    )
+    whole = exit_of(wave, (10, 400))
+    monkeypatch.setattr(crossing, "_MOST_STRIDES", 2)
+    early = exit_of(wave, (10, 400))
+
+    assert early is not None
+    assert whole is not None
+    assert 0 < early < whole
+    assert 10 <= wave.level(early) < 400
+
+
+_amps = st.floats(-30, 30).map(lambda amp: round(amp, 3))
+_bounds = st.sampled_from([2.0, 5.0, 10.0, 100.0])
+_parts = st.builds(
+    part,
+    const=st.sampled_from([0.0, 0.0, 3.0, -4.5]),
+    amp=_amps,
+    half_life=st.just(3_000),
+    age=st.integers(0, 6_000),
+    bound=_bounds,
+)
+_groups = st.builds(
+    lambda parts, cap, floor: group(*parts, cap=cap, floor=floor),
+    st.lists(_parts, min_size=1, max_size=3),
+    st.sampled_from([5.0, 20.0, 100.0]),
+    st.sampled_from([-100.0, -10.0, 0.0]),
+)
+_bands = st.tuples(st.integers(0, 40), st.integers(1, 60))
+
+
+def _banded(wave: Curve, margins: tuple[int, int]) -> tuple[int, int]:
+    level = wave.level()
+    return max(0, level - margins[0]), level + margins[1]
+
+
+@given(st.lists(_groups, min_size=1, max_size=3), _bands)
+def test_closed_form_and_strides_agree(
+    groups: list[Piece], margins: tuple[int, int]
+) -> None:
+    """With one half-life both ways find what millisecond by millisecond is found."""
+    wave = curve(*groups, ceiling=60.0)
+    low, high = band = _banded(wave, margins)
+    span = 9_000
+    wanted = brute(wave, band, span)
+
+    assert crossing._exit_by_strides(wave, low, high, span) == wanted
+    assert crossing._exit_of_one_rate(wave, low, high, span, 3_000) == wanted
+
+
+_mixed = st.builds(
+    part,
+    const=st.sampled_from([0.0, 2.0, -4.5]),
+    amp=_amps,
+    half_life=st.sampled_from([500, 1_000, 7_000]),
+    age=st.integers(0, 3_000),
+    bound=_bounds,
+)
+_lines = st.builds(
+    lambda points, span, bound: part(const=points, slope=-points / span, bound=bound),
+    _amps,
+    st.integers(8_000, 20_000),
+    _bounds,
+)
+_mixed_groups = st.builds(
+    lambda parts, cap, floor: group(*parts, cap=cap, floor=floor),
+    st.lists(st.one_of(_mixed, _lines), min_size=1, max_size=4),
+    st.sampled_from([5.0, 20.0, 100.0]),
+    st.sampled_from([-100.0, -10.0, 0.0]),
+)
+
+
+@given(st.lists(_mixed_groups, min_size=1, max_size=3), _bands)
+def test_strides_miss_nothing(groups: list[Piece], margins: tuple[int, int]) -> None:
+    """With any mixture the exit is the one found millisecond by millisecond."""
+    wave = curve(*groups, ceiling=60.0)
+    low, high = band = _banded(wave, margins)
+
+    assert crossing._exit_by_strides(wave, low, high, 8_000) == brute(wave, band, 8_000)
