@@ -256,6 +256,7 @@ class CompiledModel:
             for stage in model.stages
         }
         read = _referenced_traits(model)
+        self.stages = {stage.name.casefold(): stage for stage in model.stages}
         self.kept_traits = KEPT_TRAITS | read
         self.read_traits = tuple(sorted(read))
         """The traits that rules read: nothing else decides what traits are worth."""

@@ -1,15 +1,19 @@
 """Why a score is what it is: the reasons in sentences, and the ledger that sums."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from schemas.score import Reason
 from schemas.time import Instant, to_datetime
 from scorers.compiled import CompiledModel, CompiledRule
-from scorers.curve import Curve
+from scorers.curve import Curve, Part
 from scorers.masses import counted
+from scorers.reading import UNLESS, last_activity, unmet
+from scorers.speech import SPEECH
 from scorers.state import LeadState, RuleState
+from scorers.texts import Locale, said
 
 SIDE = 5
 """How many reasons are given for, and how many against."""
@@ -26,54 +30,149 @@ class LedgerLine(msgspec.Struct, frozen=True):
     note: str = ""
 
 
+class Ground(msgspec.Struct, frozen=True):
+    """What one rule gives now, and what that rests on."""
+
+    rule: str
+    group: str
+    points: float
+    """After decay and the rule's own maximum."""
+    whole: float | None = None
+    """What it was before decay; None where nothing ages or it is not known."""
+    at_bound: bool = False
+    """Whether it would be more, but for the rule's own maximum."""
+    count: int = 0
+    """How often it happened, where that is known."""
+    last_at: Instant | None = None
+    """When it happened last; of a silence, when it began."""
+    value: Any = None
+    """The trait's value that the points are read off."""
+
+
+class _Evidence(NamedTuple):
+    count: int = 0
+    last_at: Instant | None = None
+    whole: float | None = None
+
+
 def reasons(model: CompiledModel, state: LeadState, curve: Curve) -> tuple[Reason, ...]:
     """Return up to five reasons for and five against, strongest first."""
-    given: list[tuple[float, str, str]] = []
-    for piece in curve.pieces:
-        for part in piece.parts:
-            points = part.at(0)
-            if abs(points) >= _TINY:
-                given.append((points, part.rule, piece.group))
-    given.sort(key=lambda item: (-abs(item[0]), item[1]))
+    return tuple(
+        _reason(model, state, part, group) for part, group in _strongest(curve)
+    )
+
+
+def grounds(model: CompiledModel, state: LeadState, curve: Curve) -> tuple[Ground, ...]:
+    """Return the same with all that is known of each, at the start of `curve`."""
+    found = []
+    for part, group in _strongest(curve):
+        rule = model.by_name[part.rule]
+        if rule.kind == "silence":
+            assert rule.silence is not None
+            evidence = _Evidence(last_at=last_activity(state, rule.silence.channels))
+        elif rule.kind == "absence":
+            evidence = _missed(rule, state, curve.start)
+        else:
+            evidence = _happened(rule, state.rules.get(rule.name))
+        points, raw = part.at(0), part.raw(0)
+        found.append(
+            Ground(
+                rule=rule.name,
+                group=group,
+                points=points,
+                whole=evidence.whole,
+                at_bound=abs(raw) - abs(points) >= _TINY,
+                count=evidence.count,
+                last_at=evidence.last_at,
+                value=_fact(rule, state),
+            )
+        )
+    return tuple(found)
+
+
+def _strongest(curve: Curve) -> list[tuple[Part, str]]:
+    """Return the parts that are reasons, and their groups, the strongest first."""
+    given = [
+        (part.at(0), part, piece.group)
+        for piece in curve.pieces
+        for part in piece.parts
+    ]
+    given = [item for item in given if abs(item[0]) >= _TINY]
+    given.sort(key=lambda item: (-abs(item[0]), item[1].rule))
     chosen = [
         *[item for item in given if item[0] > 0][:SIDE],
         *[item for item in given if item[0] < 0][:SIDE],
     ]
-    return tuple(
-        _reason(model.by_name[rule], state, group, points)
-        for points, rule, group in chosen
-    )
+    return [(part, group) for _, part, group in chosen]
 
 
-def _reason(rule: CompiledRule, state: LeadState, group: str, points: float) -> Reason:
+def _reason(model: CompiledModel, state: LeadState, part: Part, group: str) -> Reason:
+    rule = model.by_name[part.rule]
+    locale = model.source.locale
     memory = state.rules.get(rule.name) if rule.kind == "event" else None
-    count, last_at = _evidence(rule, memory)
-    text = rule.title if count <= 1 else f"{rule.title} ({count} times)"
-    if rule.trait_path is not None and rule.kind == "trait":
-        fact = state.traits.get(rule.trait_path)
-        if fact is not None and isinstance(fact.value, str | int | float):
-            text = f"{rule.title}: {fact.value}"
+    count, last_at, _ = _happened(rule, memory)
+    text = rule.title
+    if count > 1:
+        speech = SPEECH[locale]
+        text = speech.say("short.times", title=text, times=speech.times(count))
+    elif (value := _fact(rule, state)) is not None:
+        shown = told_value(model, rule, value, locale)
+        text = SPEECH[locale].say("short.value", title=text, value=shown)
     return Reason(
         rule=rule.name,
         group=group,
-        points=round(points, 2),
+        points=round(part.at(0), 2),
         text=text,
         last_at=None if last_at is None else to_datetime(last_at),
         count=count,
     )
 
 
-def _evidence(
-    rule: CompiledRule, memory: RuleState | None
-) -> tuple[int, Instant | None]:
-    if memory is None:
-        return 0, None
+def _fact(rule: CompiledRule, state: LeadState) -> Any:
+    """Return the trait's value that a rule reads its points off, None for none."""
+    if rule.trait_path is None or rule.kind != "trait":
+        return None
+    fact = state.traits.get(rule.trait_path)
+    known = fact is not None and isinstance(fact.value, str | int | float)
+    return fact.value if fact is not None and known else None
+
+
+def told_value(
+    model: CompiledModel, rule: CompiledRule, value: Any, locale: Locale
+) -> str:
+    """Return a trait's value as people read it; a stage by its title."""
+    if rule.trait_path == "lifecycle_stage":
+        stage = model.stages.get(str(value).casefold())
+        if stage is not None and (title := said(stage.title, locale)):
+            return title
+    return SPEECH[locale].value(value)
+
+
+def _happened(rule: CompiledRule, memory: RuleState | None) -> _Evidence:
+    """Return how often what a rule counts has happened, and when last."""
+    if memory is None or rule.kind != "event":
+        return _Evidence()
     if rule.limit is None:
         entries: Sequence[tuple[int, int, float, int]] = memory.entries
     else:
         entries = counted(rule, memory)
     last = entries[-1][0] if entries else memory.base_at or None
-    return len(entries) + memory.base_count, last
+    whole = None
+    if rule.read_amount is None or not memory.base_count:
+        amount = memory.base_count + sum(entry[2] for entry in entries)
+        whole = amount * rule.points
+    return _Evidence(len(entries) + memory.base_count, last, whole)
+
+
+def _missed(rule: CompiledRule, state: LeadState, at: Instant) -> _Evidence:
+    """Return how often what a rule waited for did not come, and when last."""
+    memory = state.rules.get(rule.name)
+    if memory is None:
+        return _Evidence()
+    matches, _ = unmet(rule, memory, state.rules.get(rule.name + UNLESS), at)
+    if not matches or memory.base:
+        return _Evidence(last_at=matches[-1][0] if matches else None)
+    return _Evidence(len(matches), matches[-1][0], sum(each for _, each in matches))
 
 
 def ledger(curve: Curve) -> tuple[LedgerLine, ...]:

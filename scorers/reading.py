@@ -125,10 +125,13 @@ def _silence_part(rule: CompiledRule, state: LeadState, at: Instant) -> Part | N
     return Part(rule.name, rule.bound, const=steps * rule.points, until=until)
 
 
-def _absence_part(
+def unmet(
     rule: CompiledRule, memory: RuleState, waits: RuleState | None, at: Instant
-) -> Part | None:
-    """Return the value of what was expected and did not come in time."""
+) -> tuple[list[tuple[Instant, float]], Instant]:
+    """Return when what was expected had not come, with the points, in order of time.
+
+    The instant beside them is when the next of what is still expected is due.
+    """
     met = met_in_time(rule, waits)
     matches: list[tuple[Instant, float]] = []
     until = NEVER
@@ -142,6 +145,14 @@ def _absence_part(
             until = min(until, deadline)
         else:
             matches.append((deadline, entry[2] * rule.points))
+    return matches, until
+
+
+def _absence_part(
+    rule: CompiledRule, memory: RuleState, waits: RuleState | None, at: Instant
+) -> Part | None:
+    """Return the value of what was expected and did not come in time."""
+    matches, until = unmet(rule, memory, waits, at)
     part: Part | None
     if not matches:
         part = None
