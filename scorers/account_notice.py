@@ -11,7 +11,8 @@ from scorers.account_state import AccountState, Member, Published
 from scorers.alerting import Verdict
 from scorers.compiled import CompiledModel
 from scorers.notice import alert_id
-from scorers.parts import tell_duration
+from scorers.speech import SPEECH
+from scorers.texts import Locale
 
 _MOST_TOLD = 5
 
@@ -92,7 +93,7 @@ def surge_alert_of(
         threshold=surge.leave if verdict.recalled else surge.enter,
         tier=published.tier,
         grade="" if first is None else first.grade,
-        reasons=_reasons(state, surge, active, usual, at),
+        reasons=_reasons(model.source.locale, state, surge, active, usual, at),
         last_events=tuple(
             member.last_event
             for _, member in active[:_MOST_TOLD]
@@ -122,6 +123,7 @@ def surge_alert_of(
 
 
 def _reasons(
+    locale: Locale,
     state: AccountState,
     surge: CompiledSurge,
     active: Sequence[tuple[str, Member]],
@@ -129,12 +131,14 @@ def _reasons(
     at: Instant,
 ) -> tuple[Reason, ...]:
     """Return in sentences what happened, and who the people are."""
+    speech = SPEECH[locale]
+    within = speech.span(surge.within)
     given = [
         Reason(
             rule=surge.name,
             group="account",
             points=0.0,
-            text=f"{len(active)} people active within {tell_duration(surge.within)}",
+            text=speech.say("account.people", len(active), within=within),
             count=len(active),
         )
     ]
@@ -145,19 +149,28 @@ def _reasons(
                 rule=surge.name,
                 group="account",
                 points=0.0,
-                text=f"{people} people in 24 hours, {usual:.1f} on a usual day",
+                text=speech.say("account.usual", people, usual=speech.figure(usual)),
                 count=people,
             )
         )
     for _, member in active[:_MOST_TOLD]:
         did = member.last_event
-        who = f"A person with {member.score:g} points ({member.tier})"
+        who = {
+            "score": speech.figure(member.score),
+            "tier": speech.tier(member.tier),
+        }
         given.append(
             Reason(
                 rule=surge.name,
                 group="account",
                 points=member.score,
-                text=who if did is None else f"{who}: {did.name} {did.detail}".strip(),
+                text=speech.say("account.person", **who)
+                if did is None
+                else speech.say(
+                    "account.person.did",
+                    did=speech.name(f"{did.name} {did.detail}".strip()),
+                    **who,
+                ),
                 last_at=None
                 if member.active_at is None
                 else to_datetime(member.active_at),

@@ -50,7 +50,7 @@ class Ground(msgspec.Struct, frozen=True):
 
 
 class _Evidence(NamedTuple):
-    count: int = 0
+    times: int = 0
     last_at: Instant | None = None
     whole: float | None = None
 
@@ -68,8 +68,7 @@ def grounds(model: CompiledModel, state: LeadState, curve: Curve) -> tuple[Groun
     for part, group in _strongest(curve):
         rule = model.by_name[part.rule]
         if rule.kind == "silence":
-            assert rule.silence is not None
-            evidence = _Evidence(last_at=last_activity(state, rule.silence.channels))
+            evidence = _Evidence(last_at=last_activity(state, rule.silent_on))
         elif rule.kind == "absence":
             evidence = _missed(rule, state, curve.start)
         else:
@@ -82,7 +81,7 @@ def grounds(model: CompiledModel, state: LeadState, curve: Curve) -> tuple[Groun
                 points=points,
                 whole=evidence.whole,
                 at_bound=abs(raw) - abs(points) >= _TINY,
-                count=evidence.count,
+                count=evidence.times,
                 last_at=evidence.last_at,
                 value=_fact(rule, state),
             )

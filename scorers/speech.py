@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from persiantools.digits import en_to_fa
-from persiantools.jdatetime import JalaliDateTime
+from persiantools.jdatetime import JalaliDate
 
 from schemas.time import DAY, HOUR, MINUTE, SECOND, Instant, Millis, to_datetime
 from scorers import speech_en, speech_fa
@@ -174,7 +174,8 @@ class Persian(Speech):
 
     def date(self, at: Instant) -> str:
         """Return the day (UTC) of an instant in the Jalali calendar."""
-        day = JalaliDateTime.to_jalali(to_datetime(at))
+        # The library is typed, all but this method.
+        day = JalaliDate.to_jalali(to_datetime(at))  # type: ignore[no-untyped-call]
         month = day.strftime("%B", locale="fa")
         return f"{self.digits(str(day.day))} {month} {self.digits(str(day.year))}"
 

@@ -71,7 +71,9 @@ TEMPLATES: Final = {
     "ledger.lowest score": "Below the lowest score of {bound}: {points}",
     "ledger.sum": "Sum: {sum}; the score, rounded: {score}",
     # accounts
+    "account.people.1": "One person active within {within}",
     "account.people": "{count} people active within {within}",
+    "account.usual.1": "One person in 24 hours, {usual} on a usual day",
     "account.usual": "{count} people in 24 hours, {usual} on a usual day",
     "account.person": "A person with {score} points ({tier})",
     "account.person.did": "A person with {score} points ({tier}): {did}",

@@ -361,7 +361,7 @@ def test_the_alert_says_who_and_why() -> None:
     )
     assert (alert.score, alert.tier, alert.grade) == (80, "gold", "A1")
     assert alert.last_events == (event,)
-    assert alert.reasons[0].text == "3 people active within 30m"
+    assert alert.reasons[0].text == "3 people active within 30 minutes"
 
 
 def test_a_surge_is_told_once_and_again_after_the_cooldown() -> None:
@@ -466,7 +466,7 @@ def test_momentum_tells_what_is_usual() -> None:
     (alert,) = account.alerts
     assert alert.account is not None
     assert alert.account.usual == 1.0
-    assert alert.reasons[1].text == "3 people in 24 hours, 1.0 on a usual day"
+    assert alert.reasons[1].text == "3 people in 24 hours, 1 on a usual day"
 
 
 def test_a_usual_day_is_another_one_after_midnight() -> None:
