@@ -220,9 +220,7 @@ def _compile(
     return _every(checks)
 
 
-def _reading(
-    read: Callable[[Any], Any], passes: ValueTest
-) -> Callable[[Any], bool]:
+def _reading(read: Callable[[Any], Any], passes: ValueTest) -> Callable[[Any], bool]:
     return lambda subject: passes(read(subject))
 
 

@@ -151,7 +151,10 @@ def _exit_of_one_rate(
             edge = low_edge if value_far < low_edge else high_edge
             share = (edge - value_near) / ((value_far - value_near) or 1.0)
             u = u_near + min(max(share, 0.0), 1.0) * (u_far - u_near)
-            guess, bound = _elapsed(u, half_life, span), _elapsed(u_far, half_life, span)
+            guess, bound = (
+                _elapsed(u, half_life, span),
+                _elapsed(u_far, half_life, span),
+            )
             found = _first_outside(curve, low, high, inside, guess, bound)
             if found is not None:
                 return found

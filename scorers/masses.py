@@ -292,9 +292,7 @@ def _stretches(
 # ── absence ─────────────────────────────────────────────────────────────────────
 
 
-def met_in_time(
-    rule: CompiledRule, waits: RuleState | None
-) -> Callable[[Entry], bool]:
+def met_in_time(rule: CompiledRule, waits: RuleState | None) -> Callable[[Entry], bool]:
     """Return a test that says whether what an expectation waits for came in time."""
     came: dict[int, list[Instant]] = {}
     for when, _, _, key in waits.entries if waits is not None else ():

@@ -21,7 +21,9 @@ def curve_of(model: CompiledModel, state: LeadState, at: Instant) -> Curve:
     until = NEVER
     pieces = []
     kept = state.rules
-    given = model.trait_points({name: fact.value for name, fact in state.traits.items()})
+    given = model.trait_points(
+        {name: fact.value for name, fact in state.traits.items()}
+    )
     for group in model.groups:
         parts = []
         for rule in group.rules:
@@ -49,8 +51,7 @@ def curve_of(model: CompiledModel, state: LeadState, at: Instant) -> Curve:
 def _event_part(rule: CompiledRule, memory: RuleState, at: Instant) -> Part | None:
     if not rule.folds:
         matches = [
-            (when, amount * rule.points)
-            for when, _, amount, _ in counted(rule, memory)
+            (when, amount * rule.points) for when, _, amount, _ in counted(rule, memory)
         ]
         return _finite_part(rule, matches, at)
     if not memory.mass:

@@ -224,7 +224,9 @@ def silent(rule: Rule, known: list[Known]) -> Worth:
     )
 
 
-def worth_of(rule: Rule, decay: Any, known: list[Known], traits: dict[str, Any]) -> Worth:
+def worth_of(
+    rule: Rule, decay: Any, known: list[Known], traits: dict[str, Any]
+) -> Worth:
     """Return what a rule gives, of everything that is known."""
     if rule.when is not None:
         when = rule.when
@@ -257,7 +259,9 @@ def worth_of(rule: Rule, decay: Any, known: list[Known], traits: dict[str, Any])
             [
                 (item.at + absence.within, points_of(rule, None))
                 for item in known
-                if holds(absence.after, lambda path, item=item: field_of(item.event, path))
+                if holds(
+                    absence.after, lambda path, item=item: field_of(item.event, path)
+                )
                 and not any(
                     holds(
                         absence.unless,
@@ -333,7 +337,9 @@ class Policy:
         self.told_at, self.told_score = at, score
         return "re-rose" if cooling else reason
 
-    def _while_told(self, at: Instant, score: float, *, withdrawing: bool) -> str | None:
+    def _while_told(
+        self, at: Instant, score: float, *, withdrawing: bool
+    ) -> str | None:
         if score >= self.leave:
             self.below_since = None
             return None
@@ -459,7 +465,9 @@ class Oracle:
                 and self.now < deadline <= now
             ]
             last = min([now, *deadlines])
-            crossing = self.first_change(self.now, last, bounds) if self._events else None
+            crossing = (
+                self.first_change(self.now, last, bounds) if self._events else None
+            )
             if crossing is None and not deadlines:
                 break
             self.now = last if crossing is None else crossing
@@ -497,7 +505,11 @@ class Oracle:
         return None
 
     def _halve(
-        self, first: Instant, last: Instant, side: Callable[[float], object], here: object
+        self,
+        first: Instant,
+        last: Instant,
+        side: Callable[[float], object],
+        here: object,
     ) -> Instant | None:
         """Return the first instant in (first, last] on another side than `here`."""
         if first >= last:

@@ -60,7 +60,9 @@ decays = st.one_of(
         st.lists(st.sampled_from([1.0, 0.75, 0.5, 0.2, 0.0]), min_size=3, max_size=4),
     ),
 )
-half_lives = st.one_of(_durations.map(lambda text: {"half_life": text}), st.just("none"))
+half_lives = st.one_of(
+    _durations.map(lambda text: {"half_life": text}), st.just("none")
+)
 
 _events_matched = st.one_of(
     st.sampled_from(NAMES).map(lambda name: {"event": name}),
@@ -167,7 +169,9 @@ def alerts(draw: st.DrawFn) -> list[dict[str, Any]]:
     for number in range(draw(st.integers(1, 2))):
         enter = draw(st.sampled_from([4.0, 8.0, 12.3, 20.0, 30.0]))
         hot: dict[str, Any] = {"name": f"hot-{number}", "kind": "hot", "enter": enter}
-        _optional(draw, hot, "leave", st.just(enter - draw(st.sampled_from([0.0, 1.5]))))
+        _optional(
+            draw, hot, "leave", st.just(enter - draw(st.sampled_from([0.0, 1.5])))
+        )
         _optional(draw, hot, "dwell", st.sampled_from(["0s", "15m", "1h", "2d"]))
         _optional(draw, hot, "leave_dwell", st.sampled_from(["0s", "15m", "1h", "2d"]))
         _optional(draw, hot, "cooldown", st.sampled_from(["0s", "1h", "24h", "30d"]))

@@ -370,7 +370,9 @@ DUE = 100 + 15 * MINUTE
         pytest.param(TOLD, None, 100, "dwell", False, id="sales has its time"),
         pytest.param(TOLD, None, DUE - 1, "dwell", False, id="to the last moment"),
         pytest.param(TOLD, None, DUE, "unacknowledged", True, id="then it is told"),
-        pytest.param(TOLD, 99, DUE, "unacknowledged", True, id="earlier work counts not"),
+        pytest.param(
+            TOLD, 99, DUE, "unacknowledged", True, id="earlier work counts not"
+        ),
         pytest.param(TOLD, 100, DUE, "acknowledged", False, id="work settles it"),
         pytest.param(
             AlertState(phase="out", episode=2, told_at=100),
@@ -394,9 +396,7 @@ def test_unworked(
     watched: AlertState, worked_at: int | None, at: int, reason: str, *, tell: bool
 ) -> None:
     """An alert that nobody works on is told when its time is over."""
-    verdict = decide_unworked(
-        unworked(), AlertState(episode=1), watched, worked_at, at
-    )
+    verdict = decide_unworked(unworked(), AlertState(episode=1), watched, worked_at, at)
 
     assert verdict is not None
     assert (verdict.reason, verdict.tell) == (reason, tell)

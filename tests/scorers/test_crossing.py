@@ -106,14 +106,11 @@ def test_break_comes_first() -> None:
 
 def test_first_curve_is_asked_for() -> None:
     """Without a first curve the one at the start is read."""
-    assert (
-        first_exit(
-            lambda at: Curve(at, NEVER, 100.0, 10, [group(part(amp=9.0, half_life=H))]),
-            (45, 91),
-            0,
-        )
-        == exit_of(curve(group(part(amp=9.0, half_life=H))), (45, 91))
-    )
+    assert first_exit(
+        lambda at: Curve(at, NEVER, 100.0, 10, [group(part(amp=9.0, half_life=H))]),
+        (45, 91),
+        0,
+    ) == exit_of(curve(group(part(amp=9.0, half_life=H))), (45, 91))
 
 
 def test_saturated_group_waits_until_it_falls_below_its_cap() -> None:
@@ -227,18 +224,14 @@ def brute_from(wave: Curve, band: tuple[int, int]) -> Instant:
 
 def test_line_from_its_bound() -> None:
     """A straight fall that starts exactly at the rule's bound is seen at once."""
-    wave = curve(
-        group(part(const=10.0, slope=-10.0 / DAY, bound=10.0)), until=DAY
-    )
+    wave = curve(group(part(const=10.0, slope=-10.0 / DAY, bound=10.0)), until=DAY)
 
     assert exit_of(wave) == math.ceil((10.0 - edge(10.0)) / 10.0 * DAY)
 
 
 def test_line_above_its_bound() -> None:
     """A straight fall from above the bound waits until it is below."""
-    wave = curve(
-        group(part(const=20.0, slope=-20.0 / DAY, bound=10.0)), until=DAY
-    )
+    wave = curve(group(part(const=20.0, slope=-20.0 / DAY, bound=10.0)), until=DAY)
 
     assert exit_of(wave) == math.ceil((20.0 - edge(10.0)) / 20.0 * DAY)
 
@@ -293,9 +286,7 @@ def test_walk_that_is_too_long_is_looked_at_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A walk that takes too many strides ends early, at an instant to look again."""
-    wave = curve(
-        group(part(amp=10.0, half_life=HOUR), part(amp=20.0, half_life=DAY))
-    )
+    wave = curve(group(part(amp=10.0, half_life=HOUR), part(amp=20.0, half_life=DAY)))
     whole = exit_of(wave, (10, 400))
     monkeypatch.setattr(crossing, "_MOST_STRIDES", 2)
     early = exit_of(wave, (10, 400))

@@ -59,7 +59,8 @@ def test_delay(model: CompiledModel, life: list[Event], delays: list[int]) -> No
         msgspec.structs.replace(
             event,
             occurred_at=min(event.occurred_at, event.received_at or event.occurred_at),
-            received_at=event.received_at and event.received_at + timedelta(milliseconds=delay),
+            received_at=event.received_at
+            and event.received_at + timedelta(milliseconds=delay),
         )
         for event, delay in zip(life, delays, strict=False)
     ]
@@ -70,7 +71,9 @@ def test_delay(model: CompiledModel, life: list[Event], delays: list[int]) -> No
 
 
 @given(compiled, events_only, st.data())
-def test_duplicates(model: CompiledModel, life: list[Event], data: st.DataObject) -> None:
+def test_duplicates(
+    model: CompiledModel, life: list[Event], data: st.DataObject
+) -> None:
     """An event that comes again changes nothing, bit for bit."""
     state: LeadState | None = None
     for place, event in enumerate(life):
@@ -196,7 +199,9 @@ def test_retraction(model: CompiledModel, life: list[Input]) -> None:
     """What is withdrawn has never happened, to the bit."""
     gone = {id_ for item in life if isinstance(item, Retraction) for id_ in item.ids}
     rest = [
-        item for item in life if not isinstance(item, Retraction) and item.id not in gone
+        item
+        for item in life
+        if not isinstance(item, Retraction) and item.id not in gone
     ]
     assume(rest)
     end = end_of(life) + DAY
@@ -245,7 +250,9 @@ def test_inputs_stay_whole(model: CompiledModel, life: list[Input]) -> None:
         state = following
 
 
-@given(model_texts(plain=True, fading=half_lives), lives(), st.floats(0.25, 3), st.data())
+@given(
+    model_texts(plain=True, fading=half_lives), lives(), st.floats(0.25, 3), st.data()
+)
 def test_new_points(
     text: dict[str, Any], life: list[Input], factor: float, data: st.DataObject
 ) -> None:

@@ -44,7 +44,9 @@ def hourly(count: int) -> list[Entry]:
 
 def mass_now(rule: CompiledRule, entries: list[Entry], at: Instant) -> float:
     """Return the sum of what is left of all matches at an instant."""
-    return math.fsum(amount * rule.decay.kept(at - when) for when, _, amount, _ in entries)
+    return math.fsum(
+        amount * rule.decay.kept(at - when) for when, _, amount, _ in entries
+    )
 
 
 # ── ids and keys ────────────────────────────────────────────────────────────────
@@ -52,7 +54,7 @@ def mass_now(rule: CompiledRule, entries: list[Entry], at: Instant) -> float:
 
 def test_hash() -> None:
     """An id's hash is the same on every machine, also of a broken text."""
-    assert masses.hash64("e1") == 0x1b5d5e51f54f0f04
+    assert masses.hash64("e1") == 0x1B5D5E51F54F0F04
     assert masses.hash64("\ud800") != masses.hash64("\ud801")
 
 
@@ -130,9 +132,7 @@ def test_match_older_than_the_base() -> None:
     at = entries[-1][0]
 
     assert state.base_count == filled(rule, entries).base_count + 1
-    assert math.isclose(
-        state.mass, mass_now(rule, [*entries, late], at), rel_tol=1e-12
-    )
+    assert math.isclose(state.mass, mass_now(rule, [*entries, late], at), rel_tol=1e-12)
 
 
 def test_match_as_old_as_the_base() -> None:
@@ -295,7 +295,13 @@ def test_matches_of_a_limit_without_end_stay() -> None:
 def test_points_of_either_sign_in_one_stretch() -> None:
     """What is gained and lost in a stretch of time is kept as its sum."""
     rule = rule_of(
-        points={"of": "properties.amount", "per": 1.0, "points": 1.0, "min": -5, "max": 5},
+        points={
+            "of": "properties.amount",
+            "per": 1.0,
+            "points": 1.0,
+            "min": -5,
+            "max": 5,
+        },
         decay={"linear": "300d"},
     )
     entries = [
