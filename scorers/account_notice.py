@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from schemas.account import AccountScore
 from schemas.alert import Alert, AlertedAccount
+from schemas.locale import Locale
 from schemas.score import Identifiers, Reason
 from schemas.time import SECOND, Instant, to_datetime
 from scorers.account_rules import CompiledSurge, today
@@ -12,7 +13,6 @@ from scorers.alerting import Verdict
 from scorers.compiled import CompiledModel
 from scorers.notice import alert_id
 from scorers.speech import SPEECH
-from scorers.texts import Locale
 
 _MOST_TOLD = 5
 
@@ -93,7 +93,7 @@ def surge_alert_of(
         threshold=surge.leave if verdict.recalled else surge.enter,
         tier=published.tier,
         grade="" if first is None else first.grade,
-        reasons=_reasons(model.source.locale, state, surge, active, usual, at),
+        reasons=_reasons(state, surge, active, usual, at, locale=model.source.locale),
         last_events=tuple(
             member.last_event
             for _, member in active[:_MOST_TOLD]
@@ -123,12 +123,13 @@ def surge_alert_of(
 
 
 def _reasons(
-    locale: Locale,
     state: AccountState,
     surge: CompiledSurge,
     active: Sequence[tuple[str, Member]],
     usual: float | None,
     at: Instant,
+    *,
+    locale: Locale,
 ) -> tuple[Reason, ...]:
     """Return in sentences what happened, and who the people are."""
     speech = SPEECH[locale]

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 from schemas.alert import DecisionReason
 from schemas.event import Event
+from schemas.locale import Locale
 from schemas.score import NO_TIER, ModelRef
 from schemas.time import Millis
 from scorers import model as language
@@ -23,7 +24,7 @@ from scorers.conditions import (
 )
 from scorers.decay import AnyDecay, HalfLife, NoDecay, compile_decay
 from scorers.quiet import Quiet
-from scorers.texts import Locale, said
+from scorers.texts import said
 
 Kind = Literal["event", "trait", "absence", "silence"]
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from schemas.locale import Locale
 from schemas.score import Reason
 from schemas.time import Instant, to_datetime
 from scorers.compiled import CompiledModel, CompiledRule
@@ -13,7 +14,7 @@ from scorers.masses import counted
 from scorers.reading import UNLESS, last_activity, unmet
 from scorers.speech import SPEECH
 from scorers.state import LeadState, RuleState
-from scorers.texts import Locale, said
+from scorers.texts import said
 
 SIDE = 5
 """How many reasons are given for, and how many against."""

@@ -5,6 +5,7 @@ worker that owns its lead in one hop.
 """
 
 import hashlib
+import re
 import unicodedata
 from typing import Final
 
@@ -60,6 +61,18 @@ def normalise_email(email: str) -> str:
     'ada@example.com'
     """
     return unicodedata.normalize("NFKC", email).strip().casefold()
+
+
+_LEAD_ID: Final = re.compile(r"ld_[0-9a-f]{32}")
+
+
+def is_lead_id(text: str) -> bool:
+    """Say whether `text` is written as a lead's id is.
+
+    >>> is_lead_id(lead_id_of("user_id", "ada")), is_lead_id("ada")
+    (True, False)
+    """
+    return _LEAD_ID.fullmatch(text) is not None
 
 
 def lead_id_of(kind: str, value: str) -> str:

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.event import CHANNELS
+from schemas.locale import Locale
 from scorers.account_policy import Accounts
 from scorers.consistency import BEST, inconsistencies
 from scorers.parts import (
@@ -26,7 +27,7 @@ from scorers.parts import (
 )
 from scorers.policy import Alert, QuietHours
 from scorers.predicate import Condition, Test
-from scorers.texts import Locale, Text, Title
+from scorers.texts import Text, Title
 from scorers.worth import (
     AnyPoints,
     Decay,

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from schemas.event import CHANNELS
+from schemas.locale import Locale
 from scorers.compiled import title_of
 from scorers.model import (
     Condition,
@@ -24,7 +25,6 @@ from scorers.model import (
     Test,
 )
 from scorers.parts import tell_duration
-from scorers.texts import Locale
 
 
 class RulePhrases(msgspec.Struct, frozen=True):

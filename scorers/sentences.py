@@ -2,6 +2,7 @@
 
 import msgspec
 
+from schemas.locale import Locale
 from schemas.time import Instant
 from scorers.changes import Change
 from scorers.compiled import CompiledModel, CompiledRule, title_of
@@ -9,7 +10,7 @@ from scorers.explain import Ground, LedgerLine, told_value
 from scorers.explanation import Explanation
 from scorers.model import Group, Rule
 from scorers.speech import SPEECH
-from scorers.texts import Locale, said
+from scorers.texts import said
 from scorers.whatif import Option, WayUp
 
 _TINY = 0.05

@@ -11,9 +11,9 @@ from typing import Final
 from persiantools.digits import en_to_fa
 from persiantools.jdatetime import JalaliDate
 
+from schemas.locale import Locale
 from schemas.time import DAY, HOUR, MINUTE, SECOND, Instant, Millis, to_datetime
 from scorers import speech_en, speech_fa
-from scorers.texts import Locale
 
 LEFT_TO_RIGHT: Final = "\u2066"
 RIGHT_TO_LEFT: Final = "\u2067"

@@ -1,15 +1,11 @@
 """Texts of a model that people read: in one language, or in each of several."""
 
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from schemas.locale import Locale
 from scorers.parts import Part
-
-Locale = Literal["en", "fa"]
-"""A language that Leadpulse speaks: English or Persian."""
-
-LOCALES: Final[tuple[Locale, ...]] = get_args(Locale)
 
 _Title = Annotated[str, Field(max_length=200)]
 _OneTitle = Annotated[str, Field(min_length=1, max_length=200)]

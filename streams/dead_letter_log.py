@@ -2,7 +2,6 @@
 
 import heapq
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,18 +14,14 @@ from schemas.event import Event
 from schemas.time import Instant
 from schemas.topics import DEAD_LETTERS, TOPICS
 from scorers.identity import derive_lead_id
-from streams.errors import UserError
 from streams.event_log import PARTITION_OF_KEY, Record, event_record
+from streams.topic_reader import read_topic
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, Message
+    from confluent_kafka import Message
 
     from streams.settings import Settings
 
-_QUIET_SECONDS: Final = 30.0
-_ANSWER_SECONDS: Final = 10.0
-_POLL_SECONDS: Final = 0.1
-_BATCH: Final = 500
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9_.:/|-]{1,80}")
 
 WhyNot = Literal[
@@ -44,14 +39,6 @@ already-tried
 unknown-topic
     Its headers name none of this deployment's topics.
 """
-
-
-class UnreadableDeadLettersError(UserError):
-    """The topic of dead letters cannot be read."""
-
-    def __init__(self, topic: str, why: str) -> None:
-        """Name the topic and say why."""
-        super().__init__(f"cannot read {topic}: {why}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,54 +84,13 @@ def read_letters(
 
     Raises
     ------
-    UnreadableDeadLettersError
+    UnreadableTopicError
         When the topic is missing or no broker answers.
     """
-    from confluent_kafka import (  # noqa: PLC0415 - loads librdkafka
-        OFFSET_BEGINNING,
-        Consumer,
-        KafkaError,
-        KafkaException,
-        TopicPartition,
-    )
-
-    topic = settings.topic(DEAD_LETTERS.name)
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.bootstrap,
-            # Required by the client; nothing is joined or committed.
-            "group.id": f"{settings.app_id}.dead-letters",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "allow.auto.create.topics": False,
-            "fetch.wait.max.ms": 50,
-            "log_level": 0,
-        }
-    )
-    try:
-        unread = _partitions(consumer, topic)
-        consumer.assign(
-            [TopicPartition(topic, number, OFFSET_BEGINNING) for number in unread]
-        )
-        heard = time.monotonic()
-        while unread:
-            if time.monotonic() - heard > _QUIET_SECONDS:
-                raise UnreadableDeadLettersError(topic, "the broker fell silent")
-            for message in consumer.consume(_BATCH, _POLL_SECONDS):
-                error = message.error()
-                if error is None:
-                    heard = time.monotonic()
-                    letter = _letter(message)
-                    if letter is not None and reason in {None, letter.story.reason}:
-                        yield letter
-                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-                    unread.discard(message.partition())
-                elif not error.retriable():
-                    raise UnreadableDeadLettersError(topic, error.str())
-    except KafkaException as error:
-        raise UnreadableDeadLettersError(topic, error.args[0].str()) from None
-    finally:
-        consumer.close()
+    for message in read_topic(settings, settings.topic(DEAD_LETTERS.name)):
+        letter = _letter(message)
+        if letter is not None and reason in {None, letter.story.reason}:
+            yield letter
 
 
 def latest_letters(
@@ -202,15 +148,6 @@ class Replay:
         if lead_id is None:
             return None
         return event_record(event, lead_id, prefix=self._settings.topic_prefix)
-
-
-def _partitions(consumer: "Consumer", topic: str) -> set[int]:
-    """Return the partitions of `topic`, which must exist."""
-    found = consumer.list_topics(timeout=_ANSWER_SECONDS).topics.get(topic)
-    if found is None:
-        why = "it is missing; run `leadpulse topics create`"
-        raise UnreadableDeadLettersError(topic, why)
-    return set(found.partitions)
 
 
 def _letter(message: "Message") -> Letter | None:

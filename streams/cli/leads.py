@@ -4,23 +4,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.locale import Locale
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import Console, RenderableType
 
+    from scorers.compiled import CompiledModel
+    from scorers.explanation import Explanation
     from streams.clock import Clock
+    from streams.lead_states import LeadStates
     from streams.settings import Settings
     from streams.view import LeadCard, View
 
 app = typer.Typer(
-    help="Who to call, and why: the ranked leads and one lead's card.",
+    help="Who to call, and why: the ranked leads, one lead's card, its score in words.",
     no_args_is_help=True,
 )
 
 _REFRESH_SECONDS = 1.0
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+LeadName = Annotated[
+    str, typer.Argument(help="Lead id, e-mail address, user id or anonymous id.")
+]
 
 
 @app.command()
@@ -55,34 +63,81 @@ def top(
 
 @app.command()
 def show(
-    lead: Annotated[
-        str, typer.Argument(help="Lead id, e-mail address, user id or anonymous id.")
-    ],
+    lead: LeadName,
     *,
+    locale: Annotated[
+        Locale | None,
+        typer.Option(help="Add the explanation of the score in this language."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show all about one lead: who, how much, why, what happened, what was told."""
     from rich.console import Console
 
     from streams.errors import UserError
+    from streams.explanation_screens import explanation_plain, explanation_screen
     from streams.lead_screens import card_screen
+    from streams.lead_states import ChangelogLeadStates
     from streams.model_files import read_model
 
     settings, view = _open()
     found = view.find(lead)
     card = view.lead(found[0]) if found else None
     if card is None:
-        msg = f"no lead is known as {lead}; `leadpulse leads top` lists those there are"
-        raise UserError(msg)
+        raise UserError(_STRANGER.format(lead))
+    model = read_model(settings.model_path)
+    told = None
+    if locale is not None:
+        told = _explained(ChangelogLeadStates(settings), model, found, settings.clock())
     if as_json:
-        typer.echo(_json(_plain(card)))
+        plain = _plain(card)
+        if told is not None and locale is not None:
+            plain["explanation"] = explanation_plain(model, told, locale)
+        typer.echo(_json(plain))
         return
     console = Console()
-    model = read_model(settings.model_path)
     current = model if model.ref.digest == card.update.model.digest else None
     console.print(card_screen(card, current, settings.clock().now()))
+    if told is not None and locale is not None:
+        console.print(explanation_screen(model, told, locale))
     if others := found[1:]:
         console.print(f"Also known under this name: {', '.join(others)}", style="dim")
+
+
+@app.command()
+def explain(
+    lead: LeadName,
+    *,
+    locale: Annotated[
+        Locale | None, typer.Option(help="The language; the model's own if absent.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a lead scores what it does, what changed, and what would lift it.
+
+    It is reckoned now, by the model in force, from the state that the workers keep.
+    """
+    from rich.console import Console
+
+    from scorers.identity import is_lead_id
+    from streams.errors import UserError
+    from streams.explanation_screens import explanation_plain, explanation_screen
+    from streams.lead_states import ChangelogLeadStates
+    from streams.model_files import read_model
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    model = read_model(settings.model_path)
+    # A lead id needs no view: what follows works without Redis, too.
+    found = (lead,) if is_lead_id(lead) else _open()[1].find(lead)
+    told = _explained(ChangelogLeadStates(settings), model, found, settings.clock())
+    if told is None:
+        raise UserError(_STRANGER.format(lead))
+    spoken = locale or model.source.locale
+    if as_json:
+        typer.echo(_json(explanation_plain(model, told, spoken)))
+        return
+    Console().print(explanation_screen(model, told, spoken))
 
 
 @app.command()
@@ -94,6 +149,19 @@ def rebuild() -> None:
         f"Dropped {gone} keys. A running `leadpulse delivery` fills the view again "
         "from the topics with the next record; a stopped one when it starts."
     )
+
+
+_STRANGER = "no lead is known as {}; `leadpulse leads top` lists those there are"
+
+
+def _explained(
+    states: "LeadStates", model: "CompiledModel", found: tuple[str, ...], clock: "Clock"
+) -> "Explanation | None":
+    """Return the first of the leads explained, None where its state is unknown."""
+    from scorers.explanation import explain_lead
+
+    state = states.get(found[0]) if found else None
+    return None if state is None else explain_lead(model, state, clock.now())
 
 
 def _open() -> "tuple[Settings, View]":

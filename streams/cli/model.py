@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from schemas.locale import Locale
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from scorers.compiled import CompiledModel
+    from scorers.explanation import Explanation
     from scorers.loading import ModelError
     from scorers.model import Model
-    from scorers.scorer import Reading
     from streams.event_files import EventFile
 
 _Loaded = TypeVar("_Loaded")
@@ -153,6 +155,9 @@ def explain(
             help="Explain the leads of these events instead; - is stdin.",
         ),
     ] = None,
+    locale: Annotated[
+        Locale | None, typer.Option(help="The language; the model's own if absent.")
+    ] = None,
     only: Annotated[
         str, typer.Option(help="Only the lead with this id or identifier.")
     ] = "",
@@ -164,22 +169,26 @@ def explain(
     """Say in words what gives how much; with --lead, where a score comes from."""
     from rich.console import Console
 
-    from streams.cli.model_screens import ledger_screen, model_screen
+    from streams.cli.model_screens import lead_heading, model_screen
+    from streams.explanation_screens import explanation_screen
 
     console = Console()
     path = _models(None if model is None else [model])[0]
     if lead is None:
-        console.print(model_screen(_load(path)))
+        loaded = _load(path)
+        console.print(model_screen(loaded, locale or loaded.locale))
         return
 
     from streams.errors import UserError
 
-    found = _readings(path, lead, only, at, skip_bad=skip_bad)
+    found = _explained(path, lead, only, at, skip_bad=skip_bad)
     if not found:
         msg = f"no lead is known as {only}" if only else f"there is no event in {lead}"
         raise UserError(msg)
-    for name, compiled, reading in found:
-        console.print(ledger_screen(name, compiled, reading))
+    for name, compiled, told in found:
+        spoken = locale or compiled.source.locale
+        console.print(lead_heading(name, compiled, told))
+        console.print(explanation_screen(compiled, told, spoken))
 
 
 @app.command()
@@ -264,11 +273,12 @@ def _events(path: str, *, skip_bad: bool) -> "Iterator[EventFile]":
         yield source
 
 
-def _readings(
+def _explained(
     path: Path, events: str, only: str, at: str | None, *, skip_bad: bool
-) -> "list[tuple[str, CompiledModel, Reading]]":
-    """Return the leads of a file of events, the highest score first."""
+) -> "list[tuple[str, CompiledModel, Explanation]]":
+    """Return the leads of a file of events explained, the highest score first."""
     from scorers.compiled import compile_model
+    from scorers.explanation import explain_lead
     from scorers.replay import Replay
     from streams.cli.replay import parse_at
 
@@ -289,5 +299,5 @@ def _readings(
         names = [*state.emails, *state.user_ids, *state.anonymous_ids]
         if not only or only in {state.lead_id, *names}:
             name = names[0] if names else state.lead_id
-            found.append((name, model, reading))
+            found.append((name, model, explain_lead(model, state, reading.as_of)))
     return sorted(found, key=lambda item: -item[2].score)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.alert import Alert as Told
-from schemas.time import to_iso
+from schemas.locale import Locale
 from scorers.comparison import (
     Comparison,
     Life,
@@ -21,10 +21,10 @@ from scorers.comparison import (
 )
 from scorers.compiled import CompiledModel
 from scorers.explain import LedgerLine
+from scorers.explanation import Explanation
 from scorers.model import Alert, Model
 from scorers.parts import tell_duration
 from scorers.phrases import phrases
-from scorers.scorer import Reading
 from scorers.texts import said
 from scorers.timeline import Miss, Outcome
 from streams.drawing import tier_badge
@@ -108,10 +108,10 @@ def _ledger(lines: tuple[LedgerLine, ...], score: float) -> Table:
 # ── explain ─────────────────────────────────────────────────────────────────────
 
 
-def model_screen(model: Model) -> RenderableType:
-    """Return the model as people talk: what gives how much, and for how long."""
+def model_screen(model: Model, locale: Locale) -> RenderableType:
+    """Return the model as people talk, titles in `locale`: what gives how much."""
     by_group: dict[str, list[tuple[str, ...]]] = {}
-    for rule in phrases(model, model.locale):
+    for rule in phrases(model, locale):
         row = (rule.title, rule.when, rule.points, rule.most, rule.fades)
         by_group.setdefault(rule.group, []).append(row)
     parts: list[RenderableType] = [
@@ -121,7 +121,7 @@ def model_screen(model: Model) -> RenderableType:
     ]
     for name, group in model.groups.items():
         floor = "" if group.floor is None else f", {group.floor:g} at the least"
-        title = said(group.title, model.locale) or name
+        title = said(group.title, locale) or name
         heading = Text.assemble(
             "\n", (title, "bold"), f"  {group.cap:g} at the most{floor}"
         )
@@ -175,22 +175,16 @@ def _alert(alert: Alert, model: Model) -> str:
     return told
 
 
-def ledger_screen(name: str, model: CompiledModel, reading: Reading) -> RenderableType:
-    """Return where a lead's score comes from, line by line."""
-    parts: list[RenderableType] = [
-        Text.assemble(
-            "\n",
-            (name, "bold"),
-            f"  {reading.score:g} ",
-            tier_badge(reading.tier),
-            f" {reading.grade}  as of {to_iso(reading.as_of)}  ",
-            (f"{model.ref.name} {model.ref.version}", "dim"),
-        ),
-        Padding(_ledger(reading.ledger, reading.score), (0, 0, 0, 2)),
-    ]
-    if reading.next_change_at is not None:
-        parts.append(Text(f"  changes next at {to_iso(reading.next_change_at)}", "dim"))
-    return Group(*parts)
+def lead_heading(name: str, model: CompiledModel, told: Explanation) -> Text:
+    """Return whose score is explained, and by which model."""
+    return Text.assemble(
+        "\n",
+        (name, "bold"),
+        f"  {told.score:g} ",
+        tier_badge(told.tier),
+        f" {told.grade}  ",
+        (f"{model.ref.name} {model.ref.version}", "dim"),
+    )
 
 
 # ── diff ────────────────────────────────────────────────────────────────────────

@@ -10,12 +10,9 @@ from typer.testing import CliRunner
 from schemas.dead_letter import DeadLetter
 from schemas.topics import COMMANDS, CRM_EVENTS, DEAD_LETTERS, WEB_EVENTS
 from streams.cli.dead_letters import app
-from streams.dead_letter_log import (
-    UnreadableDeadLettersError,
-    latest_letters,
-    read_letters,
-)
+from streams.dead_letter_log import latest_letters, read_letters
 from streams.settings import Settings
+from streams.topic_reader import UnreadableTopicError
 from tests.waiting import wait_until
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -130,7 +127,7 @@ def test_a_missing_topic_says_what_to_do(broker: str) -> None:
     """Without the topic the error names it and the command that makes it."""
     settings = Settings(bootstrap=broker, topic_prefix="nobody-made.")
 
-    with pytest.raises(UnreadableDeadLettersError, match=r"leadpulse topics create"):
+    with pytest.raises(UnreadableTopicError, match=r"leadpulse topics create"):
         list(read_letters(settings))
 
 

@@ -1,0 +1,102 @@
+"""A topic read from its beginning to what is its end now, beside those who follow it.
+
+Nothing is joined and nothing committed: it can be done at any time, by anybody.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from streams.errors import UserError
+from streams.partitioner import partition_of
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, Message
+
+    from streams.settings import Settings
+
+_QUIET_SECONDS: Final = 30.0
+_ANSWER_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 0.1
+_BATCH: Final = 500
+
+
+class UnreadableTopicError(UserError):
+    """A topic cannot be read."""
+
+    def __init__(self, topic: str, why: str) -> None:
+        """Name the topic and say why."""
+        super().__init__(f"cannot read {topic}: {why}")
+
+
+def read_topic(
+    settings: "Settings", topic: str, *, key: bytes | None = None
+) -> "Iterator[Message]":
+    """Yield the records there are now, oldest first within a partition.
+
+    With a `key` only the partition that it belongs to is read.
+
+    Raises
+    ------
+    UnreadableTopicError
+        When the topic is missing or no broker answers.
+    """
+    from confluent_kafka import (  # noqa: PLC0415 - loads librdkafka
+        OFFSET_BEGINNING,
+        Consumer,
+        KafkaError,
+        KafkaException,
+        TopicPartition,
+    )
+
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.bootstrap,
+            # Required by the client; nothing is joined or committed.
+            "group.id": f"{settings.app_id}.reader",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "allow.auto.create.topics": False,
+            "fetch.wait.max.ms": 50,
+            "log_level": 0,
+        }
+    )
+    try:
+        unread = _partitions(consumer, settings, topic)
+        if key is not None:
+            unread = {partition_of(key, len(unread))}
+        consumer.assign(
+            [TopicPartition(topic, number, OFFSET_BEGINNING) for number in unread]
+        )
+        heard = time.monotonic()
+        while unread:
+            if time.monotonic() - heard > _QUIET_SECONDS:
+                raise UnreadableTopicError(topic, "the broker fell silent")
+            for message in consumer.consume(_BATCH, _POLL_SECONDS):
+                error = message.error()
+                if error is None:
+                    heard = time.monotonic()
+                    yield message
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                    unread.discard(message.partition() or 0)
+                elif not error.retriable():
+                    raise UnreadableTopicError(topic, error.str())
+    except KafkaException as error:
+        raise UnreadableTopicError(topic, error.args[0].str()) from None
+    finally:
+        consumer.close()
+
+
+def _partitions(consumer: "Consumer", settings: "Settings", topic: str) -> set[int]:
+    """Return the partitions of `topic`, which must exist."""
+    from confluent_kafka import KafkaException  # noqa: PLC0415 - see above
+
+    try:
+        found = consumer.list_topics(timeout=_ANSWER_SECONDS).topics.get(topic)
+    except KafkaException as error:
+        why = f"no broker answers at {settings.bootstrap} ({error.args[0].str()})"
+        raise UnreadableTopicError(topic, why) from None
+    if found is None:
+        why = "it is missing; run `leadpulse topics create`"
+        raise UnreadableTopicError(topic, why)
+    return set(found.partitions)
