@@ -96,6 +96,7 @@ def test_a_stop_finishes_what_is_under_way(settings: Settings, read: Read) -> No
         b"POST /v1/track HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wk-1\r\n"
         b"Content-Length: %d\r\n\r\n" % len(body)
     )
+    before = set(threading.enumerate())
     with running(settings) as (client, server):
         port = client.base_url.port
         assert port is not None
@@ -107,7 +108,15 @@ def test_a_stop_finishes_what_is_under_way(settings: Settings, read: Read) -> No
             peer.sendall(body[10:])
             assert peer.recv(10_000).startswith(b"HTTP/1.1 200 ")
 
-    assert "event-log" not in {thread.name for thread in threading.enumerate()}
+    wait_until(
+        lambda: (
+            not any(
+                thread.name == "event-log"
+                for thread in set(threading.enumerate()) - before
+            )
+        ),
+        what="the collector's producer to end",
+    )
     assert json.loads(read(1, "web.events.v1")[0].value)["id"] == "m"
 
 
