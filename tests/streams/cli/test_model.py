@@ -157,13 +157,25 @@ def test_explain_says_it_in_words(leadpulse: Callable) -> None:
         assert words in ran.out
 
 
-def test_explain_shows_the_ledger_of_a_lead(leadpulse: Callable) -> None:
-    """With events: the lines of the ledger of the lead that is asked for."""
+def test_explain_says_where_the_score_of_a_lead_is_from(leadpulse: Callable) -> None:
+    """With events: the lead that is asked for, in sentences, and nobody else."""
     ran = leadpulse("model", "explain", DEFAULT, "--lead", EVENTS, "--only", "ada")
 
     assert ran.code == 0
-    assert "score" in ran.out
+    assert "Saw the pricing page twice" in ran.out
+    assert "How the score adds up" in ran.out
     assert "visitor" not in ran.out
+
+
+def test_explain_speaks_persian(leadpulse: Callable) -> None:
+    """With --locale fa both the model's titles and the sentences are Persian."""
+    model = leadpulse("model", "explain", DEFAULT, "--locale", "fa")
+    lead = leadpulse(
+        "model", "explain", DEFAULT, "--lead", EVENTS, "--only", "ada", "--locale", "fa"
+    )
+
+    assert "درخواست دمو" in model.out
+    assert "صفحهٔ قیمت‌ها را دید، ۲ بار" in lead.out
 
 
 def test_explain_knows_no_stranger(leadpulse: Callable) -> None:
