@@ -22,6 +22,7 @@ from scorers.conditions import (
     static_choices,
     trait_field,
 )
+from scorers.curve import Part
 from scorers.decay import AnyDecay, HalfLife, NoDecay, compile_decay
 from scorers.quiet import Quiet
 from scorers.texts import said
@@ -262,7 +263,7 @@ class CompiledModel:
         self.read_traits = tuple(sorted(read))
         """The traits that rules read: nothing else decides what traits are worth."""
         self.trait_rules = tuple(rule for rule in self.rules if rule.kind == "trait")
-        self._worths: dict[tuple[object, ...], dict[str, float]] = {}
+        self._worths: dict[tuple[object, ...], dict[str, Part]] = {}
         self._activity = (
             None if model.activity is None else compile_event_condition(model.activity)
         )
@@ -298,7 +299,7 @@ class CompiledModel:
                 self._found[key] = found
         return found
 
-    def trait_points(self, traits: Mapping[str, Any]) -> dict[str, float]:
+    def trait_parts(self, traits: Mapping[str, Any]) -> Mapping[str, Part]:
         """Return what each rule over the traits gives, where it gives anything."""
         key = tuple(
             [
@@ -310,14 +311,14 @@ class CompiledModel:
         try:
             found = self._worths.get(key)
         except TypeError:  # a trait that is a mapping
-            return self._trait_points(traits)
+            return self._trait_parts(traits)
         if found is None:
             if len(self._worths) >= _MEMORY:
                 self._worths.clear()
-            found = self._worths[key] = self._trait_points(traits)
+            found = self._worths[key] = self._trait_parts(traits)
         return found
 
-    def _trait_points(self, traits: Mapping[str, Any]) -> dict[str, float]:
+    def _trait_parts(self, traits: Mapping[str, Any]) -> dict[str, Part]:
         worths = {}
         for rule in self.trait_rules:
             if rule.holds(traits):
@@ -325,7 +326,7 @@ class CompiledModel:
                 if rule.read_trait is not None and rule.amount_of is not None:
                     points = rule.amount_of(rule.read_trait(traits))
                 if points:
-                    worths[rule.name] = points
+                    worths[rule.name] = Part(rule.name, rule.bound, const=points)
         return worths
 
     def is_activity(self, event: Event) -> bool:

@@ -155,7 +155,7 @@ def _exit_of_one_rate(
                 _elapsed(u, half_life, span),
                 _elapsed(u_far, half_life, span),
             )
-            found = _first_outside(curve, low, high, inside, guess, bound)
+            found = _first_outside(curve, (low, high), inside, guess, bound)
             if found is not None:
                 return found
             inside = max(inside, bound)
@@ -171,13 +171,14 @@ def _elapsed(u: float, half_life: Millis, span: Millis) -> Millis:
 
 
 def _first_outside(
-    curve: Curve, low: int, high: int, inside: Millis, guess: Millis, bound: Millis
+    curve: Curve, band: tuple[int, int], inside: Millis, guess: Millis, bound: Millis
 ) -> Millis | None:
     """Return the first elapsed time in (inside, bound] with the level outside.
 
     The level moves one way only between `inside`, where it is inside, and `bound`;
     the guess is off by rounding at the most, so the search starts next to it.
     """
+    low, high = band
     if not inside < bound or low <= curve.level(bound) < high:
         return None
     outside = bound
@@ -207,10 +208,7 @@ def _exit_by_strides(curve: Curve, low: int, high: int, span: Millis) -> Millis 
     edges = _edges(curve, low, high)
     elapsed = 0
     for _ in range(_MOST_STRIDES):
-        stride = _stride(curve, elapsed, edges)
-        if elapsed + stride >= span:
-            return None
-        elapsed += max(1, math.floor(stride))
+        elapsed += max(1, math.floor(_stride(curve, elapsed, edges)))
         if elapsed >= span:
             return None
         if not low <= curve.level(elapsed) < high:

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from schemas.event import Event
 from schemas.time import Instant
 from scorers.compiled import CompiledLimit, CompiledRule
-from scorers.decay import HalfLife, NoDecay
+from scorers.decay import HalfLife, Linear, NoDecay, Stepped
 from scorers.state import Entry, Rank, RuleState
 
 MAX_ENTRIES: Final = 128
@@ -209,10 +209,13 @@ def _add_late(rule: CompiledRule, state: RuleState, entry: Entry) -> RuleState:
 
 def _bounded(rule: CompiledRule, state: RuleState, now: Instant) -> RuleState:
     """Return `state` within its bound: fold the oldest, drop what is spent."""
-    if rule.folds:
+    decay = rule.decay
+    if isinstance(decay, HalfLife | NoDecay):
         return _folded(rule, state) if len(state.entries) > MAX_ENTRIES else state
     state = _unspent(rule, state, now)
-    return _coarser(rule, state, now) if len(state.entries) > 2 * MAX_ENTRIES else state
+    if len(state.entries) <= 2 * MAX_ENTRIES:
+        return state
+    return _coarser(rule, decay, state, now)
 
 
 def _folded(rule: CompiledRule, state: RuleState) -> RuleState:
@@ -249,7 +252,9 @@ def _unspent(rule: CompiledRule, state: RuleState, now: Instant) -> RuleState:
     return replace(state, entries=kept)
 
 
-def _coarser(rule: CompiledRule, state: RuleState, now: Instant) -> RuleState:
+def _coarser(
+    rule: CompiledRule, decay: Linear | Stepped, state: RuleState, now: Instant
+) -> RuleState:
     """Return `state` with its older matches as one for each stretch of time.
 
     A stretch is a 64th of the age over which points fade, so their fading is off by
@@ -261,19 +266,16 @@ def _coarser(rule: CompiledRule, state: RuleState, now: Instant) -> RuleState:
     if rule.limit is not None:
         counting, met = _count(rule.limit, old, ranks)
         ranks = _latest(met)
-    return replace(
-        state, entries=(*_stretches(rule, counting, now), *kept), ranks=ranks
-    )
+    done = now - decay.reach - rule.within
+    stretches = _stretches(decay, counting, done)
+    return replace(state, entries=(*stretches, *kept), ranks=ranks)
 
 
 def _stretches(
-    rule: CompiledRule, entries: Iterable[Entry], now: Instant
+    decay: Linear | Stepped, entries: Iterable[Entry], done: Instant
 ) -> list[Entry]:
-    decay = rule.decay
-    if isinstance(decay, NoDecay | HalfLife):
-        return list(entries)
+    """Return one match for each stretch; those up to `done` fade no more."""
     width = max(1, decay.reach // _BUCKETS)
-    done = now - decay.reach - rule.within
     found: list[Entry] = []
     for stretch, group in groupby(
         entries, lambda entry: None if entry[0] <= done else entry[0] // width

@@ -131,7 +131,7 @@ def learn(
         state.worked_at = max(at, state.worked_at or at)
     rules = state.rules
     for rule in model.candidates(event):
-        rules = _match(rule, rules, event, at, event_id, now)
+        rules = _match(rule, rules, event, (at, event_id), now)
     state.rules = rules
 
 
@@ -155,7 +155,7 @@ def backfill(
             continue
         names = (rule.name, rule.name + UNLESS)
         if not any(_has(known.get(name), event_id) for name in names):
-            known = _match(rule, known, event, at, event_id, now)
+            known = _match(rule, known, event, (at, event_id), now)
     if known is state.rules:
         return False
     state.rules = known
@@ -170,10 +170,10 @@ def _match(
     rule: CompiledRule,
     rules: dict[str, RuleState],
     event: Event,
-    at: Instant,
-    event_id: int,
+    seen: Seen,
     now: Instant,
 ) -> dict[str, RuleState]:
+    at, event_id = seen
     matched = rule.matches(event)
     if rule.kind == "event":
         if matched:

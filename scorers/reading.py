@@ -3,12 +3,12 @@
 Caps are applied here, when the score is read: rule bound, then group, then total.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from schemas.time import Instant, Millis
 from scorers.compiled import CompiledModel, CompiledRule
 from scorers.curve import NEVER, Curve, Part, Piece
-from scorers.decay import HalfLife, Linear, Stepped
+from scorers.decay import HalfLife, Linear, NoDecay, Stepped
 from scorers.masses import SETTLED, counted, met_in_time
 from scorers.state import LeadState, RuleState
 
@@ -21,43 +21,40 @@ def curve_of(model: CompiledModel, state: LeadState, at: Instant) -> Curve:
     until = NEVER
     pieces = []
     kept = state.rules
-    given = model.trait_points(
-        {name: fact.value for name, fact in state.traits.items()}
-    )
+    given = model.trait_parts({name: fact.value for name, fact in state.traits.items()})
     for group in model.groups:
         parts = []
         for rule in group.rules:
             part: Part | None = None
-            name = rule.name
-            if rule.kind == "event":
-                if name in kept:
-                    part = _event_part(rule, kept[name], at)
-            elif rule.kind == "trait":
-                if name in given:
-                    part = Part(name, rule.bound, const=given[name])
+            if rule.kind == "trait":
+                part = given.get(rule.name)
             elif rule.kind == "silence":
                 part = _silence_part(rule, state, at)
-            elif name in kept:
-                part = _absence_part(rule, kept[name], kept.get(name + UNLESS), at)
+            elif rule.name in kept:
+                part = _remembered_part(rule, kept, at)
             if part is not None:
                 parts.append(part)
-                if part.until < until:
-                    until = part.until
+                until = min(until, part.until)
         if parts:
             pieces.append(Piece(group.name, group.cap, group.floor, parts))
     return Curve(at, until, model.ceiling, model.scale, pieces)
 
 
-def _event_part(rule: CompiledRule, memory: RuleState, at: Instant) -> Part | None:
-    if not rule.folds:
-        matches = [
-            (when, amount * rule.points) for when, _, amount, _ in counted(rule, memory)
-        ]
-        return _finite_part(rule, matches, at)
-    if not memory.mass:
-        return None
-    points = memory.mass * rule.points
-    return _folded_part(rule, points, at - memory.mass_at)
+def _remembered_part(
+    rule: CompiledRule, kept: Mapping[str, RuleState], at: Instant
+) -> Part | None:
+    memory = kept[rule.name]
+    if rule.kind == "absence":
+        return _absence_part(rule, memory, kept.get(rule.name + UNLESS), at)
+    decay = rule.decay
+    if isinstance(decay, HalfLife | NoDecay):
+        if not memory.mass:
+            return None
+        return _folded_part(rule, memory.mass * rule.points, at - memory.mass_at)
+    matches = [
+        (when, amount * rule.points) for when, _, amount, _ in counted(rule, memory)
+    ]
+    return _finite_part(rule, decay, matches, at)
 
 
 def _folded_part(rule: CompiledRule, points: float, age: Millis) -> Part:
@@ -71,25 +68,15 @@ def _folded_part(rule: CompiledRule, points: float, age: Millis) -> Part:
 
 
 def _finite_part(
-    rule: CompiledRule, matches: list[tuple[Instant, float]], at: Instant
+    rule: CompiledRule,
+    decay: Linear | Stepped,
+    matches: list[tuple[Instant, float]],
+    at: Instant,
 ) -> Part | None:
     """Return the value of matches that fade over a finite age, or in steps."""
-    decay = rule.decay
     const = slope = 0.0
-    origin, until = at, NEVER
-    if isinstance(decay, Linear):
-        span = decay.span
-        live = [match for match in matches if at - match[0] < span]
-        if not live:
-            return None
-        # All ages count from the oldest match that is left: from wherever one looks,
-        # the value at an instant is the same sum.
-        origin = live[0][0]
-        for when, points in live:
-            const += points * (1.0 + (when - origin) / span)
-            slope -= points / span
-        until = origin + span
-    elif isinstance(decay, Stepped):
+    until = NEVER
+    if isinstance(decay, Stepped):
         for when, points in matches:
             age = at - when
             const += points * decay.kept(age)
@@ -97,8 +84,24 @@ def _finite_part(
                 until = min(until, when + step)
         if not const and until == NEVER:
             return None
+        return Part(rule.name, rule.bound, const=const, until=until)
+    span = decay.span
+    live = [match for match in matches if at - match[0] < span]
+    if not live:
+        return None
+    # All ages count from the oldest match that is left: from wherever one looks,
+    # the value at an instant is the same sum.
+    origin = live[0][0]
+    for when, points in live:
+        const += points * (1.0 + (when - origin) / span)
+        slope -= points / span
     return Part(
-        rule.name, rule.bound, const=const, slope=slope, age=at - origin, until=until
+        rule.name,
+        rule.bound,
+        const=const,
+        slope=slope,
+        age=at - origin,
+        until=origin + span,
     )
 
 
@@ -154,17 +157,16 @@ def _absence_part(
 ) -> Part | None:
     """Return the value of what was expected and did not come in time."""
     matches, until = unmet(rule, memory, waits, at)
-    part: Part | None
-    if not matches:
-        part = None
-    elif rule.folds:
+    part: Part | None = None
+    decay = rule.decay
+    if isinstance(decay, Linear | Stepped):
+        part = _finite_part(rule, decay, matches, at)
+    elif matches:
         points = 0.0
         anchor = matches[-1][0]
         for when, each in matches:
-            points += each * rule.decay.kept(anchor - when)
+            points += each * decay.kept(anchor - when)
         part = _folded_part(rule, points, at - anchor)
-    else:
-        part = _finite_part(rule, matches, at)
     if part is None:
         return Part(rule.name, rule.bound, until=until) if until < NEVER else None
     part.until = min(part.until, until)

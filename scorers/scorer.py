@@ -265,14 +265,12 @@ def _adopt(draft: _Draft) -> None:
 
 def _re_rise(draft: _Draft, level: int) -> int:
     """Return the least level above `level` that ends a cooldown early."""
-    rises = [NEVER]
+    rises = []
     for policy in draft.model.policies:
-        known = draft.state.alerts.get(policy.name)
-        if policy.kind == "hot" and known and known.waiting_for == "cooldown":
-            rise = draft.model.scaled(known.told_score * (1 + policy.re_rise))
-            if rise > level:
-                rises.append(rise)
-    return min(rises)
+        known = _memory_of(draft.state, policy)
+        if policy.kind == "hot" and known.waiting_for == "cooldown":
+            rises.append(draft.model.scaled(known.told_score * (1 + policy.re_rise)))
+    return min((rise for rise in rises if rise > level), default=NEVER)
 
 
 def _next_deadline(draft: _Draft, after: Instant) -> Instant | None:
@@ -324,13 +322,12 @@ def _verdicts(
         verdicts.append((policy, verdict))
     present = {policy.name: verdict.state for policy, verdict in verdicts}
     for policy in model.unworked:
-        watched = present.get(policy.of or "")
-        if watched is not None:
-            late = alerting.decide_unworked(
-                policy, _memory_of(state, policy), watched, state.worked_at, at
-            )
-            if late is not None:
-                verdicts.append((policy, late))
+        watched = present.get(policy.of or "", AlertState())
+        late = alerting.decide_unworked(
+            policy, _memory_of(state, policy), watched, state.worked_at, at
+        )
+        if late is not None:
+            verdicts.append((policy, late))
     return verdicts
 
 

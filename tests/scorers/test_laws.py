@@ -2,6 +2,7 @@
 
 import math
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -157,12 +158,12 @@ def test_next_change(text: Model, life: list[Input], span: int, data: Any) -> No
 
 
 def _agrees(oracle: Oracle, wanted: Instant | None, found: Instant | None) -> bool:
-    """Say whether two instants are one, as far as floating point can tell them apart."""
+    """Say whether two instants are one, as far as floats can tell them apart."""
     if wanted == found:
         return True
     if wanted is None or found is None:
         return False
-    return abs(oracle.exact(wanted) - oracle.exact(found)) < 1e-12  # noqa: PLR2004
+    return abs(oracle.exact(wanted) - oracle.exact(found)) < 1e-12
 
 
 @given(with_every_alert, lives(), st.data())
@@ -284,7 +285,7 @@ def test_sequence(model: CompiledModel, life: list[Input]) -> None:
 
     assert [u.sequence for u in updates] == list(range(1, len(updates) + 1))
     assert story.state.sequence == len(updates)
-    for earlier, later in zip(updates, updates[1:], strict=False):
+    for earlier, later in pairwise(updates):
         assert (later.previous, later.previous_tier) == (earlier.score, earlier.tier)
         assert later.as_of >= earlier.as_of
         assert math.isclose(later.delta, later.score - later.previous, abs_tol=1e-6)

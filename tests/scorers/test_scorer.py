@@ -365,7 +365,7 @@ def test_model_change_is_told_with_its_cause() -> None:
 
 
 def test_unannounced_model_holds_from_the_next_input() -> None:
-    """A model that a state does not know holds from the next input, which comes after."""
+    """A model that a state does not know holds from the next input."""
     old = model_of(FADING, tiers=GOLD)
     new = model_of({**FADING, "points": 60.0}, tiers=GOLD, version="2")
     state = on_event(old, None, event(1), START).state
