@@ -233,7 +233,8 @@ def compile_points(source: PointsSource) -> Callable[[Any], float]:
             number = as_number(value)
             if number is None:
                 return 0.0
-            points = number / unit.per * unit.points
+            # Nothing for each of infinitely many units is nothing, not nonsense.
+            points = number / unit.per * unit.points if unit.points else 0.0
             return min(max(points, unit.min), unit.max)
 
         return proportional
@@ -248,20 +249,16 @@ def compile_points(source: PointsSource) -> Callable[[Any], float]:
 
         return highest
     table = source
-    values = {key.casefold(): points for key, points in table.values.items()}
+    texts = {key.casefold(): points for key, points in table.values.items()}
+    numbers = {as_number(key): points for key, points in table.values.items()}
 
     def looked_up(value: object) -> float:
         if value is None or value == "":
             return 0.0
         plain = _plain(value)
-        key = (
-            plain
-            if isinstance(plain, str)
-            else f"{plain:g}"
-            if isinstance(plain, float)
-            else ""
-        )
-        return values.get(key, table.otherwise)
+        if isinstance(plain, float):
+            return numbers.get(plain, table.otherwise)
+        return texts.get(plain, table.otherwise) if isinstance(plain, str) else 0.0
 
     return looked_up
 

@@ -291,3 +291,20 @@ def test_every_kind_of_rule_in_a_big_life() -> None:
     state = live(model, items, items[-1].now).state
 
     assert len(encode_state(state)) < 96_000
+
+
+def test_event_that_an_absence_rule_only_might_match() -> None:
+    """An event of the right name that neither raises nor meets it leaves no trace."""
+    after = {"event": "Content Clicked", "properties.key": "x"}
+    unless = {"event": "Content Downloaded"}
+    rule = {
+        "name": "left",
+        "points": -1.0,
+        "absence": {"after": after, "unless": unless, "within": "30m"},
+    }
+    model = model_of(rule)
+
+    assert lived(event(1, name="Content Clicked", key="y"), model=model).rules == {}
+    assert set(
+        lived(event(1, name="Content Downloaded", key="x"), model=model).rules
+    ) == {"left/unless"}
