@@ -14,7 +14,6 @@ from streams.redis_server import RedisServer
 from streams.settings import Settings
 from streams.topics_admin import create_topics
 
-
 # Random models are large: that they take long to make says nothing about the core.
 _LAWS = settings(deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("quick", _LAWS, max_examples=60, derandomize=True)
