@@ -42,9 +42,7 @@ class Verdict(msgspec.Struct, frozen=True):
     """Whether it ended because what it stood on was withdrawn."""
 
 
-def decide(
-    policy: Policy, memory: AlertState, value: float, at: Instant
-) -> Verdict:
+def decide(policy: Policy, memory: AlertState, value: float, at: Instant) -> Verdict:
     """Return what `policy` makes of the `value` of its signal at `at`."""
     match memory.phase:
         case "in":
@@ -100,9 +98,7 @@ def decide_unworked(
     return Verdict(settled, "unacknowledged", tell=True)
 
 
-def _outside(
-    policy: Policy, memory: AlertState, value: float, at: Instant
-) -> Verdict:
+def _outside(policy: Policy, memory: AlertState, value: float, at: Instant) -> Verdict:
     if value < policy.enter:
         inside_band = memory.episode and value >= policy.leave
         return Verdict(memory, "inside-hysteresis" if inside_band else "not-hot")
@@ -155,9 +151,7 @@ def _told(memory: AlertState, value: float, at: Instant) -> AlertState:
     )
 
 
-def _waiting(
-    policy: Policy, memory: AlertState, value: float, at: Instant
-) -> Verdict:
+def _waiting(policy: Policy, memory: AlertState, value: float, at: Instant) -> Verdict:
     why = memory.waiting_for
     # Falling below the entry ends a dwell; the rest is waited out down to `leave`.
     if value < (policy.enter if why == "dwell" else policy.leave):
@@ -174,9 +168,7 @@ def _waiting(
     return _due(policy, memory, value, at, reason)
 
 
-def _inside(
-    policy: Policy, memory: AlertState, value: float, at: Instant
-) -> Verdict:
+def _inside(policy: Policy, memory: AlertState, value: float, at: Instant) -> Verdict:
     if value >= policy.leave:
         reason: DecisionReason = (
             "still-hot" if value >= policy.enter else "inside-hysteresis"
