@@ -73,7 +73,7 @@ format: setup ## Let ruff format and mend what it can
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 
-docs: setup ## Write the generated docs anew: schemas, AsyncAPI, metrics
+docs: setup ## Write the generated docs anew: schemas, AsyncAPI, metrics, settings
 	"$(BIN)/leadpulse" schema export
 	"$(BIN)/leadpulse" schema metrics
 	"$(BIN)/leadpulse" schema settings
