@@ -1,6 +1,6 @@
 """Why a score is what it is: the reasons in sentences, and the ledger that sums."""
 
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -110,14 +110,15 @@ def _reason(model: CompiledModel, state: LeadState, part: Part, group: str) -> R
     rule = model.by_name[part.rule]
     locale = model.source.locale
     memory = state.rules.get(rule.name) if rule.kind == "event" else None
-    count, last_at, _ = _happened(rule, memory)
-    text = rule.title
-    if count > 1:
-        speech = SPEECH[locale]
-        text = speech.say("short.times", title=text, times=speech.times(count))
+    text, count, last_at = rule.title, 0, None
+    if memory is not None:
+        entries = counted(rule, memory)
+        count = len(entries) + memory.base_count
+        last_at = entries[-1][0] if entries else memory.base_at or None
+        if count > 1:
+            text = _short_times(text, count, locale)
     elif (value := _fact(rule, state)) is not None:
-        shown = told_value(model, rule, value, locale)
-        text = SPEECH[locale].say("short.value", title=text, value=shown)
+        text = _short_value(text, told_value(model, rule, value, locale), locale)
     return Reason(
         rule=rule.name,
         group=group,
@@ -126,6 +127,23 @@ def _reason(model: CompiledModel, state: LeadState, part: Part, group: str) -> R
         last_at=None if last_at is None else to_datetime(last_at),
         count=count,
     )
+
+
+# A sentence is the same for very many leads, and reasons are on the hottest path.
+@lru_cache(maxsize=4_096)
+def _short_times(title: str, count: int, locale: Locale) -> str:
+    speech = SPEECH[locale]
+    return speech.say("short.times", title=title, times=speech.times(count))
+
+
+@lru_cache(maxsize=4_096)
+def _short_value(title: str, value: str, locale: Locale) -> str:
+    return SPEECH[locale].say("short.value", title=title, value=value)
+
+
+@lru_cache(maxsize=4_096, typed=True)
+def _spoken(value: str | float, locale: Locale) -> str:
+    return SPEECH[locale].value(value)
 
 
 def _fact(rule: CompiledRule, state: LeadState) -> Any:
@@ -145,17 +163,14 @@ def told_value(
         stage = model.stages.get(str(value).casefold())
         if stage is not None and (title := said(stage.title, locale)):
             return title
-    return SPEECH[locale].value(value)
+    return _spoken(value, locale)
 
 
 def _happened(rule: CompiledRule, memory: RuleState | None) -> _Evidence:
     """Return how often what a rule counts has happened, and when last."""
     if memory is None or rule.kind != "event":
         return _Evidence()
-    if rule.limit is None:
-        entries: Sequence[tuple[int, int, float, int]] = memory.entries
-    else:
-        entries = counted(rule, memory)
+    entries = counted(rule, memory)
     last = entries[-1][0] if entries else memory.base_at or None
     whole = None
     if rule.read_amount is None or not memory.base_count:
