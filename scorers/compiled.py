@@ -394,14 +394,11 @@ _Choices = frozenset[str] | None
 
 def _statics(rule: language.Rule) -> tuple[_Choices, _Choices, _Choices]:
     """Return the types, names and channels that a rule can match; None for any."""
-    both: tuple[language.Condition, ...] = ()
-    if rule.absence is not None:
-        both = (rule.absence.after, rule.absence.unless)
-    elif rule.when is not None:
-        both = (rule.when,)
+    absence = rule.absence
+    both = [rule.when] if absence is None else [absence.after, absence.unless]
 
     def choices(path: str) -> _Choices:
-        each = [static_choices(condition, path) for condition in both]
+        each = [static_choices(one, path) for one in both if one is not None]
         known = [item for item in each if item is not None]
         return frozenset().union(*known) if len(known) == len(each) else None
 

@@ -364,3 +364,17 @@ def test_strides_miss_nothing(groups: list[Piece], margins: tuple[int, int]) -> 
     low, high = band = _banded(wave, margins)
 
     assert crossing._exit_by_strides(wave, low, high, 8_000) == brute(wave, band, 8_000)
+
+
+@pytest.mark.parametrize("guess", [1, 700, 999, 1_000, 1_001, 1_300, 3_998])
+def test_a_bad_guess_costs_looks_and_no_exactness(guess: int) -> None:
+    """From whatever guess the search starts, it ends at the very first outside."""
+    wave = curve(group(part(amp=10.0, half_life=5_000)))
+    band = (88, 200)
+    wanted = brute(wave, band, 3_999)
+    assert wanted is not None
+
+    assert crossing._first_outside(wave, band, 0, guess, 3_999) == wanted
+    assert crossing._first_outside(wave, band, wanted - 1, guess, wanted) == wanted
+    assert crossing._first_outside(wave, band, 0, guess, wanted - 1) is None
+    assert crossing._first_outside(wave, band, wanted, guess, wanted) is None

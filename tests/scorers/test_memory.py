@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from schemas.event import Event
 from schemas.time import DAY, HOUR, MINUTE
 from scorers.compiled import compile_model
+from scorers.identity import lead_id_of
 from scorers.loading import load_model
 from scorers.masses import hash64
 from scorers.scorer import on_event, on_retract, read
@@ -308,3 +309,19 @@ def test_event_that_an_absence_rule_only_might_match() -> None:
     assert set(
         lived(event(1, name="Content Downloaded", key="x"), model=model).rules
     ) == {"left/unless"}
+
+
+def test_a_lead_is_known_by_the_strongest_identifier_there_is() -> None:
+    """User id beats e-mail beats anonymous id, and each may be all there is."""
+    named = replace(event(1), email=" Ada@Example.com ", anonymous_id="a1")
+    mailed = replace(named, user_id=None)
+    ids = [
+        lived(item).lead_id
+        for item in (named, mailed, replace(mailed, email=None, anonymous_id=" a1 "))
+    ]
+
+    assert ids == [
+        lead_id_of("user_id", "ada"),
+        lead_id_of("email", "ada@example.com"),
+        lead_id_of("anonymous_id", "a1"),
+    ]
