@@ -78,21 +78,57 @@ def _edges(curve: Curve, low: int, high: int) -> tuple[float, float]:
 # ── one half-life: piecewise linear in u = 2^(−x / half_life) ───────────────────
 
 
-class _Line:
+class _Lines:
+    """The score as a function of u: what is straight, and the groups that bend.
+
+    A rule is const + amp · u within its bound. A group in which nothing can meet a
+    bound on the way is straight, and its rules are one.
+    """
+
+    __slots__ = ("amp", "bent", "const")
+
+    def __init__(self, curve: Curve) -> None:
+        self.const = self.amp = 0.0
+        self.bent: list[_Bent] = []
+        for piece in curve.pieces:
+            const = amp = most = least = 0.0
+            parts: list[tuple[float, float, float]] = []
+            bends = False
+            for part in piece.parts:
+                near = end = part.const
+                fade, bound = 0.0, part.bound
+                if part.amp:
+                    fade = part.amp * 2.0 ** (-part.age / part.half_life)
+                    near += fade
+                if near < end:
+                    near, end = end, near
+                # Now near is the most that it can be, and end the least.
+                bends = bends or near > bound or end < -bound
+                const += part.const
+                amp += fade
+                most += near
+                least += end
+                parts.append((part.const, fade, bound))
+            if bends or most > piece.cap or least < piece.floor:
+                self.bent.append(_Bent(piece, parts))
+            else:
+                self.const += const
+                self.amp += amp
+
+    def at(self, u: float) -> float:
+        total = self.const + self.amp * u
+        for group in self.bent:
+            total += group.at(u)
+        return total
+
+
+class _Bent:
     """One group as a function of u: its parts are const + amp · u, all bounded."""
 
     __slots__ = ("cap", "floor", "parts")
 
-    def __init__(self, piece: Piece) -> None:
-        self.cap, self.floor = piece.cap, piece.floor
-        self.parts = [
-            (
-                part.const,
-                part.amp * 2.0 ** (-part.age / part.half_life) if part.amp else 0.0,
-                part.bound,
-            )
-            for part in piece.parts
-        ]
+    def __init__(self, piece: Piece, parts: list[tuple[float, float, float]]) -> None:
+        self.cap, self.floor, self.parts = piece.cap, piece.floor, parts
 
     def raw(self, u: float) -> float:
         total = 0.0
@@ -108,18 +144,12 @@ class _Line:
     def kinks(self) -> set[float]:
         """Return every u in (0, 1) at which a rule or the group meets its bound."""
         kinks: set[float] = set()
-        most = least = 0.0
         for const, amp, bound in self.parts:
             if amp:
                 for edge in (bound, -bound):
                     u = (edge - const) / amp
                     if 0.0 < u < 1.0:
                         kinks.add(u)
-            high, low = max(const, const + amp), min(const, const + amp)
-            most += min(max(high, -bound), bound)
-            least += max(min(low, bound), -bound)
-        if most <= self.cap and least >= self.floor:
-            return kinks
         nodes = [1.0, *sorted(kinks, reverse=True), 0.0]
         values = [self.raw(node) for node in nodes]
         for index in range(len(nodes) - 1):
@@ -135,18 +165,17 @@ def _exit_of_one_rate(
     curve: Curve, low: int, high: int, span: Millis, half_life: Millis
 ) -> Millis | None:
     low_edge, high_edge = _edges(curve, low, high)
-    lines = [_Line(piece) for piece in curve.pieces]
+    lines = _Lines(curve)
     farthest = 2.0 ** (-span / half_life)
     kinks = {farthest}
-    for line in lines:
-        kinks |= line.kinks()
-    value_near = sum([line.at(1.0) for line in lines])
-    u_near = 1.0
+    for group in lines.bent:
+        kinks |= group.kinks()
+    u_near, value_near = 1.0, lines.at(1.0)
     inside: Millis = 0
     for u_far in sorted(kinks, reverse=True):
         if u_far < farthest:
             break
-        value_far = sum([line.at(u_far) for line in lines])
+        value_far = lines.at(u_far)
         if value_far < low_edge or value_far >= high_edge:
             edge = low_edge if value_far < low_edge else high_edge
             share = (edge - value_near) / ((value_far - value_near) or 1.0)
@@ -179,19 +208,21 @@ def _first_outside(
     the guess is off by rounding at the most, so the search starts next to it.
     """
     low, high = band
-    if not inside < bound or low <= curve.level(bound) < high:
+    if inside >= bound:
         return None
-    outside = bound
+    probe = min(max(guess, inside + 1), bound)
+    outside = bound + 1
     step = 1
-    probe = max(guess, inside + 1)
     while inside < probe < outside:
         if low <= curve.level(probe) < high:
             inside = probe
-            probe += step
+            probe = min(probe + step, bound)
         else:
             outside = probe
             probe -= step
         step *= 2
+    if outside > bound:
+        return None
     while outside - inside > 1:
         middle = (inside + outside) // 2
         if low <= curve.level(middle) < high:

@@ -176,6 +176,6 @@ def _absence_part(
 def group_points(curve: Curve, model: CompiledModel) -> dict[str, float]:
     """Return the points of every group after caps, at the start of the curve."""
     points = {group.name: 0.0 for group in model.groups}
-    for piece in curve.pieces:
-        points[piece.group] = piece.at(0)
+    for piece, each in zip(curve.pieces, curve.points, strict=True):
+        points[piece.group] = each
     return points
