@@ -175,6 +175,10 @@ class CompiledGroup:
         self.rules = tuple(
             CompiledRule(rule, name, group.decay, locale) for rule in group.rules
         )
+        self.remembered = tuple(
+            rule for rule in self.rules if rule.kind in {"event", "absence"}
+        )
+        self.silences = tuple(rule for rule in self.rules if rule.kind == "silence")
 
 
 class CompiledAlert:
@@ -263,7 +267,7 @@ class CompiledModel:
         self.read_traits = tuple(sorted(read))
         """The traits that rules read: nothing else decides what traits are worth."""
         self.trait_rules = tuple(rule for rule in self.rules if rule.kind == "trait")
-        self._worths: dict[tuple[object, ...], dict[str, Part]] = {}
+        self._worths: dict[tuple[object, ...], dict[str, list[Part]]] = {}
         self._activity = (
             None if model.activity is None else compile_event_condition(model.activity)
         )
@@ -299,8 +303,8 @@ class CompiledModel:
                 self._found[key] = found
         return found
 
-    def trait_parts(self, traits: Mapping[str, Any]) -> Mapping[str, Part]:
-        """Return what each rule over the traits gives, where it gives anything."""
+    def trait_parts(self, traits: Mapping[str, Any]) -> Mapping[str, list[Part]]:
+        """Return what the rules over the traits give, by group."""
         key = tuple(
             [
                 # True is 1 for a dictionary, and not for a rule.
@@ -318,15 +322,16 @@ class CompiledModel:
             found = self._worths[key] = self._trait_parts(traits)
         return found
 
-    def _trait_parts(self, traits: Mapping[str, Any]) -> dict[str, Part]:
-        worths = {}
+    def _trait_parts(self, traits: Mapping[str, Any]) -> dict[str, list[Part]]:
+        worths: dict[str, list[Part]] = {}
         for rule in self.trait_rules:
             if rule.holds(traits):
                 points = rule.points
                 if rule.read_trait is not None and rule.amount_of is not None:
                     points = rule.amount_of(rule.read_trait(traits))
                 if points:
-                    worths[rule.name] = Part(rule.name, rule.bound, const=points)
+                    part = Part(rule.name, rule.bound, const=points)
+                    worths.setdefault(rule.group, []).append(part)
         return worths
 
     def is_activity(self, event: Event) -> bool:

@@ -23,15 +23,15 @@ def curve_of(model: CompiledModel, state: LeadState, at: Instant) -> Curve:
     kept = state.rules
     given = model.trait_parts({name: fact.value for name, fact in state.traits.items()})
     for group in model.groups:
-        parts = []
-        for rule in group.rules:
-            part: Part | None = None
-            if rule.kind == "trait":
-                part = given.get(rule.name)
-            elif rule.kind == "silence":
-                part = _silence_part(rule, state, at)
-            elif rule.name in kept:
+        parts = list(given.get(group.name, ()))
+        for rule in group.remembered:
+            if rule.name in kept:
                 part = _remembered_part(rule, kept, at)
+                if part is not None:
+                    parts.append(part)
+                    until = min(until, part.until)
+        for rule in group.silences:
+            part = _silence_part(rule, state, at)
             if part is not None:
                 parts.append(part)
                 until = min(until, part.until)
