@@ -20,6 +20,9 @@ HOUR: Final[Millis] = 60 * MINUTE
 DAY: Final[Millis] = 24 * HOUR
 WEEK: Final[Millis] = 7 * DAY
 
+EARLIEST: Final[Instant] = 946_684_800_000
+"""2000-01-01: what claims to be older comes from a clock that was never set."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 

@@ -6,7 +6,7 @@ from typing import Final, assert_never
 from schemas.account import AccountWakeup, MemberUpdate
 from schemas.command import Forward, Retract, Wakeup
 from schemas.event import Event
-from schemas.time import to_instant
+from schemas.time import EARLIEST, MINUTE, Millis, to_instant, to_iso
 from schemas.topics import COMMANDS, EVENT_TOPICS, LEAD_STATE
 from scorers.identity import derive_lead_id
 from scorers.scorer import on_event, on_retract, on_wakeup
@@ -23,6 +23,9 @@ _SOURCES: Final = {
     COMMANDS.name: "commands",
 }
 """The metrics' word for each topic; an event's own `source` could be anything."""
+
+_AHEAD: Final[Millis] = 5 * MINUTE
+"""How far a producer's clock may be ahead of ours."""
 
 
 class Scoring(DurableAgent):
@@ -59,6 +62,10 @@ class Scoring(DurableAgent):
             refusal = Refusal("unroutable", detail)
             self._refuse(cycle, topic, partition, record, refusal)
             return
+        if (wrong := self._impossible_time(record, event)) is not None:
+            refusal = Refusal("invalid-timestamp", wrong)
+            self._refuse(cycle, topic, partition, record, refusal)
+            return
         key = lead_id.encode()
         touched = self._touch(cycle, lead_id, partition)
         if touched is None or (topic != COMMANDS.name and record.key != key):
@@ -73,6 +80,19 @@ class Scoring(DurableAgent):
         self._change(cycle, touched, topic, record, step)
         cycle.results[topic, "scored"] += 1
         touched.received.append(event.now)
+
+    def _impossible_time(self, record: Raw, event: Event) -> str | None:
+        """Return what is wrong with an event's time; None if nothing is.
+
+        A lead's time never goes back: one event from the future would hold it there.
+        The collector lets none pass, other producers may.
+        """
+        latest = max(record.timestamp, self._clock.now()) + _AHEAD
+        if event.now > latest:
+            return f"from the future: {to_iso(event.now)}, after {to_iso(latest)}"
+        if event.time < EARLIEST:
+            return "must be 2000-01-01 at the earliest"
+        return None
 
     def _look(
         self, cycle: Cycle, topic: str, partition: int, record: Raw, wakeup: Wakeup

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from schemas.event import Event, EventType
-from schemas.time import Instant, to_datetime, to_instant
+from schemas.time import EARLIEST, Instant, to_datetime, to_instant
 from schemas.vocabulary import channel_of, spell
 from scorers.identity import is_legal
 from streams.collector.verdict import Rejection
@@ -32,9 +32,6 @@ CALLS: Final[Mapping[str, EventType]] = {
     "alias": "alias",
 }
 """Segment's calls and the type of event each becomes."""
-
-EARLIEST: Final[Instant] = to_instant(datetime(2000, 1, 1, tzinfo=UTC))
-"""An event said to be older than this has a broken clock, not a long history."""
 
 _LONGEST_NAME: Final = 256
 _LONGEST_IDENTIFIER: Final = 512

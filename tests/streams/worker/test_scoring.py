@@ -227,6 +227,34 @@ async def test_poison(value: bytes | None, reason: bytes) -> None:
     assert "lead.states.v1" in effects, "the good one was scored"
 
 
+@pytest.mark.parametrize(
+    "when",
+    ["2300-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00Z"],
+    ids=["future", "end-of-time", "ancient"],
+)
+async def test_impossible_times_are_set_aside(when: str) -> None:
+    """An event from the future does not hold its lead there: the next one counts."""
+    bench = Bench()
+    good = msgspec.to_builtins(event())
+    good.pop("received_at", None)
+    impossible = msgspec.json.encode({**good, "id": "when", "occurred_at": when})
+    key = lead_of(event()).encode()
+    partition = partition_of_lead(lead_of(event()))
+
+    effects = await bench.process(
+        batch(Raw(7, key, impossible, ()), raw(8, event()), partition=partition)
+    )
+
+    (letter,) = bench.log.on("dead-letters.v1")
+    assert letter.value == impossible
+    assert dict(letter.headers)["dl_reason"] in {
+        b"invalid-timestamp",
+        b"invalid-event",
+        b"scoring-failed",
+    }
+    assert "lead.score-updates.v1" in effects, "the good one was scored and published"
+
+
 async def test_a_bad_command_is_a_dead_letter() -> None:
     """Commands are checked like events."""
     bench = Bench()
