@@ -20,7 +20,7 @@ COVERAGE_CORE := 93
 COVERAGE_STREAMS := 53
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test it e2e demo up format docs lock clean
+.PHONY: help setup check test it laws mutation e2e demo up format docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,12 @@ test: setup ## The quick suite with coverage: no network, no Java
 
 it: setup ## Integration tests on Apache Kafka (Java 17 and Maven)
 	$(RUN) pytest -m integration
+
+laws: setup ## The laws of scoring on thousands of random lives, new ones each time
+	HYPOTHESIS_PROFILE=thorough $(RUN) pytest tests/scorers
+
+mutation: setup ## Break the core on purpose; list what no test notices
+	"$(BIN)/python" bench/mutation.py --sample 130
 
 e2e: setup ## The whole product, watched from outside
 	$(RUN) pytest -m e2e
