@@ -220,10 +220,6 @@ def _compile(
     return _every(checks)
 
 
-def _reading(read: Callable[[Any], Any], passes: ValueTest) -> Callable[[Any], bool]:
-    return lambda subject: passes(read(subject))
-
-
 def compile_points(source: PointsSource) -> Callable[[Any], float]:
     """Return a function from a field's value to points; zero where unknown."""
     if isinstance(source, PerUnit):
