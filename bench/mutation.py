@@ -11,6 +11,7 @@ with its line: either a test is missing, or the change makes no difference.
 import argparse
 import ast
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -58,7 +59,9 @@ settings.register_profile(
 )
 settings.load_profile("mutation")
 """
-PATIENCE = 150
+PATIENCE = 120
+MEMORY = 4 << 30
+"""A mutant that never ends, or eats all memory, has been noticed as well."""
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -137,6 +140,10 @@ def _copied(to: Path) -> None:
     shutil.copy(ROOT / "pyproject.toml", to)
 
 
+def _bounded() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
 def _noticed(where: Path) -> bool:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     command += [f"tests/scorers/test_{name}.py" for name in TESTS]
@@ -144,7 +151,13 @@ def _noticed(where: Path) -> bool:
     command += ["-k", "not five_thousand and not big_life"]
     try:
         done = subprocess.run(
-            command, cwd=where, capture_output=True, timeout=PATIENCE, check=False
+            command,
+            cwd=where,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=PATIENCE,
+            check=False,
+            preexec_fn=_bounded,
         )
     except subprocess.TimeoutExpired:
         return True
@@ -173,14 +186,15 @@ def main() -> None:
             path = copy / "scorers" / mutant.file
             original = path.read_text("utf-8")
             path.write_text(mutant.text, "utf-8")
+            since = time.monotonic()
             if not _noticed(copy):
                 survivors.append(mutant)
                 print(
                     f"survived: {mutant.file}:{mutant.line}: {mutant.what}", flush=True
                 )
             path.write_text(original, "utf-8")
-            if number % 20 == 0:
-                print(f"… {number} of {len(mutants)}", flush=True)
+            took = time.monotonic() - since
+            print(f"… {number} of {len(mutants)}, {took:.0f} s", flush=True)
     killed = len(mutants) - len(survivors)
     minutes = (time.monotonic() - begin) / 60
     print(f"{killed} of {len(mutants)} noticed: {killed / len(mutants):.1%}")
