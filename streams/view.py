@@ -81,6 +81,10 @@ class View:
         """The pub/sub channel on which accepted updates and new alerts appear."""
         return self._key("live")
 
+    def close(self) -> None:
+        """Let go of the connection to Redis."""
+        self._redis.close()
+
     # -- writing ---------------------------------------------------------------
 
     def build(self) -> str:

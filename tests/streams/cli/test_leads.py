@@ -2,7 +2,8 @@
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
@@ -18,13 +19,14 @@ BOB = lead_id_of("email", "bob@example.com")
 
 
 @pytest.fixture
-def view(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> View:
+def view(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[View]:
     """An empty view, and a command that looks at it on a wide terminal."""
     prefix = f"c{uuid.uuid4().hex[:8]}."
     monkeypatch.setenv("LEADPULSE_REDIS_URL", redis_url)
     monkeypatch.setenv("LEADPULSE_TOPIC_PREFIX", prefix)
     monkeypatch.setenv("COLUMNS", "140")
-    return connect_view(redis_url, prefix=prefix)
+    with closing(connect_view(redis_url, prefix=prefix)) as view:
+        yield view
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """A view of its own for every test, in the run's one Redis."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -13,5 +15,6 @@ def view_prefix() -> str:
 
 
 @pytest.fixture
-def view(redis_url: str, view_prefix: str) -> View:
-    return connect_view(redis_url, prefix=view_prefix)
+def view(redis_url: str, view_prefix: str) -> Iterator[View]:
+    with closing(connect_view(redis_url, prefix=view_prefix)) as view:
+        yield view

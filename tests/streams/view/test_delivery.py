@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -26,8 +27,9 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def view(redis_server: RedisServer) -> View:
-    return connect_view(redis_server.url)
+def view(redis_server: RedisServer) -> Iterator[View]:
+    with closing(connect_view(redis_server.url)) as view:
+        yield view
 
 
 @pytest.fixture

@@ -229,6 +229,7 @@ def test_drop_touches_only_this_view(view: View, redis_url: str) -> None:
     assert view.top(limit=5) == ()
     assert len(other.top(limit=5)) == 1
     other.drop()
+    other.close()
 
 
 def test_a_redis_that_is_away_is_one_clear_error(
