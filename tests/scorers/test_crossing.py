@@ -1,10 +1,11 @@
 """The instant of leaving a band: where curves graze, saturate, oppose and end."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.time import DAY, HOUR, Instant, to_datetime
@@ -378,3 +379,89 @@ def test_a_bad_guess_costs_looks_and_no_exactness(guess: int) -> None:
     assert crossing._first_outside(wave, band, wanted - 1, guess, wanted) == wanted
     assert crossing._first_outside(wave, band, 0, guess, wanted - 1) is None
     assert crossing._first_outside(wave, band, wanted, guess, wanted) is None
+
+
+def _total(wave: Curve, elapsed: int) -> float:
+    return sum(piece.at(elapsed) for piece in wave.pieces)
+
+
+@settings(max_examples=300)
+@given(st.lists(_groups, min_size=1, max_size=3), st.integers(0, 30_000))
+def test_drawn_over_u_it_is_the_same_score(groups: list[Piece], elapsed: int) -> None:
+    """At u = 2^(−x / half-life) the drawing has the score's value at x."""
+    wave = curve(*groups)
+    drawn = crossing._Lines(wave).at(2.0 ** (-elapsed / 3_000))
+
+    assert math.isclose(drawn, _total(wave, elapsed), abs_tol=1e-9)
+
+
+@settings(max_examples=300)
+@given(st.lists(_groups, min_size=1, max_size=3))
+def test_between_kinks_it_is_straight(groups: list[Piece]) -> None:
+    """Between two neighbouring kinks the middle is the mean of the ends."""
+    lines = crossing._Lines(curve(*groups))
+    kinks = {0.0, 1.0}.union(*(group.kinks() for group in lines.bent))
+    assert all(0.0 <= kink <= 1.0 for kink in kinks)
+    for one, other in pairwise(sorted(kinks)):
+        mean = (lines.at(one) + lines.at(other)) / 2
+        assert math.isclose(lines.at((one + other) / 2), mean, abs_tol=1e-9)
+
+
+def test_straight_groups_need_no_kinks() -> None:
+    """A group bends only where something in it can meet a bound on the way."""
+    straight = [
+        group(part(amp=10.0, half_life=H, bound=10.0), cap=10.0, floor=0.0),
+        group(part(amp=-10.0, half_life=H, bound=10.0), cap=0.0, floor=-10.0),
+        group(part(amp=4.0, half_life=H), part(const=6.0), cap=10.0, floor=6.0),
+        group(part(const=-3.0, bound=3.0), floor=-3.0),
+    ]
+    bent = [
+        group(part(amp=10.1, half_life=H, bound=10.0)),
+        group(part(amp=-10.1, half_life=H, bound=10.0)),
+        group(part(amp=4.0, half_life=H), part(const=6.1), cap=10.0),
+        group(part(amp=-4.0, half_life=H), floor=-3.9),
+        group(part(const=-3.1, bound=3.0)),
+    ]
+
+    assert crossing._Lines(curve(*straight)).bent == []
+    assert len(crossing._Lines(curve(*bent)).bent) == len(bent)
+
+
+_slow = st.builds(
+    part,
+    const=st.sampled_from([0.0, 0.0, 3.0, -4.5]),
+    amp=_amps,
+    half_life=st.just(H),
+    age=st.integers(0, 30 * DAY),
+    bound=_bounds,
+)
+_slow_groups = st.builds(
+    lambda parts, cap, floor: group(*parts, cap=cap, floor=floor),
+    st.lists(_slow, min_size=1, max_size=3),
+    st.sampled_from([5.0, 20.0, 100.0]),
+    st.sampled_from([-100.0, -10.0, 0.0]),
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(_slow_groups, min_size=1, max_size=3),
+    _bands,
+    st.sampled_from([DAY, 60 * DAY, 4_000 * DAY]),
+)
+def test_both_ways_agree_at_scale(
+    groups: list[Piece], margins: tuple[int, int], span: int
+) -> None:
+    """Over weeks and years, too, both ways find the same millisecond, or none."""
+    wave = curve(*groups, ceiling=60.0)
+    low, high = _banded(wave, margins)
+    found = crossing._exit_of_one_rate(wave, low, high, span, H)
+    walked = crossing._exit_by_strides(wave, low, high, span)
+
+    if found is None or walked is None:
+        assert found is walked is None
+    else:
+        # Towards an asymptote a millisecond is less than a float can tell.
+        assert wave.exact(found) == pytest.approx(wave.exact(walked), abs=1e-12)
+        assert not low <= wave.level(found) < high
+        assert low <= wave.level(found - 1) < high
