@@ -325,3 +325,10 @@ def test_a_lead_is_known_by_the_strongest_identifier_there_is() -> None:
         lead_id_of("email", "ada@example.com"),
         lead_id_of("anonymous_id", "a1"),
     ]
+
+
+def test_shown_texts_are_short() -> None:
+    """Of a long name or detail as much is kept as a card shows."""
+    recent = lived(event(1, name="n" * 200, path="p" * 200)).recent[0]
+
+    assert (recent.name, recent.detail) == ("n" * 80, "p" * 120)

@@ -400,3 +400,123 @@ def test_backfill_skips_what_was_withdrawn() -> None:
         assert on_backfill(model, state, old, rules, START + 3).outcome == "duplicate"
     unseen = event(3)
     assert on_backfill(model, state, unseen, rules, START + 3).state.score == 20.0
+
+
+# ── other alerts ────────────────────────────────────────────────────────────────
+
+SURGE = {"name": "surge", "kind": "surge", "rise": 15.0, "within": "1h"}
+TEN = {"name": "click", "when": CLICK, "points": 10.0}
+
+
+def test_surge_is_the_points_gained_within_its_window() -> None:
+    """A surge is told when events gave so many points within the time."""
+    model = model_of(TEN, alerts=[SURGE])
+    slow = live(model, [event(1), event(2, HOUR)], START + DAY)
+    fast = live(model, [event(1), event(2, HOUR - 1)], START + DAY)
+
+    assert slow.facts == []
+    assert fast.facts == [(START + HOUR - 1, "surge", 1, "surged")]
+    assert (fast.alerts[0].threshold, fast.alerts[0].previous) == (15.0, 10.0)
+
+
+def test_surge_is_over_when_half_of_it_is_past() -> None:
+    """A surge ends when what was gained within the time falls below half of it."""
+    model = model_of(TEN, alerts=[{**SURGE, "cooldown": "0s"}])
+    life = [
+        event(1),
+        event(2, 1),
+        event(3, HOUR - 1),
+        event(4, HOUR),
+        event(5, 3 * HOUR),
+    ]
+    story = live(model, [*life, event(6, 3 * HOUR + 5)], START + DAY)
+
+    # The first two are past after an hour, the next two keep it; then it is over.
+    assert [at - START for at, *_ in story.facts] == [1, 3 * HOUR + 5]
+    assert (
+        story.told
+        == live(model, [*life, event(6, 3 * HOUR + 5)], START + DAY, prompt).told
+    )
+
+
+def test_withdrawn_points_are_no_surge() -> None:
+    """A surge that stood on withdrawn events is recalled."""
+    model = model_of(TEN, alerts=[SURGE])
+    state = live(model, [event(1), event(2, 5)], START + 10).state
+    step = on_retract(model, state, ["1", "2"], START + 20)
+
+    assert [(a.alert, a.reason) for a in step.alerts] == [("surge", "recalled")]
+
+
+def staged(number: int, stage: str) -> Event:
+    """Return a change of stage, so many milliseconds after the start."""
+    changed = event(number, number, name="Stage Changed", channel="crm")
+    return replace(changed, properties={"stage": stage})
+
+
+def test_stage_is_told_when_it_is_entered() -> None:
+    """An alert on a stage is told once when the lead enters it."""
+    policy = {
+        "name": "decision",
+        "kind": "stage",
+        "stages": ["Decision"],
+        "cooldown": "0s",
+    }
+    stages = ["awareness", "decision", "decision", "awareness", "DECISION"]
+    life = [staged(number, stage) for number, stage in enumerate(stages)]
+    story = live(model_of(alerts=[policy]), life, START + DAY)
+
+    assert story.facts == [
+        (START + 1, "decision", 1, "stage-entered"),
+        (START + 4, "decision", 2, "stage-entered"),
+    ]
+
+
+def test_louder_alert_mutes_the_quieter() -> None:
+    """While gold lasts nobody is told of silver, whichever is written first."""
+    silver = {"name": "silver", "kind": "hot", "enter": 10.0}
+    gold = {"name": "gold", "kind": "hot", "enter": 20.0, "inhibits": ["silver"]}
+    twenty = {**TEN, "points": 20.0}
+    one = on_event(model_of(twenty, alerts=[silver, gold]), None, event(1), START)
+    two = live(model_of(TEN, alerts=[silver, gold]), [event(1), event(2, 5)], START + 9)
+
+    assert [alert.alert for alert in one.alerts] == ["gold"]
+    assert [(d.alert, d.reason, d.sent) for d in one.decisions] == [
+        ("gold", "crossed-threshold", True),
+        ("silver", "inhibited", False),
+    ]
+    assert [alert.alert for alert in two.alerts] == ["silver", "gold"]
+
+
+def test_unworked_alert_is_told_when_its_time_is_over() -> None:
+    """A hot lead that nobody deals with is told again; work on it prevents that."""
+    hot = {"name": "hot", "kind": "hot", "enter": 10.0}
+    late = {"name": "late", "kind": "unworked", "of": "hot", "after": "15m"}
+    model = model_of(TEN, alerts=[hot, late])
+    call = event(2, MINUTE, name="Call Logged", channel="crm")
+    alone = live(model, [event(1)], START + DAY)
+    worked = live(model, [event(1), call], START + DAY)
+
+    assert alone.facts == [
+        (START, "hot", 1, "crossed-threshold"),
+        (START + 15 * MINUTE, "late", 1, "unacknowledged"),
+    ]
+    assert worked.facts == alone.facts[:1]
+
+
+def test_withdrawal_of_something_else_leaves_what_is_known() -> None:
+    """Traits, signs of life and the first sight stay when others are withdrawn."""
+    per_ten = {"of": "traits.employees", "per": 10.0, "points": 5.0, "max": 10.0}
+    model = model_of({"name": "size", "points": per_ten})
+    life = [event(0, 0, name="Email Delivered", channel="email")]
+    for number in range(1, 4):
+        stated = event(number, number, name="")
+        life.append(replace(stated, type="identify", traits={"employees": number * 5}))
+    state = live(model, [*life, event(9, 9)], START + 10).state
+    left = on_retract(model, state, ["9"], START + 10).state
+
+    assert left.traits == state.traits
+    assert left.former == state.former
+    assert left.first_at == START
+    assert read(model, left, START + 10).score == 7.5
+    assert {channel: len(signs) for channel, signs in left.active.items()} == {"web": 3}
