@@ -118,3 +118,12 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         AlertedAccount | None,
         msgspec.Meta(description="Set where the alert is about a whole account."),
     ] = None
+
+    @property
+    def subject(self) -> str:
+        """The id of whom it is about: the account of an account's alert, or the lead.
+
+        An account's strongest person may be another one at every alert.
+        """
+        about_account = self.account is not None and self.account_id is not None
+        return self.account_id or "" if about_account else self.lead_id

@@ -1,4 +1,7 @@
-"""Two models over the same events: who changes tier, and which alerts change."""
+"""Two models over the same events: who changes tier, and which alerts change.
+
+Alerts of accounts count like those of leads.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,9 +14,8 @@ from schemas.event import Event
 from schemas.time import HOUR, Instant, Millis, to_instant
 from scorers.compiled import CompiledModel
 from scorers.identity import derive_lead_id
-from scorers.replay import Replay
+from scorers.replay import Replay, Told
 from scorers.scorer import read
-from scorers.step import Step
 
 _WON: Final = frozenset({"deal won", "lead qualified"})
 _LOST: Final = frozenset({"deal lost", "lead disqualified"})
@@ -31,6 +33,8 @@ class Life(msgspec.Struct, frozen=True):
 
     scores: dict[str, float]
     tiers: dict[str, str]
+    accounts: dict[str, str]
+    """The tier of every account."""
     alerts: tuple[Alert, ...]
     samples: tuple[Sample, ...]
     start: Instant
@@ -55,10 +59,10 @@ class TierChange(msgspec.Struct, frozen=True):
 class Moved(msgspec.Struct, frozen=True):
     """An alert that both models tell, at different instants."""
 
-    lead_id: str
-    alert: str
+    alert: Alert
+    """As the second model tells it."""
     by: Millis
-    """How much later the second model tells it; negative for earlier."""
+    """How much later that is; negative for earlier."""
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -83,7 +87,7 @@ def live(model: CompiledModel, events: Iterable[Event]) -> Life:
     start: Instant | None = None
     end: Instant = 0
 
-    def keep(step: Step) -> None:
+    def keep(step: Told) -> None:
         alerts.extend(step.alerts)
 
     for event in events:
@@ -100,6 +104,10 @@ def live(model: CompiledModel, events: Iterable[Event]) -> Life:
     return Life(
         scores={lead: reading.score for lead, reading in readings.items()},
         tiers={lead: reading.tier for lead, reading in readings.items()},
+        accounts={
+            account_id: state.published.tier
+            for account_id, state in replay.accounts.items()
+        },
         alerts=tuple(alerts),
         samples=tuple(samples.values()),
         start=end if start is None else start,
@@ -132,7 +140,7 @@ def compare(before: Life, after: Life) -> Comparison:
             gained.append(alert)
             continue
         by = to_instant(alert.occurred_at) - to_instant(old[key].occurred_at)
-        moved = Moved(alert.lead_id, alert.alert, by)
+        moved = Moved(alert, by)
         if by < 0:
             earlier.append(moved)
         elif by > 0:
@@ -154,11 +162,11 @@ def compare(before: Life, after: Life) -> Comparison:
 
 
 def _numbered(alerts: Iterable[Alert]) -> dict[tuple[str, str, int], Alert]:
-    """Return alerts by lead, policy and how many of these there were before."""
+    """Return alerts by whom they are about, policy and how many were before."""
     met: Counter[tuple[str, str]] = Counter()
     numbered = {}
     for alert in sorted(alerts, key=lambda item: item.occurred_at):
-        key = (alert.lead_id, alert.alert)
+        key = (alert.subject, alert.alert)
         numbered[(*key, met[key])] = alert
         met[key] += 1
     return numbered

@@ -15,9 +15,10 @@ import msgspec
 
 from schemas.score import Identifiers, Reason, Tier
 from schemas.time import Instant, to_datetime
+from scorers.accounts import AccountStep
 from scorers.compiled import CompiledModel
 from scorers.notice import identifiers_of
-from scorers.replay import Replay
+from scorers.replay import Replay, Told
 from scorers.step import Step
 from streams.errors import UserError
 from streams.event_files import EventFile
@@ -49,6 +50,7 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
     scores: Path | None = None
     updates: Path | None = None
     alerts: Path | None = None
+    accounts: Path | None = None
 
 
 class Tally(msgspec.Struct):
@@ -60,6 +62,7 @@ class Tally(msgspec.Struct):
     alerts: Counter[str] = msgspec.field(default_factory=Counter)
     scores: list[LeadScore] = []
     """Every lead, the highest score first."""
+    accounts: int = 0
 
 
 def replay_file(
@@ -81,21 +84,28 @@ def replay_file(
         When an output cannot be written.
     """
     tally = Tally()
-    # Only who wants the updates needs leads woken in between (`scorers.replay`).
-    wake = outputs.updates is not None or outputs.alerts is not None
+    # Only who wants what is told needs leads woken in between (`scorers.replay`).
+    told = (outputs.updates, outputs.alerts, outputs.accounts)
+    wake = any(path is not None for path in told)
     replay = Replay(model, wake=wake)
     with ExitStack() as stack:
         updates = _sink(stack, outputs.updates)
         alerts = _sink(stack, outputs.alerts)
+        accounts = _sink(stack, outputs.accounts)
         scores = _sink(stack, outputs.scores)
         for step in _steps(replay, events, at, tally, report):
-            tally.updates += len(step.updates)
+            publish = updates
+            if isinstance(step, AccountStep):
+                publish = accounts
+            else:
+                tally.updates += len(step.updates)
             tally.alerts.update(alert.kind for alert in step.alerts)
             for update in step.updates:
-                updates(update)
+                publish(update)
             for alert in step.alerts:
                 alerts(alert)
         tally.scores = _scores(replay)
+        tally.accounts = len(replay.accounts)
         for score in tally.scores:
             scores(score)
     return tally
@@ -107,17 +117,18 @@ def _steps(
     at: Instant | None,
     tally: Tally,
     report: Callable[[int], None],
-) -> Iterator[Step]:
+) -> Iterator[Told]:
     end: Instant = 0
     for done, event in enumerate(events.in_order_of_receipt(), start=1):
         if at is not None and event.now > at:
             break
         end = event.now
-        step = None
+        outcome = ""
         for step in replay.take(event):
+            if isinstance(step, Step):
+                outcome = step.outcome  # the last one is the event's own
             yield step
-        # The last step of a take is the event's own.
-        if step is not None and step.outcome == "duplicate":
+        if outcome == "duplicate":
             tally.duplicates += 1
         else:
             tally.scored += 1

@@ -58,6 +58,9 @@ def replay(
         Path | None, typer.Option(help="Write every score update here.")
     ] = None,
     alerts: Annotated[Path | None, typer.Option(help="Write every alert here.")] = None,
+    accounts: Annotated[
+        Path | None, typer.Option(help="Write every score of an account here.")
+    ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Tell bad lines and go on without them.")
     ] = False,
@@ -75,7 +78,7 @@ def replay(
 
     until = None if at is None else parse_at(at)
     compiled = read_model(load_settings(model_path=model).model_path)
-    outputs = Outputs(scores=scores, updates=updates, alerts=alerts)
+    outputs = Outputs(scores=scores, updates=updates, alerts=alerts, accounts=accounts)
     errors = Console(stderr=True)
     with EventFile.open(events) as source, progress_on(errors) as progress:
         check(source, progress, skip_bad=skip_bad)
@@ -139,7 +142,8 @@ def _summary(tally: "Tally") -> str:
     )
     return (
         f"{tally.scored:,} events scored, {tally.duplicates:,} duplicates, "
-        f"{len(tally.scores):,} leads; alerts: {told or 'none'}"
+        f"{len(tally.scores):,} leads, {tally.accounts:,} accounts; "
+        f"alerts: {told or 'none'}"
     )
 
 

@@ -11,6 +11,7 @@ from schemas.score import ScoreUpdate
 from schemas.time import MINUTE, Instant, to_iso
 from scorers.identity import lead_id_of
 from scorers.replay import Replay
+from scorers.step import Step
 from streams.collector.adapters.segment import Envelope, adapt
 from streams.demo.personas import FATES, STORY, Persona, broken_messages, cast
 from streams.model_files import read_model
@@ -43,8 +44,9 @@ def test_everybody_meets_their_fate(seed: int, pace: float) -> None:
     steps = [step for event in lived(people, pace) for step in replay.take(event)]
     steps += replay.until(T0 + int(STORY * pace))
     for step in steps:
-        alerts[step.state.lead_id] += step.alerts
-        updates[step.state.lead_id] += step.updates
+        if isinstance(step, Step):
+            alerts[step.state.lead_id] += step.alerts
+            updates[step.state.lead_id] += step.updates
 
     for person in people:
         lead_id = lead_id_of("user_id", person.user_id)
