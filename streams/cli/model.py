@@ -93,7 +93,8 @@ def test(
     from rich.console import Console
 
     from scorers.compiled import compile_model
-    from scorers.timeline import load_timelines, run_timeline
+    from scorers.timeline import load_timelines
+    from scorers.timeline_run import run_timeline
     from streams.cli.model_screens import failure
     from streams.errors import UserError
     from streams.model_files import read_text, tests_of

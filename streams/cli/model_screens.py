@@ -26,7 +26,7 @@ from scorers.model import Alert, Model
 from scorers.parts import tell_duration
 from scorers.phrases import phrases
 from scorers.texts import said
-from scorers.timeline import Miss, Outcome
+from scorers.timeline_run import Miss, Outcome
 from streams.drawing import tier_badge
 
 _SHOWN: Final = 20
@@ -238,6 +238,7 @@ def _facts(found: Comparison) -> list[tuple[str, str, str]]:
 
     rows = [
         row("leads", *(f"{len(life.scores):,}" for life in lives)),
+        row("accounts", *(f"{len(life.accounts):,}" for life in lives)),
         row("alerts", *(f"{len(life.alerts):,}" for life in lives)),
         row("alerts per hour", *(f"{_per_hour(life):.2f}" for life in lives)),
         row("in the busiest hour", *(f"{busiest_hour(life):,}" for life in lives)),
@@ -255,7 +256,7 @@ def _per_hour(life: Life) -> float:
 
 def _alerts(word: str, alerts: tuple[Told, ...]) -> list[RenderableType]:
     lines: list[RenderableType] = [
-        Text(f"  {word:8}{alert.alert}  {alert.lead_id}  {alert.occurred_at:%F %T}")
+        Text(f"  {word:8}{alert.alert}  {alert.subject}  {alert.occurred_at:%F %T}")
         for alert in alerts[:_SHOWN]
     ]
     return lines + _more(len(alerts))
@@ -263,7 +264,10 @@ def _alerts(word: str, alerts: tuple[Told, ...]) -> list[RenderableType]:
 
 def _moved(word: str, moved: tuple[Moved, ...]) -> list[RenderableType]:
     lines: list[RenderableType] = [
-        Text(f"  {word:8}{each.alert}  {each.lead_id}  by {_span(abs(each.by))}")
+        Text(
+            f"  {word:8}{each.alert.alert}  {each.alert.subject}  "
+            f"by {_span(abs(each.by))}"
+        )
         for each in moved[:_SHOWN]
     ]
     return lines + _more(len(moved))
@@ -287,6 +291,7 @@ def comparison_json(found: Comparison) -> str:
     def life(of: Life) -> dict[str, Any]:
         return {
             "leads": len(of.scores),
+            "accounts": len(of.accounts),
             "alerts": len(of.alerts),
             "alerts_per_hour": round(_per_hour(of), 4),
             "busiest_hour": busiest_hour(of),
@@ -294,14 +299,11 @@ def comparison_json(found: Comparison) -> str:
         }
 
     def alert(of: Told) -> dict[str, Any]:
-        return {"lead_id": of.lead_id, "alert": of.alert, "at": of.occurred_at}
+        told = {"lead_id": of.lead_id, "alert": of.alert, "at": of.occurred_at}
+        return told if of.account is None else {**told, "account_id": of.account_id}
 
     def moved(of: Moved) -> dict[str, Any]:
-        return {
-            "lead_id": of.lead_id,
-            "alert": of.alert,
-            "by_seconds": of.by / 1000,
-        }
+        return {**alert(of.alert), "by_seconds": of.by / 1000}
 
     return msgspec.json.encode(
         {

@@ -10,7 +10,8 @@ import pytest
 
 from scorers.compiled import CompiledModel, compile_model
 from scorers.loading import load_model
-from scorers.timeline import load_timelines, run_timeline
+from scorers.timeline import load_timelines
+from scorers.timeline_run import run_timeline
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "models" / "default.yaml"
 

@@ -19,7 +19,8 @@ from scorers.editor import json_schema
 from scorers.loading import ModelError, load_model
 from scorers.model import Model
 from scorers.phrases import phrases
-from scorers.timeline import load_timelines, run_timeline
+from scorers.timeline import load_timelines
+from scorers.timeline_run import run_timeline
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "model.md"
