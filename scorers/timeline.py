@@ -170,7 +170,7 @@ class Timeline(Part):
     @model_validator(mode="after")
     def _known_people(self) -> "Timeline":
         known = set(self.leads) or {THE_LEAD}
-        named = {event.who for event in self.events}
+        named = {event.who for event in self.events if event.withdraw is None}
         for item in self.expect:
             named |= {item.subject} if item.account is None else set()
             named |= set(item.ranking)

@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 from rich.text import Text
 
+from schemas.alert import Alert
 from schemas.score import Identifiers, Reason
 from schemas.time import DAY, HOUR, MINUTE, SECOND, Instant, Millis
 
@@ -127,6 +128,15 @@ def scored_bar(lead: Scored, width: int) -> Text:
     """Return a score as a figure and a bar in its tier's colour."""
     drawn = Text(f"{lead.score:5.1f} ", "bold")
     return drawn.append_text(bar(lead.score, 100, width, tier_colour(lead.tier)))
+
+
+def alert_line(alert: Alert) -> tuple[str, str]:
+    """Return whom an alert is about, a lead or an account, and why it was told."""
+    if alert.account is None:
+        return lead_name(alert), because(alert)
+    return alert.account.name, ", ".join(
+        reason.text for reason in alert.reasons if not reason.points
+    )
 
 
 def lead_name(lead: Scored) -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 from schemas.alert import Alert
 from schemas.time import DAY, Instant, to_datetime, to_instant
 from streams.drawing import (
+    alert_line,
     bar,
     because,
     lead_name,
@@ -27,7 +28,12 @@ TIERS: Final = ("gold", "silver", "bronze", "none")
 TOP: Final = 5
 ALERTS: Final = 6
 
-_COLOURS: Final = {"hot": "red", "cooled": "blue", "surge": "magenta"}
+_COLOURS: Final = {
+    "hot": "red",
+    "cooled": "blue",
+    "surge": "magenta",
+    "account-surge": "magenta",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,13 +167,14 @@ def _top(picture: Picture) -> Table:
 def _alerts(picture: Picture) -> Table:
     table = _columns((8, 13, 5, 24, 24))
     for alert in picture.alerts[:ALERTS]:
+        who, why = alert_line(alert)
         day = (to_instant(alert.occurred_at) - picture.began) / DAY
         table.add_row(
             f"day {day:4.1f}",
             Text(alert.alert, _COLOURS.get(alert.kind, "yellow")),
             f"{alert.score:5.1f}",
-            lead_name(alert),
-            Text(because(alert)),
+            who,
+            Text(why),
         )
     return _filled(table, ALERTS, len(picture.alerts))
 
@@ -188,10 +195,11 @@ def _filled(table: Table, rows: int, have: int) -> Table:
 
 def _alert_line(alert: Alert, began: Instant) -> Text:
     day = (to_instant(alert.occurred_at) - began) / DAY
+    who, why = alert_line(alert)
     return Text.assemble(
         f"day {day:4.1f}  ",
         (f"{alert.alert:<13}", _COLOURS.get(alert.kind, "yellow")),
-        f" {alert.score:5.1f}  {lead_name(alert)}  {because(alert)}",
+        f" {alert.score:5.1f}  {who}  {why}",
     )
 
 

@@ -290,7 +290,7 @@ async def test_without_accounts_in_the_model_words_are_passed_over(
     """A model that adds nothing up leaves the accounts as they are."""
     await three_people(bench)
     input_ = members(bench)
-    plain = Bench()
+    plain = Bench(model=read_model(shipped_model().with_name("ecommerce.yaml")))
 
     assert await plain.process(input_) == ["confirm", "confirm"]
 
