@@ -19,8 +19,11 @@ from schemas.topics import (
     DEAD_LETTERS,
     EVENT_TOPICS,
     LEAD_STATE,
+    MODEL_VERSIONS,
     NOTIFICATIONS,
     SCORE_UPDATES,
+    SIDE_STATE,
+    SIDE_UPDATES,
     TOPICS,
     Topic,
 )
@@ -33,7 +36,11 @@ KAFKA_BINDING_VERSION: Final = "0.5.0"
 
 _COMPONENT: Final = "#/components/schemas/{name}"
 _CLOUD_EVENT: Final = "CloudEvent"
-_STATES: Final = {LEAD_STATE.name: "LeadState", ACCOUNT_STATE.name: "AccountState"}
+_STATES: Final = {
+    LEAD_STATE.name: "LeadState",
+    SIDE_STATE.name: "SideState",
+    ACCOUNT_STATE.name: "AccountState",
+}
 _DEAD_LETTER: Final = "DeadLetter"
 
 _OPERATIONS: Final[dict[str, tuple[Literal["send", "receive"], str]]] = {
@@ -47,6 +54,9 @@ _OPERATIONS: Final[dict[str, tuple[Literal["send", "receive"], str]]] = {
     "alert": ("send", "A worker tells sales, once per episode."),
     "tell": ("send", "A lead tells its account where it stands, or a timer came due."),
     "addUp": ("receive", "The account's owner adds its people up."),
+    "install": ("send", "Somebody publishes a model: from then on it is in force."),
+    "adopt": ("receive", "A worker scores by it as soon as its instant has come."),
+    "compare": ("send", "A worker tells what a model beside the primary scores."),
     "setAside": ("send", "Any stage puts here what it cannot process."),
 }
 _OPERATIONS_OF: Final[dict[str, tuple[str, ...]]] = {
@@ -54,6 +64,9 @@ _OPERATIONS_OF: Final[dict[str, tuple[str, ...]]] = {
     COMMANDS.name: ("command", "obey"),
     LEAD_STATE.name: ("remember", "recover"),
     SCORE_UPDATES.name: ("publish",),
+    MODEL_VERSIONS.name: ("install", "adopt"),
+    SIDE_STATE.name: ("remember", "recover"),
+    SIDE_UPDATES.name: ("compare",),
     ACCOUNT_MEMBERS.name: ("tell", "addUp"),
     ACCOUNT_STATE.name: ("remember", "recover"),
     ACCOUNT_SCORES.name: ("publish",),
@@ -95,6 +108,15 @@ _EXAMPLES: Final[dict[str, tuple[msgspec.Struct, Headers]]] = {
             source="/timers",
             id=f"{examples.COMMAND.lead_id}:{to_instant(examples.COMMAND.at)}",
             time=examples.COMMAND.at,
+        ),
+    ),
+    "ModelVersion": (
+        examples.MODEL_VERSION,
+        cloudevents.headers(
+            type=cloudevents.MODEL_VERSION,
+            source="/models",
+            id=examples.MODEL_VERSION.id,
+            time=examples.MODEL_VERSION.published_at,
         ),
     ),
     "AccountCommand": (

@@ -31,6 +31,7 @@ HEADERS: Final = (
 EVENT: Final = "leadpulse.event.v1"
 COMMAND: Final = "leadpulse.command.v1"
 SCORE_UPDATE: Final = "leadpulse.score-update.v1"
+MODEL_VERSION: Final = "leadpulse.model-version.v1"
 ALERT: Final = "leadpulse.alert.v1"
 ACCOUNT_COMMAND: Final = "leadpulse.account-command.v1"
 ACCOUNT_SCORE: Final = "leadpulse.account-score.v1"

@@ -35,4 +35,22 @@ class Retract(
     reason: str
 
 
-Command = Wakeup | Forward | Retract
+class Learn(msgspec.Struct, frozen=True, kw_only=True, tag="learn", tag_field="kind"):
+    """Let rules that are new take in an event from before they were.
+
+    `backfill` names the undertaking, `topic` and `offset` where the event is
+    retained: of one topic they only rise, so a repetition is known for what it is.
+    """
+
+    lead_id: str
+    event: Event
+    rules: tuple[str, ...]
+    traits: tuple[str, ...] = ()
+    slot: str = "primary"
+    backfill: str
+    topic: str
+    offset: int
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+Command = Wakeup | Forward | Retract | Learn

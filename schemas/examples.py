@@ -12,6 +12,7 @@ from schemas.alert import Alert, RecentEvent
 from schemas.command import Wakeup
 from schemas.dead_letter import DeadLetter
 from schemas.event import Event
+from schemas.model_version import ModelVersion
 from schemas.score import Cause, Identifiers, ModelRef, Reason, ScoreUpdate
 
 _ASKED_AT: Final = datetime(2026, 11, 21, 10, 9, tzinfo=UTC)
@@ -104,6 +105,14 @@ ALERT: Final = Alert(
     event_id=EVENT.id,
     owner=SCORE_UPDATE.owner,
     traits={"company": "Example Ltd", "title": "VP Sales", "employees": 40},
+)
+MODEL_VERSION: Final = ModelVersion(
+    id="primary@2026-11-21T10:00:02.000Z#3f7a90c1b2de",
+    at=datetime(2026, 11, 21, 10, 0, 2, tzinfo=UTC),
+    model=_MODEL,
+    text="model: default\nversion: '1'\n…",
+    published_at=datetime(2026, 11, 21, 10, tzinfo=UTC),
+    note="Prices are worth more since the new page",
 )
 COMMAND: Final = Wakeup(lead_id=_LEAD_ID, at=_NEXT_CHANGE_AT)
 MEMBER: Final = MemberUpdate(

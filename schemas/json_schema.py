@@ -15,6 +15,7 @@ from schemas.account import AccountCommand, AccountScore
 from schemas.alert import Alert
 from schemas.command import Command
 from schemas.event import Event
+from schemas.model_version import ModelVersion
 from schemas.score import ScoreUpdate
 
 JsonSchema = dict[str, Any]
@@ -26,6 +27,7 @@ MESSAGES: Final[dict[str, Any]] = {
     "ScoreUpdate": ScoreUpdate,
     "Alert": Alert,
     "Command": Command,
+    "ModelVersion": ModelVersion,
     "AccountCommand": AccountCommand,
     "AccountScore": AccountScore,
 }
@@ -38,6 +40,7 @@ _FILES: Final = {
     "ScoreUpdate": "score-update",
     "Alert": "alert",
     "Command": "command",
+    "ModelVersion": "model-version",
     "AccountCommand": "account-command",
     "AccountScore": "account-score",
     DEAD_LETTER_HEADERS: "dead-letter-headers",

@@ -13,6 +13,7 @@ from schemas.account import AccountCommand, AccountScore
 from schemas.alert import Alert
 from schemas.command import Command
 from schemas.event import Channel, Event
+from schemas.model_version import ModelVersion
 from schemas.score import ScoreUpdate
 from schemas.time import DAY
 
@@ -86,6 +87,30 @@ SCORE_UPDATES: Final = Topic(
     cleanup_policy="compact",
     min_compaction_lag_ms=7 * DAY,
 )
+MODEL_VERSIONS: Final = Topic(
+    name="model.versions.v1",
+    key="slot and instant; the same record is on every partition",
+    message=ModelVersion,
+    ce_type=cloudevents.MODEL_VERSION,
+    description="Which model is in force from when on; every version stays.",
+    cleanup_policy="compact",
+)
+SIDE_STATE: Final = Topic(
+    name="lead.side-states.v1",
+    key="slot and lead id",
+    message=bytes,
+    description="Changelog of the models beside the primary; internal, MessagePack.",
+    cleanup_policy="compact",
+    min_compaction_lag_ms=DAY,
+)
+SIDE_UPDATES: Final = Topic(
+    name="lead.side-updates.v1",
+    key="lead id",
+    message=ScoreUpdate,
+    ce_type=cloudevents.SCORE_UPDATE,
+    description="What models beside the primary score: shadows, products, regions.",
+    retention_ms=30 * DAY,
+)
 ACCOUNT_MEMBERS: Final = Topic(
     name="account.members.v1",
     key="account id",
@@ -134,6 +159,9 @@ TOPICS: Final = (
     COMMANDS,
     LEAD_STATE,
     SCORE_UPDATES,
+    MODEL_VERSIONS,
+    SIDE_STATE,
+    SIDE_UPDATES,
     ACCOUNT_MEMBERS,
     ACCOUNT_STATE,
     ACCOUNT_SCORES,

@@ -32,6 +32,7 @@ _MOST_IDENTIFIERS: Final = 32
 _MOST_RECENT: Final = 5
 _SIGNS_KEPT: Final = 4
 _FORMER_KEPT: Final = 2
+_BACKFILLS_KEPT: Final = 4
 
 _IDENTIFYING: Final = frozenset({"email_domain"})
 """Traits that are told by an identifier; withdrawing an event leaves them."""
@@ -141,14 +142,21 @@ def backfill(
     event: Event,
     rules: frozenset[str],
     now: Instant,
+    *,
+    traits: frozenset[str],
 ) -> bool:
-    """Let `rules` learn of an old `event`; say whether any of them took it in."""
+    """Let `rules` learn of an old `event`; say whether any of them took it in.
+
+    `traits` are those that no rule read before: what the event says of them counts.
+    """
     event_id = masses.hash64(event.id)
     if state.ids.get(event_id, PASSIVE) % MARKS > PASSIVE:
         return False  # a machine did it, or it was withdrawn
     if event.properties.get("machine") is True:
         return False
     at = min(event.time, now)
+    facts = state.traits, state.former
+    _learn_traits(model, state, event, at, event_id, only=traits)
     known = state.rules
     for rule in model.candidates(event):
         if rule.name not in rules:
@@ -157,9 +165,25 @@ def backfill(
         if not any(_has(known.get(name), event_id) for name in names):
             known = _match(rule, known, event, (at, event_id), now)
     if known is state.rules:
-        return False
+        return facts != (state.traits, state.former)
     state.rules = known
     return True
+
+
+def taught_before(state: LeadState, backfill: str, topic: str, offset: int) -> bool:
+    """Say whether this backfill came this far already; note that it does now.
+
+    Matches that were folded into a mass have no id any more, so a backfill that is
+    run again must be known by its place.
+    """
+    places = state.taught.get(backfill, {})
+    if offset <= places.get(topic, -1):
+        return True
+    kept = {name: known for name, known in state.taught.items() if name != backfill}
+    while len(kept) >= _BACKFILLS_KEPT:
+        del kept[next(iter(kept))]
+    state.taught = {**kept, backfill: {**places, topic: offset}}
+    return False
 
 
 def _has(kept: RuleState | None, event_id: int) -> bool:
@@ -240,12 +264,15 @@ def _learn_traits(
     event: Event,
     at: Instant,
     event_id: int,
+    *,
+    only: frozenset[str] | None = None,
 ) -> None:
+    kept = model.kept_traits if only is None else only
     learnt: dict[str, Any] = {
-        name: value for name, value in event.traits.items() if name in model.kept_traits
+        name: value for name, value in event.traits.items() if name in kept
     }
     for trait, source in _FACT_EVENTS.get(event.name.casefold(), ()):
-        if source in event.properties:
+        if source in event.properties and only is None:
             learnt[trait] = event.properties[source]
     for name, value in learnt.items():
         _learn_fact(state, name, TraitFact(at, event_id, _bounded(value)))

@@ -174,14 +174,21 @@ def on_backfill(
     event: Event,
     rules: frozenset[str],
     now: Instant,
+    *,
+    traits: frozenset[str] = frozenset(),
+    place: tuple[str, str, int] | None = None,
 ) -> Step:
     """Return what follows when `rules` learn of an `event` from before they were.
 
-    Every other rule knows the event already. Learning it again changes nothing.
+    So do the `traits` that no rule read before. Every other rule knows the event
+    already. Learning it again changes nothing: `place` is the backfill's name, and
+    the topic and offset that it has come to.
     """
     draft = _Draft(model, state, now)
+    if place is not None and memory.taught_before(draft.state, *place):
+        return Step(state=state, outcome="duplicate")
     _settle(draft)
-    if memory.backfill(model, draft.state, event, rules, draft.now):
+    if memory.backfill(model, draft.state, event, rules, draft.now, traits=traits):
         _conclude(draft, Cause(kind="model"), None)
         return draft.step()
     return Step(state=state, outcome="duplicate")

@@ -128,6 +128,8 @@ class LeadState(msgspec.Struct, array_like=True, kw_only=True):
     """The last signs of life by event time, as long as an account may ask for them."""
     days: tuple[int, int] = (0, 0)
     """The latest day of activity (since 1970), and a bit for each day before it."""
+    taught: dict[str, dict[str, int]] = {}
+    """Per backfill and topic, the offset of the last event that it taught."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -40,3 +40,14 @@ class Step(msgspec.Struct, frozen=True):
     def wake_at(self) -> Annotated[Instant | None, "when to look again"]:
         """Return when the lead should be looked at again, or None for never."""
         return self.state.wake_at
+
+    def following(self, before: "Step") -> "Step":
+        """Return both as one: `before`, and then this."""
+        return Step(
+            state=self.state,
+            outcome=self.outcome,
+            updates=before.updates + self.updates,
+            alerts=before.alerts + self.alerts,
+            decisions=before.decisions + self.decisions,
+            members=before.members + self.members,
+        )

@@ -14,14 +14,19 @@ import faust
 import structlog
 from yarl import URL
 
-from schemas.topics import ACCOUNT_STATE, LEAD_STATE, Topic
+from schemas.score import ModelRef
+from schemas.time import Instant
+from schemas.topics import ACCOUNT_STATE, LEAD_STATE, SIDE_STATE, Topic
 from scorers.compiled import CompiledModel
 from streams import metrics
 from streams.agents.accounts import Accounts
+from streams.agents.roster import Roster
 from streams.agents.scoring import Scoring
+from streams.agents.sides import Sides
 from streams.clock import Clock
 from streams.event_log import EventLog
-from streams.tables import AccountTable, Kept, LeadTable
+from streams.model_book import ModelBook
+from streams.tables import AccountTable, Kept, LeadTable, SideTable
 from streams.timers import TICK_SECONDS, Wakeups
 from streams.transport.consumer import BatchConsumer, BatchTransport, NotOwnerError
 from streams.transport.progress import Fetch, Partition
@@ -54,6 +59,7 @@ class Ports:
     log: EventLog
     clock: Clock
     model: CompiledModel
+    """In force as long as no version was published."""
     partitions: int
     """Of the event topics, the commands and the changelog alike."""
     on_failure: OnFailure
@@ -64,10 +70,11 @@ class WorkerApp(faust.App):
     """A Faust app that keeps nothing on disk and knows whether it is ready."""
 
     owner: TableOwner
-    scoring: Scoring
-    accounts: Accounts
+    roster: Roster
+    models: ModelBook
     wakeups: Wakeups
     failed: bool = False
+    _told: ModelRef | None = None
 
     @property
     def batches(self) -> BatchConsumer:
@@ -94,6 +101,17 @@ class WorkerApp(faust.App):
         return self.batches.is_caught_up(
             Partition(settings.topic(topic.name), partition) for topic in SOURCES
         )
+
+    def tell_model(self, now: Instant) -> None:
+        """Let the metrics know what is in force at `now`."""
+        partition = min(self.owner.tables[LEAD_STATE].partitions, default=None)
+        if partition is None:
+            return
+        ref = self.models.primary(partition).at(now).model.ref
+        if ref != self._told:
+            self._told = ref
+            metrics.MODEL_INFO.clear()
+            metrics.MODEL_INFO.labels(ref.name, ref.version, ref.digest).set(1)
 
     def _create_directories(self) -> None:
         """Make no folders: the state is in the changelog."""
@@ -149,31 +167,40 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
 
     leads = LeadTable(store(LEAD_STATE))
     companies = AccountTable(store(ACCOUNT_STATE))
+    beside = SideTable(store(SIDE_STATE))
+    app.models = models = ModelBook(ports.model)
     app.wakeups = wakeups = Wakeups(settings, ports.log, ports.clock)
     works_with: dict[str, Any] = {
-        "model": ports.model,
+        "models": models,
         "wakeups": wakeups,
         "log": ports.log,
         "clock": ports.clock,
         "partitions": ports.partitions,
     }
-    app.scoring = Scoring(settings, table=leads, **works_with)
-    app.accounts = Accounts(settings, table=companies, **works_with)
+    app.roster = roster = Roster(
+        sides=Sides(settings, table=beside, leads=leads, **works_with),
+        scoring=Scoring(settings, table=leads, **works_with),
+        accounts=Accounts(settings, table=companies, **works_with),
+        wakeups=wakeups,
+    )
 
     def on_change(dropped: frozenset[int], adopted: frozenset[int]) -> None:
         wakeups.drop(dropped)
         for table in (leads, companies):
             for partition, key, at in table.wakeups(adopted):
                 wakeups.plan(partition, key, at)
+        for partition in adopted:
+            roster.plan(partition)
         metrics.LEADS.set(len(leads))
         metrics.ACCOUNTS.set(len(companies))
 
     tables = cast("StateTables", app.tables)
     app.owner = tables.owner = TableOwner(
         settings=settings,
-        tables={LEAD_STATE: leads, ACCOUNT_STATE: companies},
+        tables={LEAD_STATE: leads, SIDE_STATE: beside, ACCOUNT_STATE: companies},
         sources=SOURCES,
         log=ports.log,
+        models=models,
         on_change=on_change,
     )
     _add_agent(app, settings, ports)
@@ -199,8 +226,7 @@ async def _score(app: WorkerApp, fetch: Fetch, ports: Ports) -> None:
     consumer = app.batches
     durable = False
     try:
-        for agent in (app.scoring, app.accounts):
-            await agent.process(fetch, partial(consumer.confirm_ownership, fetch))
+        await app.roster.process(fetch, partial(consumer.confirm_ownership, fetch))
         durable = True
     except NotOwnerError:
         # It will be read again, by whoever owns the partitions now.
@@ -221,6 +247,7 @@ def _add_timer(app: WorkerApp, ports: Ports) -> None:
             return
         try:
             await app.wakeups.tick(app.is_caught_up)
+            app.tell_model(ports.clock.now())
         except Exception as error:  # noqa: BLE001 - it would end without a word
             app.failed = True
             ports.on_failure(error)

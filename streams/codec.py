@@ -20,14 +20,17 @@ from schemas.alert import Alert
 from schemas.command import Command, Forward, Wakeup
 from schemas.dead_letter import DeadLetterReason
 from schemas.event import Event
+from schemas.model_version import ModelVersion
 from schemas.score import ScoreUpdate
 from schemas.topics import (
     ACCOUNT_MEMBERS,
     ACCOUNT_SCORES,
     COMMANDS,
     EVENT_TOPICS,
+    MODEL_VERSIONS,
     NOTIFICATIONS,
     SCORE_UPDATES,
+    SIDE_UPDATES,
 )
 from streams.event_log import HEADER_TRACEPARENT
 
@@ -61,7 +64,7 @@ class Output(msgspec.Struct, array_like=True, frozen=True):
     """Its key where that is another than the key of the state it follows from."""
 
 
-Message = Event | Command | AccountCommand
+Message = Event | Command | AccountCommand | ModelVersion
 """What the worker's topics hold."""
 
 _event: Final = msgspec.json.Decoder(Event).decode
@@ -69,6 +72,7 @@ _decoders: Final[dict[str, Callable[[bytes], Message]]] = {
     **{topic.name: _event for topic in EVENT_TOPICS},
     COMMANDS.name: msgspec.json.Decoder(Command).decode,
     ACCOUNT_MEMBERS.name: msgspec.json.Decoder(AccountCommand).decode,
+    MODEL_VERSIONS.name: msgspec.json.Decoder(ModelVersion).decode,
 }
 _encode: Final = msgspec.json.Encoder().encode
 _EVENT_TOPICS: Final = frozenset(topic.name for topic in EVENT_TOPICS)
@@ -110,12 +114,28 @@ def update_output(update: ScoreUpdate, trace: Headers) -> Output:
     )
 
 
-def alert_output(alert: Alert, trace: Headers) -> Output:
+def side_output(update: ScoreUpdate, slot: str, trace: Headers) -> Output:
+    """Return an update of a model beside the primary as it goes on its topic."""
+    return Output(
+        SIDE_UPDATES.name,
+        _encode(update),
+        _named(
+            cloudevents.SCORE_UPDATE,
+            f"{slot}:{update.lead_id}:{update.sequence}",
+            update.as_of,
+            trace,
+        ),
+        update.lead_id,
+    )
+
+
+def alert_output(alert: Alert, trace: Headers, key: str = "") -> Output:
     """Return an alert as it goes on its topic."""
     return Output(
         NOTIFICATIONS.name,
         _encode(alert),
         _named(cloudevents.ALERT, alert.id, alert.decided_at, trace),
+        key,
     )
 
 

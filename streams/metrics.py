@@ -156,6 +156,16 @@ MODEL_INFO: Final = Gauge(
     "1 for the model in force.",
     ("name", "version", "digest"),
 )
+SIDE_EVENTS: Final = Counter(
+    "leadpulse_side_events_total",
+    "Inputs that changed a lead's score by a model beside the primary, by slot.",
+    ("slot",),
+)
+MODEL_VERSIONS: Final = Counter(
+    "leadpulse_model_versions_total",
+    "Versions of models that came into a partition, by slot.",
+    ("slot",),
+)
 BUILD_INFO: Final = Gauge(
     "leadpulse_build_info",
     "1 for the running version.",

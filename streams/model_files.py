@@ -33,9 +33,21 @@ def read_model(path: Path | None) -> CompiledModel:
     ModelFileError
         When there is no such file, or no valid model in it.
     """
+    return read_model_text(path)[1]
+
+
+def read_model_text(path: Path | None) -> tuple[str, CompiledModel]:
+    """Return the text at `path` (the shipped one's for None) and the model it is.
+
+    Raises
+    ------
+    ModelFileError
+        When there is no such file, or no valid model in it.
+    """
     chosen = shipped_model() if path is None else path
+    text = read_text(chosen)
     try:
-        return compile_model(load_model(read_text(chosen), str(chosen)))
+        return text, compile_model(load_model(text, str(chosen)))
     except ModelError as error:
         raise ModelFileError(str(error)) from None
 

@@ -4,8 +4,9 @@ A table wraps the store of a Faust table. The rest of the code never sees that s
 and nothing gets into it before it is durable in the changelog.
 """
 
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
@@ -51,6 +52,8 @@ class Stored(msgspec.Struct, array_like=True, frozen=True):
     wake_at: Instant | None
     outbox: tuple[Output, ...] = ()
     """What followed from the last change: sent again if the input comes again."""
+    model: str = ""
+    """Digest of the model that a lead was scored by last."""
 
 
 class Ownership(msgspec.Struct, array_like=True, frozen=True):
@@ -65,7 +68,7 @@ class Ownership(msgspec.Struct, array_like=True, frozen=True):
 class Kept(ABC):
     """A state in memory; it is decoded when it is first needed."""
 
-    __slots__ = ("_state", "outbox", "partition", "positions", "wake_at")
+    __slots__ = ("_state", "model", "outbox", "partition", "positions", "wake_at")
 
     def __init__(
         self,
@@ -74,6 +77,8 @@ class Kept(ABC):
         state: Any,
         wake_at: Instant | None,
         outbox: tuple[Output, ...] = (),
+        *,
+        model: str = "",
     ) -> None:
         """Hold what is durable; `state` may be as it is stored, in bytes."""
         self.partition = partition
@@ -81,6 +86,7 @@ class Kept(ABC):
         self.wake_at = wake_at
         self.outbox = outbox
         """Outputs that may not have been sent; empty when they certainly were."""
+        self.model = sys.intern(model)
         self._state = state
 
     @staticmethod
@@ -92,6 +98,11 @@ class Kept(ABC):
     @abstractmethod
     def decode(data: bytes) -> Any:
         """Return the state of these bytes."""
+
+    @staticmethod
+    def model_of(state: Any) -> str:  # noqa: ARG004 - accounts have none
+        """Return the digest of the model that the state was made by."""
+        return ""
 
     @property
     def state(self) -> Any:
@@ -120,6 +131,11 @@ class Lead(Kept):
     def encode(state: LeadState) -> bytes:
         """Return `state` in bytes."""
         return encode_state(state)
+
+    @staticmethod
+    def model_of(state: LeadState) -> str:
+        """Return the digest of the model that the lead was scored by last."""
+        return state.model
 
     @staticmethod
     def decode(data: bytes) -> LeadState:
@@ -199,6 +215,7 @@ class StateTable:
                 self.kind.encode(state),
                 state.wake_at,
                 outbox,
+                self.kind.model_of(state),
             )
         )
 
@@ -240,9 +257,26 @@ class StateTable:
             if kept.wake_at is not None and kept.partition in partitions:
                 yield kept.partition, key, kept.wake_at
 
+    def held(self, partitions: Iterable[int]) -> Iterator[tuple[str, Kept]]:
+        """Yield every state of `partitions` with its key."""
+        wanted = frozenset(partitions)
+        for key, kept in self._store.items():
+            if kept.partition in wanted:
+                yield key, kept
+
+    def remove(self, key: str) -> None:
+        """Forget a state; that it is gone must be durable already."""
+        self._store.pop(key, None)
+
 
 class LeadTable(StateTable):
     """The leads of the partitions that this worker owns."""
+
+    kind = Lead
+
+
+class SideTable(StateTable):
+    """What models beside the primary make of the leads, by slot and lead id."""
 
     kind = Lead
 
@@ -310,6 +344,7 @@ class Rebuilt:
                 stored.state,
                 stored.wake_at,
                 stored.outbox,
+                model=stored.model,
             )
             for key, (stored, _) in self._stored.items()
         }

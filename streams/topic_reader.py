@@ -4,7 +4,7 @@ Nothing is joined and nothing committed: it can be done at any time, by anybody.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Final
 
 from streams.errors import UserError
@@ -30,11 +30,16 @@ class UnreadableTopicError(UserError):
 
 
 def read_topic(
-    settings: "Settings", topic: str, *, key: bytes | None = None
+    settings: "Settings",
+    topic: str,
+    *,
+    key: bytes | None = None,
+    only: Collection[int] = (),
 ) -> "Iterator[Message]":
     """Yield the records there are now, oldest first within a partition.
 
-    With a `key` only the partition that it belongs to is read.
+    With a `key` only the partition that it belongs to is read, with `only` those
+    partitions.
 
     Raises
     ------
@@ -65,6 +70,8 @@ def read_topic(
         unread = _partitions(consumer, settings, topic)
         if key is not None:
             unread = {partition_of(key, len(unread))}
+        if only:
+            unread &= set(only)
         consumer.assign(
             [TopicPartition(topic, number, OFFSET_BEGINNING) for number in unread]
         )

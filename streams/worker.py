@@ -15,10 +15,10 @@ from schemas.topics import TOPICS
 from streams.app import Ports, WorkerApp, create_app
 from streams.errors import UserError
 from streams.event_log import KafkaEventLog, NotDurableError
-from streams.metrics import MODEL_INFO
 from streams.metrics_server import start_metrics_server
-from streams.model_files import read_model
-from streams.topics_admin import check_topics
+from streams.model_files import read_model_text
+from streams.model_log import settle_model
+from streams.topics_admin import check_topics, shared_partitions
 
 if TYPE_CHECKING:
     from scorers.compiled import CompiledModel
@@ -33,10 +33,6 @@ _PULSE_SECONDS: Final = 0.5
 _log = structlog.get_logger(__name__)
 
 
-class UnfitTopicsError(UserError):
-    """The topics are not as the worker needs them."""
-
-
 class WorkerFailedError(UserError):
     """The worker met what it must not survive; what it had in hand is read again."""
 
@@ -49,27 +45,13 @@ def run_worker(settings: "Settings") -> None:
     UserError
         When it cannot start, or cannot go on; the text says why.
     """
-    model = read_model(settings.model_path)
-    partitions = _partitions(settings)
+    given = read_model_text(settings.model_path)
+    partitions = shared_partitions(check_topics(settings))
     # Faust's services announce every step at INFO.
     for name in ("streams.app", "streams.transport"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    reference = model.ref
-    MODEL_INFO.labels(reference.name, reference.version, reference.digest).set(1)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(settings, model, partitions))
-
-
-def _partitions(settings: "Settings") -> int:
-    """Return the partition count that all topics of a lead share."""
-    reports = check_topics(settings)
-    bad = [
-        f"{report.name}: {problem}" for report in reports for problem in report.problems
-    ]
-    if bad:
-        raise UnfitTopicsError("; ".join(bad))
-    # All the same, or there were problems.
-    return max(each.partitions or 0 for each in reports if each.topic.co_partitioned)
+        runner.run(_run(settings, given, partitions))
 
 
 class _Pulse:
@@ -88,7 +70,9 @@ class _Pulse:
         return f"stuck for {silent:.0f} s" if silent > _STUCK_SECONDS else None
 
 
-async def _run(settings: "Settings", model: "CompiledModel", partitions: int) -> None:
+async def _run(
+    settings: "Settings", given: tuple[str, "CompiledModel"], partitions: int
+) -> None:
     loop = asyncio.get_running_loop()
     over: asyncio.Future[None] = loop.create_future()
 
@@ -107,6 +91,7 @@ async def _run(settings: "Settings", model: "CompiledModel", partitions: int) ->
         name="worker",
         topics=TOPICS,
     )
+    model = await _settled(settings, log, partitions, given)
     ports = Ports(
         log=log,
         clock=settings.clock(),
@@ -143,6 +128,22 @@ async def _run(settings: "Settings", model: "CompiledModel", partitions: int) ->
         for watcher in watchers:
             watcher.cancel()
     _log.info("worker_stopped")
+
+
+async def _settled(
+    settings: "Settings",
+    log: KafkaEventLog,
+    partitions: int,
+    given: tuple[str, "CompiledModel"],
+) -> "CompiledModel":
+    """Return the model that everything began with; publish the file's if it is new."""
+    try:
+        return await settle_model(
+            settings, log, partitions, given, settings.clock().now()
+        )
+    except NotDurableError as error:
+        await log.close()
+        raise WorkerFailedError(_explain(error)) from None
 
 
 async def _watch(app: WorkerApp, fail: Callable[[BaseException], None]) -> None:

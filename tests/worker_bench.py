@@ -8,12 +8,15 @@ import msgspec
 
 from schemas.event import Event
 from schemas.time import Instant, to_datetime
-from schemas.topics import ACCOUNT_STATE, LEAD_STATE, WEB_EVENTS
+from schemas.topics import ACCOUNT_STATE, LEAD_STATE, SIDE_STATE, WEB_EVENTS
 from scorers.compiled import CompiledModel
 from scorers.identity import derive_lead_id
 from streams.agents.accounts import Accounts
+from streams.agents.roster import Roster
 from streams.agents.scoring import Scoring
+from streams.agents.sides import Sides
 from streams.event_log import NotDurableError, Record
+from streams.model_book import ModelBook
 from streams.partitioner import partition_of
 from streams.settings import Settings
 from streams.tables import (
@@ -22,6 +25,7 @@ from streams.tables import (
     LeadTable,
     Ownership,
     Rebuilt,
+    SideTable,
     encode_ownership,
 )
 from streams.timers import Wakeups
@@ -91,11 +95,13 @@ class Bench:
         self.log = RecordingLog(self.effects)
         self.table = LeadTable({})
         self.companies = AccountTable({})
+        self.beside = SideTable({})
+        self.models = ModelBook(self.model)
         self.adopt([])
         self.wakeups = Wakeups(SETTINGS, self.log, self.clock)
         settings = SETTINGS.model_copy(update={"dead_letter_ratio": self.ratio})
         ports: dict[str, Any] = {
-            "model": self.model,
+            "models": self.models,
             "wakeups": self.wakeups,
             "log": self.log,
             "clock": self.clock,
@@ -103,10 +109,21 @@ class Bench:
         }
         self.scoring = Scoring(settings, table=self.table, **ports)
         self.accounts = Accounts(settings, table=self.companies, **ports)
+        self.sides = Sides(settings, table=self.beside, leads=self.table, **ports)
+        self.roster = Roster(
+            sides=self.sides,
+            scoring=self.scoring,
+            accounts=self.accounts,
+            wakeups=self.wakeups,
+        )
 
     def adopt(self, records: Sequence[Record]) -> None:
         """Own every partition, with what the changelogs hold."""
-        tables = {LEAD_STATE: self.table, ACCOUNT_STATE: self.companies}
+        tables = {
+            LEAD_STATE: self.table,
+            SIDE_STATE: self.beside,
+            ACCOUNT_STATE: self.companies,
+        }
         for changelog, table in tables.items():
             for partition in range(PARTITIONS):
                 rebuilt = Rebuilt(partition, 1, "me")
@@ -124,8 +141,7 @@ class Bench:
     async def process(self, *batches: Batch) -> list[str]:
         """Return the effects of one fetch."""
         self.effects.clear()
-        for agent in (self.scoring, self.accounts):
-            await agent.process(Fetch(batches, 1, 1), self.confirm)
+        await self.roster.process(Fetch(batches, 1, 1), self.confirm)
         return list(self.effects)
 
     def crashed(self) -> "Bench":

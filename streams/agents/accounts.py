@@ -40,15 +40,16 @@ class Accounts(DurableAgent):
         record: Raw,
         member: MemberUpdate,
     ) -> None:
+        now = to_instant(member.as_of)
+        model = self._models.primary(partition).at(now).model
         touched = self._touch(cycle, member.account_id, partition)
-        if touched is None or self._model.accounts is None:
+        if touched is None or model.accounts is None:
             # Not the account's partition: nothing of ours was put there.
             cycle.results[topic, "ignored"] += 1
             return
         if self._replayed(cycle, touched, topic, record):
             return
-        now = to_instant(member.as_of)
-        step = on_member(self._model, touched.state, member, now)
+        step = on_member(model, touched.state, member, now)
         cycle.results[topic, step.outcome] += 1
         if step.outcome == "applied":
             self._change(cycle, touched, topic, record, step)
@@ -61,17 +62,18 @@ class Accounts(DurableAgent):
         record: Raw,
         wakeup: AccountWakeup,
     ) -> None:
+        now = to_instant(wakeup.at)
+        model = self._models.primary(partition).at(now).model
         touched = self._touch(cycle, wakeup.account_id, partition)
-        if touched is None or touched.state is None or self._model.accounts is None:
+        if touched is None or touched.state is None or model.accounts is None:
             cycle.results[topic, "ignored"] += 1
             return
         if self._replayed(cycle, touched, topic, record):
             return
-        now = to_instant(wakeup.at)
         if touched.state.wake_at is None or now < touched.state.wake_at:
             cycle.results[topic, "early"] += 1
             return  # was looked at since
-        step = on_account_wakeup(self._model, touched.state, now)
+        step = on_account_wakeup(model, touched.state, now)
         self._expect_rest(step.wake_at, now)
         cycle.results[topic, "applied"] += 1
         self._change(cycle, touched, topic, record, step)

@@ -20,7 +20,6 @@ import structlog
 from schemas.dead_letter import DeadLetter, Stage
 from schemas.time import Instant, to_datetime
 from schemas.topics import DEAD_LETTERS, Topic
-from scorers.compiled import CompiledModel
 from scorers.step import Decision
 from streams import codec, metrics
 from streams.agents.cycle import Cycle, Touched
@@ -28,6 +27,7 @@ from streams.clock import Clock
 from streams.codec import Message, Output, Refusal
 from streams.dead_letters import DeadLetterGuard
 from streams.event_log import EventLog, Record
+from streams.model_book import ModelBook
 from streams.partitioner import partition_of
 from streams.tables import MAX_STORED_BYTES, ChangelogError, StateTable
 from streams.timers import Wakeups
@@ -71,16 +71,16 @@ class DurableAgent(ABC):
         self,
         settings: "Settings",
         *,
-        model: CompiledModel,
+        models: ModelBook,
         table: StateTable,
         wakeups: Wakeups,
         log: EventLog,
         clock: Clock,
         partitions: int,
     ) -> None:
-        """Work with `model` among `partitions` partitions."""
+        """Work with `models` among `partitions` partitions."""
         self._settings = settings
-        self._model = model
+        self._models = models
         self._table = table
         self._wakeups = wakeups
         self._log = log
@@ -93,6 +93,11 @@ class DurableAgent(ABC):
         self, cycle: Cycle, topic: str, partition: int, record: Raw, message: Message
     ) -> None:
         """Add to `cycle` what follows from a message."""
+
+    def _wake_at(self, touched: Touched, state: Any) -> Instant | None:  # noqa: ARG002
+        """Return when a state is to be looked at."""
+        planned: Instant | None = state.wake_at
+        return planned
 
     @abstractmethod
     def _discount(self, cycle: Cycle, topic: str) -> None:
@@ -277,10 +282,15 @@ class DurableAgent(ABC):
                 self._table.put(
                     touched.key,
                     self._table.kind(
-                        touched.partition, touched.positions, state, state.wake_at
+                        touched.partition,
+                        touched.positions,
+                        state,
+                        state.wake_at,
+                        model=self._table.kind.model_of(state),
                     ),
                 )
-                self._wakeups.plan(touched.partition, touched.key, state.wake_at)
+                at = self._wake_at(touched, state)
+                self._wakeups.plan(touched.partition, touched.key, at)
             elif touched.before is not None and touched.send_again:
                 touched.before.outbox = ()
         self._count_all(cycle)

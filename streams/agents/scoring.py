@@ -1,26 +1,33 @@
 """The scoring agent: a fetch of records in, scores and alerts out."""
 
 from collections import Counter
-from typing import Final, assert_never
+from collections.abc import Iterator
+from typing import Any, Final, assert_never
 
 from schemas.account import AccountWakeup, MemberUpdate
-from schemas.command import Forward, Retract, Wakeup
+from schemas.command import Forward, Learn, Retract, Wakeup
 from schemas.event import Event
-from schemas.time import EARLIEST, MINUTE, Millis, to_instant, to_iso
-from schemas.topics import COMMANDS, EVENT_TOPICS, LEAD_STATE
+from schemas.model_version import PRIMARY, ModelVersion
+from schemas.time import EARLIEST, MINUTE, Instant, Millis, to_instant, to_iso
+from schemas.topics import COMMANDS, EVENT_TOPICS, LEAD_STATE, MODEL_VERSIONS
+from scorers.compiled import CompiledModel
 from scorers.identity import derive_lead_id
-from scorers.scorer import on_event, on_retract, on_wakeup
+from scorers.scorer import on_backfill, on_event, on_retract, on_wakeup
+from scorers.state import LeadState
 from scorers.step import Step
+from scorers.versions import Act, Versions
 from streams import codec, metrics
 from streams.agents.cycle import Cycle, Touched
 from streams.agents.durable import Change, DurableAgent
 from streams.codec import Message, Refusal
+from streams.model_book import UnusableVersionError
 from streams.partitioner import partition_of
 from streams.transport.progress import Record as Raw
 
 _SOURCES: Final = {
     **{topic.name: topic.name.partition(".")[0] for topic in EVENT_TOPICS},
     COMMANDS.name: "commands",
+    MODEL_VERSIONS.name: "models",
 }
 """The metrics' word for each topic; an event's own `source` could be anything."""
 
@@ -28,12 +35,44 @@ _AHEAD: Final[Millis] = 5 * MINUTE
 """How far a producer's clock may be ahead of ours."""
 
 
+def impossible_time(event: Event, now: Instant) -> str | None:
+    """Return what is wrong with an event's time; None if nothing is.
+
+    A lead's time never goes back: one event from the future would hold it there.
+    The collector lets none pass, other producers may.
+    """
+    latest = now + _AHEAD
+    if event.now > latest:
+        return f"from the future: {to_iso(event.now)}, after {to_iso(latest)}"
+    if event.time < EARLIEST:
+        return "must be 2000-01-01 at the earliest"
+    return None
+
+
+def learn(model: CompiledModel, state: LeadState, command: Learn) -> Step:
+    """Return what follows when new rules take in an event of the past."""
+    return on_backfill(
+        model,
+        state,
+        command.event,
+        frozenset(command.rules),
+        to_instant(command.at),
+        traits=frozenset(command.traits),
+        place=(command.backfill, command.topic, command.offset),
+    )
+
+
 class Scoring(DurableAgent):
     """Scores what it is given, for the partitions that this worker owns."""
 
     stage = "scoring"
     changelog = LEAD_STATE
-    sources = (*EVENT_TOPICS, COMMANDS)
+    sources = (*EVENT_TOPICS, COMMANDS, MODEL_VERSIONS)
+
+    def __init__(self, *args: Any, **works_with: Any) -> None:
+        """Begin with no news of models."""
+        super().__init__(*args, **works_with)
+        self.news: list[tuple[int, ModelVersion]] = []
 
     def _handle(
         self, cycle: Cycle, topic: str, partition: int, record: Raw, message: Message
@@ -47,6 +86,11 @@ class Scoring(DurableAgent):
                 self._look(cycle, topic, partition, record, message)
             case Retract():
                 self._retract(cycle, topic, partition, record, message)
+            case Learn():
+                if message.slot == PRIMARY:
+                    self._learn(cycle, topic, partition, record, message)
+            case ModelVersion():
+                self._publish(cycle, topic, partition, record, message)
             case MemberUpdate() | AccountWakeup():
                 msg = f"{topic} holds no {type(message).__name__}"
                 raise TypeError(msg)
@@ -62,7 +106,8 @@ class Scoring(DurableAgent):
             refusal = Refusal("unroutable", detail)
             self._refuse(cycle, topic, partition, record, refusal)
             return
-        if (wrong := self._impossible_time(record, event)) is not None:
+        wrong = impossible_time(event, max(record.timestamp, self._clock.now()))
+        if wrong is not None:
             refusal = Refusal("invalid-timestamp", wrong)
             self._refuse(cycle, topic, partition, record, refusal)
             return
@@ -73,26 +118,14 @@ class Scoring(DurableAgent):
             return
         if self._replayed(cycle, touched, topic, record):
             return
-        step = on_event(self._model, touched.state, event, event.now)
+        now = event.now
+        step = self._stepped(touched, now, lambda m, s: on_event(m, s, event, now))
         if step.outcome == "duplicate":
             cycle.results[topic, "duplicate"] += 1
             return
         self._change(cycle, touched, topic, record, step)
         cycle.results[topic, "scored"] += 1
         touched.received.append(event.now)
-
-    def _impossible_time(self, record: Raw, event: Event) -> str | None:
-        """Return what is wrong with an event's time; None if nothing is.
-
-        A lead's time never goes back: one event from the future would hold it there.
-        The collector lets none pass, other producers may.
-        """
-        latest = max(record.timestamp, self._clock.now()) + _AHEAD
-        if event.now > latest:
-            return f"from the future: {to_iso(event.now)}, after {to_iso(latest)}"
-        if event.time < EARLIEST:
-            return "must be 2000-01-01 at the earliest"
-        return None
 
     def _look(
         self, cycle: Cycle, topic: str, partition: int, record: Raw, wakeup: Wakeup
@@ -103,9 +136,10 @@ class Scoring(DurableAgent):
         if self._replayed(cycle, touched, topic, record):
             return
         now = to_instant(wakeup.at)
-        if touched.state.wake_at is None or now < touched.state.wake_at:
+        planned = self._wake_at(touched, touched.state)
+        if planned is None or now < planned:
             return  # was looked at since
-        step = on_wakeup(self._model, touched.state, now)
+        step = self._stepped(touched, now, lambda m, s: on_wakeup(m, s, now))
         self._expect_rest(step.wake_at, now)
         self._change(cycle, touched, topic, record, step)
 
@@ -117,10 +151,66 @@ class Scoring(DurableAgent):
             return
         if self._replayed(cycle, touched, topic, record):
             return
-        step = on_retract(
-            self._model, touched.state, command.event_ids, to_instant(command.at)
-        )
+        now = to_instant(command.at)
+        ids = command.event_ids
+        step = self._stepped(touched, now, lambda m, s: on_retract(m, s, ids, now))
         self._change(cycle, touched, topic, record, step)
+
+    def _learn(
+        self, cycle: Cycle, topic: str, partition: int, record: Raw, command: Learn
+    ) -> None:
+        touched = self._touch(cycle, command.lead_id, partition)
+        if touched is None or touched.state is None:
+            return
+        if self._replayed(cycle, touched, topic, record):
+            return
+        now = to_instant(command.at)
+        step = self._stepped(touched, now, lambda m, s: learn(m, s, command))
+        if step.outcome == "scored":
+            self._change(cycle, touched, topic, record, step)
+
+    def _publish(
+        self,
+        cycle: Cycle,
+        topic: str,
+        partition: int,
+        record: Raw,
+        version: ModelVersion,
+    ) -> None:
+        """Take a version of a model in: from here on it is known."""
+        try:
+            if self._models.take(partition, version):
+                self.news.append((partition, version))
+        except UnusableVersionError as error:
+            refusal = Refusal("invalid-command", str(error))
+            self._refuse(cycle, topic, partition, record, refusal)
+
+    def take_news(self) -> list[tuple[int, ModelVersion]]:
+        """Return the versions that came since it was asked for last."""
+        news, self.news = self.news, []
+        return news
+
+    def wakeups(self, partition: int) -> Iterator[tuple[str, Instant]]:
+        """Yield the leads that a model newer than theirs waits for, and from when."""
+        versions = self._models.primary(partition)
+        if len(versions) == 1:
+            return
+        last = versions.last
+        for lead_id, lead in self._table.held([partition]):
+            if lead.model != last.model.digest:
+                planned = lead.wake_at
+                yield lead_id, last.at if planned is None else min(last.at, planned)
+
+    def _versions(self, touched: Touched) -> Versions:
+        """Return the versions of the model that the touched lead is scored by."""
+        return self._models.primary(touched.partition)
+
+    def _stepped(self, touched: Touched, now: Instant, act: Act) -> Step:
+        """Return what `act` leads to, by the model that is in force at `now`."""
+        return self._versions(touched).apply(touched.state, now, act)
+
+    def _wake_at(self, touched: Touched, state: LeadState) -> Instant | None:
+        return self._versions(touched).wake_at(state)
 
     def _change(
         self, cycle: Cycle, touched: Touched, topic: str, record: Raw, step: Step

@@ -19,9 +19,10 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from mode import Service
 
-from schemas.topics import Topic
+from schemas.topics import MODEL_VERSIONS, Topic
 from streams import metrics
 from streams.event_log import EventLog, Record
+from streams.model_book import ModelBook
 from streams.tables import (
     OWNER_KEY,
     VERSION,
@@ -30,6 +31,7 @@ from streams.tables import (
     StateTable,
     encode_ownership,
 )
+from streams.topic_reader import read_topic
 from streams.transport.changelog import read_changelog
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ class TableOwner:
     sources: tuple[Topic, ...]
     """What the states are made of."""
     log: EventLog
+    models: ModelBook
+    """What is in force in the partitions that are owned."""
     on_change: Callable[[frozenset[int], frozenset[int]], None]
     """Called with the partitions that were dropped and those that were adopted."""
     generation: int | None = None
@@ -81,10 +85,12 @@ class TableOwner:
         self.generation = None
         for table in self.tables.values():
             table.drop(owned - kept)
+        self.models.drop(owned - kept)
         metrics.ASSIGNED_PARTITIONS.set(len(wanted))
         new = wanted - kept
         if new:
             await self._rebuild_tables(new, generation)
+            await self._load_models(new)
         self.on_change(owned - kept, new)
         self.generation = generation
         return new
@@ -102,6 +108,21 @@ class TableOwner:
                 records=sum(each.records for each in rebuilt),
                 states=len(table),
                 seconds=round(time.monotonic() - started, 3),
+            )
+
+    async def _load_models(self, new: frozenset[int]) -> None:
+        topic = self.settings.topic(MODEL_VERSIONS.name)
+        read = partial(read_topic, self.settings, topic, only=new)
+        # In a thread, for it blocks; what it finds is taken in here.
+        records = await asyncio.to_thread(lambda: list(read()))
+        for partition in new:
+            self.models.load(
+                partition,
+                [
+                    value
+                    for record in records
+                    if record.partition() == partition and (value := record.value())
+                ],
             )
 
     async def _read(

@@ -3,7 +3,13 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 from schemas.cloudevents import ALERT, CONTENT_TYPE, HEADERS, headers
-from schemas.topics import ACCOUNT_STATE, DEAD_LETTERS, LEAD_STATE, TOPICS
+from schemas.topics import (
+    ACCOUNT_STATE,
+    DEAD_LETTERS,
+    LEAD_STATE,
+    SIDE_STATE,
+    TOPICS,
+)
 
 
 def test_every_attribute_is_a_header_in_its_place() -> None:
@@ -51,4 +57,9 @@ def test_only_untouched_bytes_go_without_a_type() -> None:
     """Every topic names its CloudEvents type, but those that hold foreign bytes."""
     bare = {topic.name for topic in TOPICS if topic.ce_type is None}
 
-    assert bare == {ACCOUNT_STATE.name, DEAD_LETTERS.name, LEAD_STATE.name}
+    assert bare == {
+        ACCOUNT_STATE.name,
+        DEAD_LETTERS.name,
+        LEAD_STATE.name,
+        SIDE_STATE.name,
+    }

@@ -453,8 +453,7 @@ async def left(bench: Bench, consumer: StubConsumer, *batches: Batch) -> list[An
     owner = SimpleNamespace(distrust=lambda: bench.effects.append("distrust"))
     stub = SimpleNamespace(
         batches=consumer,
-        scoring=bench.scoring,
-        accounts=bench.accounts,
+        roster=bench.roster,
         owner=owner,
         failed=False,
     )

@@ -1,0 +1,53 @@
+"""The agents of one worker, in the order in which a fetch passes through them."""
+
+from dataclasses import dataclass
+
+from schemas.model_version import PRIMARY
+from streams import metrics
+from streams.agents.accounts import Accounts
+from streams.agents.durable import Confirm
+from streams.agents.scoring import Scoring
+from streams.agents.sides import Sides
+from streams.timers import Wakeups
+from streams.transport.progress import Fetch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roster:
+    """Everyone who works on a fetch."""
+
+    sides: Sides
+    scoring: Scoring
+    accounts: Accounts
+    wakeups: Wakeups
+
+    async def process(self, fetch: Fetch, confirm: Confirm) -> None:
+        """Return when everything that follows from `fetch` is durable.
+
+        Raises
+        ------
+        NotDurableError
+            When the broker did not take something; nothing may be acknowledged.
+        TooManyDeadLettersError
+            When most of the records cannot be processed.
+        """
+        # What runs beside the primary begins with what that knew before this fetch.
+        for agent in (self.sides, self.scoring, self.accounts):
+            await agent.process(fetch, confirm)
+        await self._welcome(confirm)
+
+    def plan(self, partition: int) -> None:
+        """Plan to wake every lead of `partition` that a newer model waits for."""
+        for agent in (self.scoring, self.sides):
+            for key, at in agent.wakeups(partition):
+                self.wakeups.plan(partition, key, at)
+
+    async def _welcome(self, confirm: Confirm) -> None:
+        """Let the versions of models that the fetch brought apply to every lead."""
+        news = self.scoring.take_news()
+        for _, version in news:
+            metrics.MODEL_VERSIONS.labels(version.slot).inc()
+        for partition in {partition for partition, _ in news}:
+            if any(version.slot != PRIMARY for _, version in news):
+                await self.sides.prune(partition, confirm)
+            self.plan(partition)

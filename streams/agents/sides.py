@@ -1,0 +1,261 @@
+"""Models beside the primary on the live stream: shadows, and those of a product.
+
+They see what the primary sees, keep states of their own and publish their updates on
+a topic of their own. What a lead did before its side model began is taken over from
+the primary's state, so this agent goes before the primary's over every fetch.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple, assert_never
+
+import msgspec
+
+from schemas.account import AccountWakeup, MemberUpdate
+from schemas.alert import Alert
+from schemas.command import Forward, Learn, Retract, Wakeup
+from schemas.event import Event
+from schemas.model_version import ModelVersion
+from schemas.time import Instant, to_instant
+from schemas.topics import COMMANDS, EVENT_TOPICS, SIDE_STATE
+from scorers.identity import derive_lead_id
+from scorers.notice import alert_id
+from scorers.scorer import on_event, on_retract, on_wakeup
+from scorers.state import LeadState
+from scorers.step import Step
+from scorers.versions import Act, started
+from streams import codec, metrics
+from streams.agents.cycle import Cycle, Touched
+from streams.agents.durable import Change, Confirm, DurableAgent
+from streams.agents.scoring import impossible_time, learn
+from streams.codec import Message, Refusal
+from streams.event_log import Record
+from streams.model_book import Side
+from streams.partitioner import partition_of
+from streams.tables import LeadTable
+from streams.transport.progress import Fetch
+from streams.transport.progress import Record as Raw
+
+_SEPARATOR: Final = "/"
+
+
+class _Place(NamedTuple):
+    """Where an input is met."""
+
+    cycle: Cycle
+    topic: str
+    partition: int
+    record: Raw
+
+
+def _key(side: Side, lead_id: str) -> str:
+    return f"{side.name}{_SEPARATOR}{lead_id}"
+
+
+class Sides(DurableAgent):
+    """Scores leads by every model that runs beside the primary."""
+
+    stage = "scoring"
+    changelog = SIDE_STATE
+    sources = (*EVENT_TOPICS, COMMANDS)
+
+    def __init__(self, *args: Any, leads: LeadTable, **works_with: Any) -> None:
+        """Begin with what the primary's table `leads` knows."""
+        super().__init__(*args, **works_with)
+        self._leads = leads
+
+    async def process(self, fetch: Fetch, confirm: Confirm) -> None:
+        """Return when what follows from `fetch` is durable; at once without sides."""
+        if self._models.has_sides:
+            await super().process(fetch, confirm)
+
+    def wakeups(self, partition: int) -> Iterator[tuple[str, Instant]]:
+        """Yield every lead of every slot that is to be looked at, and when."""
+        for side in self._models.sides(partition).values():
+            for lead_id, lead in self._leads.held([partition]):
+                key = _key(side, lead_id)
+                kept = self._table.get(key)
+                at: Instant | None
+                if kept is None:
+                    at = max(side.versions.first.at, lead.wake_at or 0)
+                else:
+                    at = side.versions.wake_at(kept.state)
+                if at is not None:
+                    yield key, at
+
+    async def prune(self, partition: int, confirm: Confirm) -> None:
+        """Forget what slots knew that have ended."""
+        names = {side.name for side in self._models.sides(partition).values()}
+        gone = [
+            key
+            for key, _ in self._table.held([partition])
+            if key.partition(_SEPARATOR)[0] not in names
+        ]
+        if not gone:
+            return
+        topic = self._settings.topic(SIDE_STATE.name)
+        await confirm()
+        await self._log.append(
+            [Record(topic, key.encode(), None, [], partition) for key in gone]
+        )
+        for key in gone:
+            self._table.remove(key)
+            self._wakeups.plan(partition, key, None)
+
+    def _handle(
+        self, cycle: Cycle, topic: str, partition: int, record: Raw, message: Message
+    ) -> None:
+        place = _Place(cycle, topic, partition, record)
+        match message:
+            case Event() | Forward():
+                self._event(
+                    place, message.event if isinstance(message, Forward) else message
+                )
+            case Wakeup():
+                self._look(place, message)
+            case Retract():
+                ids, now = message.event_ids, to_instant(message.at)
+                self._each(
+                    place, message.lead_id, now, lambda m, s: on_retract(m, s, ids, now)
+                )
+            case Learn():
+                now = to_instant(message.at)
+                self._each(
+                    place,
+                    message.lead_id,
+                    now,
+                    lambda m, s: learn(m, s, message),
+                    only=message.slot,
+                )
+            case MemberUpdate() | AccountWakeup() | ModelVersion():
+                pass  # the business of others
+            case _:
+                assert_never(message)
+
+    def _event(self, place: "_Place", event: Event) -> None:
+        """Score an event that the primary's agent scores, too."""
+        lead_id = derive_lead_id(event)
+        record = place.record
+        if (
+            lead_id is None
+            or (place.topic != COMMANDS.name and record.key != lead_id.encode())
+            or impossible_time(event, max(record.timestamp, self._clock.now()))
+        ):
+            return  # set aside or forwarded by the primary's agent
+        now = event.now
+        self._each(
+            place, lead_id, now, lambda m, s: on_event(m, s, event, now), new=True
+        )
+
+    def _each(
+        self,
+        place: "_Place",
+        lead_id: str,
+        now: Instant,
+        act: Act,
+        *,
+        only: str = "",
+        new: bool = False,
+    ) -> None:
+        """Let an input act in every slot, or in one; on `new` leads, too, or not."""
+        for slot, side in self._models.sides(place.partition).items():
+            if only and slot != only:
+                continue
+            touched = self._begun(place, slot, side, lead_id)
+            if touched is None or (touched.state is None and not new):
+                continue
+            if self._replayed(place.cycle, touched, place.topic, place.record):
+                continue
+            step = side.versions.apply(touched.state, now, act)
+            if step.outcome == "scored":
+                self._note(place, touched, slot, side, step)
+
+    def _look(self, place: "_Place", wakeup: Wakeup) -> None:
+        now = to_instant(wakeup.at)
+        for slot, side in self._models.sides(place.partition).items():
+            touched = self._begun(place, slot, side, wakeup.lead_id)
+            if touched is None or touched.state is None:
+                continue
+            if self._replayed(place.cycle, touched, place.topic, place.record):
+                continue
+            planned = side.versions.wake_at(touched.state)
+            if planned is None or now < planned:
+                continue
+            step = side.versions.apply(
+                touched.state, now, lambda m, s: on_wakeup(m, s, now)
+            )
+            self._expect_rest(step.wake_at, now)
+            self._note(place, touched, slot, side, step)
+
+    def _begun(
+        self, place: "_Place", slot: str, side: Side, lead_id: str
+    ) -> Touched | None:
+        """Return the lead's place in a slot; it begins with what the primary knows."""
+        key = _key(side, lead_id)
+        touched = place.cycle.touched.get(key)
+        if touched is None:
+            before, known = self._table.get(key), self._leads.get(lead_id)
+            if before is not None:
+                touched = Touched(
+                    key, before.partition, before, positions=dict(before.positions)
+                )
+            elif known is not None:
+                touched = Touched(
+                    key, known.partition, None, positions=dict(known.positions)
+                )
+                step = started(side.versions, known.state)
+                touched.after = step.state
+                touched.outputs += self._outputs(slot, side, step, ())
+            elif partition_of(lead_id.encode(), self._partitions) == place.partition:
+                touched = Touched(key, place.partition, None)
+            else:
+                return None
+            place.cycle.touched[key] = touched
+        return touched if touched.partition == place.partition else None
+
+    def _note(
+        self, place: "_Place", touched: Touched, slot: str, side: Side, step: Step
+    ) -> None:
+        trace = codec.traceparent(place.record.headers)
+        outputs = self._outputs(slot, side, step, trace)
+        change = Change(step.state, outputs, (), alerted=False)
+        self._apply(place.cycle, touched, place.topic, place.record, change)
+        place.cycle.results[slot, "scored"] += 1
+
+    @staticmethod
+    def _outputs(
+        slot: str, side: Side, step: Step, trace: codec.Headers
+    ) -> tuple[codec.Output, ...]:
+        updates = [codec.side_output(update, slot, trace) for update in step.updates]
+        if not side.alerts:
+            return tuple(updates)
+        alerts = [
+            codec.alert_output(_told_by(slot, alert), trace, alert.lead_id)
+            for alert in step.alerts
+        ]
+        return (*updates, *alerts)
+
+    def _wake_at(self, touched: Touched, state: LeadState) -> Instant | None:
+        slot = touched.key.partition("@")[0]
+        side = self._models.sides(touched.partition).get(slot)
+        return None if side is None else side.versions.wake_at(state)
+
+    def _refuse(
+        self, cycle: Cycle, topic: str, partition: int, record: Raw, refusal: Refusal
+    ) -> None:
+        """Leave it to the primary's agent, which sets aside what is no good."""
+
+    def _discount(self, cycle: Cycle, topic: str) -> None:
+        """Nothing is counted by topic here."""
+
+    def _count(self, cycle: Cycle) -> None:
+        for (slot, result), count in cycle.results.items():
+            if result == "scored":
+                metrics.SIDE_EVENTS.labels(slot).inc(count)
+
+
+def _told_by(slot: str, alert: Alert) -> Alert:
+    """Return the alert under an id that no other slot's alert has."""
+    name = f"{slot}{_SEPARATOR}{alert.alert}"
+    return msgspec.structs.replace(
+        alert, id=alert_id(alert.lead_id, name, alert.episode)
+    )
