@@ -12,8 +12,12 @@ NO_TIER = "none"
 class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of the explanation: what a rule gives to the score right now."""
 
-    rule: str
-    group: str
+    rule: Annotated[
+        str, msgspec.Meta(description="The rule's name, or that of a dormancy.")
+    ]
+    group: Annotated[
+        str, msgspec.Meta(description="Its group; empty where it is about several.")
+    ]
     points: Annotated[
         float,
         msgspec.Meta(description="Points after decay and the rule's own maximum."),
@@ -73,7 +77,8 @@ class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
         str, msgspec.Meta(description="Fit and engagement as A1 … D4; empty if unset.")
     ]
     groups: Annotated[
-        dict[str, float], msgspec.Meta(description="Points per group after caps.")
+        dict[str, float],
+        msgspec.Meta(description="What each group gives, after cap and dormancy."),
     ]
     reasons: Annotated[
         tuple[Reason, ...],

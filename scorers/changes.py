@@ -7,8 +7,9 @@ from msgspec.structs import replace
 
 from schemas.time import Instant
 from scorers import masses, memory
-from scorers.compiled import CompiledModel
+from scorers.compiled import CompiledDormancy, CompiledModel, CompiledRule
 from scorers.curve import Curve
+from scorers.explain import lost_to
 from scorers.reading import UNLESS, curve_of
 from scorers.state import LeadState
 
@@ -16,17 +17,18 @@ _LEAST: Final = 0.05
 
 
 class Change(msgspec.Struct, frozen=True):
-    """How much one rule gives more (or less) than it did."""
+    """How much one rule gives more (or less) than it did, or a dormancy takes."""
 
     rule: str
     group: str
+    """Empty for a dormancy, which may be about several."""
     text: str
     before: float
     after: float
 
     @property
     def points(self) -> float:
-        """The difference, in points before group caps."""
+        """The difference, in points before group caps; of a dormancy after them."""
         return round(self.after - self.before, 2)
 
 
@@ -77,13 +79,13 @@ def changes_since(
     before = {} if unborn else _by_rule(then)
     after = _by_rule(today)
     found = []
-    for rule in model.rules:
+    causes: list[CompiledRule | CompiledDormancy] = [*model.rules, *model.dormancies]
+    for rule in causes:
         was, now_is = before.get(rule.name, 0.0), after.get(rule.name, 0.0)
         if abs(now_is - was) >= _LEAST:
+            group = rule.group if isinstance(rule, CompiledRule) else ""
             found.append(
-                Change(
-                    rule.name, rule.group, rule.title, round(was, 2), round(now_is, 2)
-                )
+                Change(rule.name, group, rule.title, round(was, 2), round(now_is, 2))
             )
     found.sort(key=lambda change: (-abs(change.points), change.rule))
     return Changes(
@@ -96,4 +98,7 @@ def changes_since(
 
 
 def _by_rule(curve: Curve) -> dict[str, float]:
-    return {part.rule: part.at(0) for piece in curve.pieces for part in piece.parts}
+    points = {part.rule: part.at(0) for piece in curve.pieces for part in piece.parts}
+    for lull in curve.lulls:
+        points[lull.dormancy] = lost_to(lull, curve).points
+    return points

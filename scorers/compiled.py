@@ -181,6 +181,32 @@ class CompiledGroup:
         self.silences = tuple(rule for rule in self.rules if rule.kind == "silence")
 
 
+class CompiledDormancy:
+    """What is left of some groups while a lead is silent."""
+
+    __slots__ = (
+        "factor",
+        "first",
+        "floor",
+        "groups",
+        "name",
+        "silent_on",
+        "then",
+        "title",
+    )
+
+    def __init__(self, dormancy: language.Dormancy, locale: Locale) -> None:
+        """Prepare `dormancy`; its title is in `locale`."""
+        self.name = dormancy.name
+        self.title = title_of(dormancy, locale)
+        self.groups = tuple(dormancy.groups)
+        self.silent_on = tuple(dormancy.channels)
+        self.first: Millis = dormancy.first
+        self.then: Millis | None = dormancy.then
+        self.factor = dormancy.factor
+        self.floor = dormancy.floor
+
+
 class CompiledAlert:
     """An alert policy with its thresholds worked out.
 
@@ -234,6 +260,9 @@ class CompiledModel:
             (rule, *_statics(text))
             for rule, text in zip(self.rules, _texts(model), strict=True)
             if rule.kind in {"event", "absence"}
+        )
+        self.dormancies = tuple(
+            CompiledDormancy(dormancy, model.locale) for dormancy in model.dormancy
         )
         self.tiers = tuple((tier.name, tier.at) for tier in model.tiers)
         self.alerts = tuple(CompiledAlert(alert, model) for alert in model.alerts)
@@ -371,9 +400,9 @@ def _inhibitors_first(policies: list[CompiledAlert]) -> tuple[CompiledAlert, ...
     return tuple(ordered)
 
 
-def title_of(rule: language.Rule, locale: Locale) -> str:
+def title_of(reason: language.Rule | language.Dormancy, locale: Locale) -> str:
     """Return the reason as people say it in `locale`; made of the name if untitled."""
-    return said(rule.title, locale) or rule.name.replace("-", " ").capitalize()
+    return said(reason.title, locale) or reason.name.replace("-", " ").capitalize()
 
 
 def compile_model(model: language.Model) -> CompiledModel:

@@ -28,6 +28,7 @@ def inconsistencies(model: Mapping[str, Any]) -> list[Inconsistency]:
     """Return everything in `model` that cannot be true at once."""
     return [
         *_duplicate_rules(model),
+        *_dormancies(model),
         *_tiers(model),
         *_grades(model),
         *_duplicate_alerts(model),
@@ -69,6 +70,43 @@ def _duplicate_rules(model: Mapping[str, Any]) -> Iterator[Inconsistency]:
                     "its points would be mixed up; give this one another name",
                 )
             seen.setdefault(name, group)
+
+
+def _dormancies(model: Mapping[str, Any]) -> Iterator[Inconsistency]:
+    groups = tuple(_mapping(model.get("groups")))
+    taken = {
+        str(rule.get("name")): f"a rule {rule.get('name')!r} in {group!r}"
+        for group, body in _mapping(model.get("groups")).items()
+        for _, rule in _entries(_mapping(body).get("rules"))
+    }
+    multiplied: dict[str, str] = {}
+    for index, dormancy in _entries(model.get("dormancy")):
+        name = dormancy.get("name")
+        if isinstance(name, str):
+            if name in taken:
+                yield Inconsistency(
+                    ("dormancy", index, "name"),
+                    f"there is {taken[name]} already: give this one another name",
+                )
+            taken.setdefault(name, f"a dormancy {name!r}")
+        named = dormancy.get("groups")
+        for place, group in enumerate(named if isinstance(named, list) else ()):
+            if not isinstance(group, str):
+                continue
+            if group not in groups:
+                yield Inconsistency(
+                    ("dormancy", index, "groups", place),
+                    f"there is no group {group!r}",
+                    group,
+                    groups,
+                )
+            elif group in multiplied:
+                yield Inconsistency(
+                    ("dormancy", index, "groups", place),
+                    f"the group {group!r} is in {multiplied[group]!r} already: its "
+                    "points would be multiplied twice; name it in one place",
+                )
+            multiplied.setdefault(group, str(name))
 
 
 def _tiers(model: Mapping[str, Any]) -> Iterator[Inconsistency]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from schemas.time import Instant, Millis
-from scorers.curve import HALF, NEVER, Curve, Part, Piece
+from scorers.curve import HALF, NEVER, Curve, DormantPiece, Part, Piece
 from scorers.decay import LN2
 
 _MOST_STRIDES: Final = 20_000
@@ -109,8 +109,13 @@ class _Lines:
                 most += near
                 least += end
                 parts.append((part.const, fade, bound))
+            share = piece.share if isinstance(piece, DormantPiece) else 1.0
+            if share != 1.0:
+                bends = bends or least < 0.0
+                const *= share
+                amp *= share
             if bends or most > piece.cap or least < piece.floor:
-                self.bent.append(_Bent(piece, parts))
+                self.bent.append(_Bent(piece, parts, share))
             else:
                 self.const += const
                 self.amp += amp
@@ -125,10 +130,16 @@ class _Lines:
 class _Bent:
     """One group as a function of u: its parts are const + amp · u, all bounded."""
 
-    __slots__ = ("cap", "floor", "parts")
+    __slots__ = ("cap", "edges", "floor", "parts", "share")
 
-    def __init__(self, piece: Piece, parts: list[tuple[float, float, float]]) -> None:
+    def __init__(
+        self, piece: Piece, parts: list[tuple[float, float, float]], share: float
+    ) -> None:
         self.cap, self.floor, self.parts = piece.cap, piece.floor, parts
+        self.share = share
+        self.edges: tuple[float, ...] = (self.cap, self.floor)
+        if share != 1.0:
+            self.edges = (self.cap, 0.0, self.floor)
 
     def raw(self, u: float) -> float:
         total = 0.0
@@ -139,10 +150,14 @@ class _Bent:
 
     def at(self, u: float) -> float:
         value, cap, floor = self.raw(u), self.cap, self.floor
-        return cap if value > cap else floor if value < floor else value
+        value = cap if value > cap else floor if value < floor else value
+        return value * self.share if value > 0.0 else value
 
     def kinks(self) -> set[float]:
-        """Return every u in (0, 1) at which a rule or the group meets its bound."""
+        """Return every u in (0, 1) at which a rule or the group meets its bound.
+
+        Also where a dormant group is worth nothing: a share is left of what is more.
+        """
         kinks: set[float] = set()
         for const, amp, bound in self.parts:
             if amp:
@@ -154,7 +169,7 @@ class _Bent:
         values = [self.raw(node) for node in nodes]
         for index in range(len(nodes) - 1):
             near, far = values[index], values[index + 1]
-            for edge in (self.cap, self.floor):
+            for edge in self.edges:
                 if min(near, far) < edge < max(near, far):
                     share = (edge - near) / (far - near)
                     kinks.add(nodes[index] + share * (nodes[index + 1] - nodes[index]))
@@ -281,20 +296,31 @@ def _stride(curve: Curve, elapsed: Millis, edges: tuple[float, float]) -> float:
         for part in piece.parts:
             stride = min(stride, _add_part(group, part, elapsed))
         cap, floor = piece.cap, piece.floor
+        share = 1.0
+        if isinstance(piece, DormantPiece):
+            share, ahead = _share_left(piece, group)
+            stride = min(stride, ahead)
         # On its bound exactly and moving inwards, a group is inside.
         if group.value > cap or (group.value == cap and group.speed >= 0):
-            total.value += cap
+            total.value += cap * share
             stride = min(stride, group.down(cap))
         elif group.value < floor or (group.value == floor and group.speed <= 0):
             total.value += floor
             stride = min(stride, group.up(floor))
         else:
-            total.value += group.value
-            total.speed += group.speed
-            total.bend += group.bend
+            total.value += group.value * share
+            total.speed += group.speed * share
+            total.bend += group.bend * share
             stride = min(stride, group.up(cap), group.down(floor))
     low_edge, high_edge = edges
     return min(stride, total.down(low_edge), total.up(high_edge))
+
+
+def _share_left(piece: DormantPiece, group: _Motion) -> tuple[float, float]:
+    """Return what is left of a dormant group, and a span in which that stays so."""
+    if group.value > 0.0 or (group.value == 0.0 and group.speed >= 0.0):
+        return piece.share, group.down(0.0)
+    return 1.0, group.up(0.0)
 
 
 def _add_part(group: _Motion, part: Part, elapsed: Millis) -> float:

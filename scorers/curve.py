@@ -5,6 +5,8 @@ Between two breaks (a step, an expiry, a deadline) every rule's value is
 instant of the rule's own, not from the instant of reading: so the score at an instant
 is the same figure, to the last bit, from wherever one looks ahead to it.
 Rules are clamped to their bound, groups to floor and cap, the total to 0 … ceiling.
+Of a dormant group's points, where they are positive, a share is left; that share is the
+same all along a piece.
 `crossing` finds the instant at which such a curve leaves a band.
 """
 
@@ -77,6 +79,37 @@ class Piece(msgspec.Struct):
         return cap if value > cap else floor if value < floor else value
 
 
+class DormantPiece(Piece):
+    """A group on a piece while the lead is silent: of what it gives a share is left.
+
+    A class of its own, so that reading a group that is not dormant asks nothing.
+    """
+
+    share: float
+    dormancy: str
+    """The name of what takes the rest."""
+
+    def at(self, elapsed: Millis) -> float:
+        """Return what is left of the group's points; what it takes stays."""
+        value = Piece.at(self, elapsed)
+        return value * self.share if value > 0.0 else value
+
+    def lost(self) -> float:
+        """Return what the silence takes of the points at the start, 0 or less."""
+        return self.at(0) - Piece.at(self, 0)
+
+
+class Lull(msgspec.Struct, frozen=True):
+    """A dormancy on a piece: since when it is silent, and what that leaves."""
+
+    dormancy: str
+    share: float
+    """What is left of the groups' points; 1 where it has not begun."""
+    since: Instant
+    until: Instant = NEVER
+    """When the share is another."""
+
+
 class Curve(msgspec.Struct):
     """The whole score on one piece, from `start` until `until` (exclusive)."""
 
@@ -87,6 +120,7 @@ class Curve(msgspec.Struct):
     pieces: list[Piece]
     points: list[float] = []
     """Each group's points at the start."""
+    lulls: tuple[Lull, ...] = ()
 
     def __post_init__(self) -> None:
         """Read the groups once: whoever makes a curve looks at its start."""

@@ -9,7 +9,7 @@ from schemas.locale import Locale
 from schemas.score import Reason
 from schemas.time import Instant, to_datetime
 from scorers.compiled import CompiledModel, CompiledRule
-from scorers.curve import Curve, Part
+from scorers.curve import Curve, DormantPiece, Lull, Part, Piece
 from scorers.masses import counted
 from scorers.reading import UNLESS, last_activity, unmet
 from scorers.speech import SPEECH
@@ -48,6 +48,18 @@ class Ground(msgspec.Struct, frozen=True):
     """When it happened last; of a silence, when it began."""
     value: Any = None
     """The trait's value that the points are read off."""
+    share: float | None = None
+    """Of a dormancy: what is left of the points of the groups that it is about."""
+    groups: tuple[str, ...] = ()
+    """Of a dormancy: the groups from which it takes something."""
+
+
+class Lost(NamedTuple):
+    """What a silence takes of the points of the groups that it makes dormant."""
+
+    lull: Lull
+    points: float
+    groups: tuple[str, ...]
 
 
 class _Evidence(NamedTuple):
@@ -59,51 +71,97 @@ class _Evidence(NamedTuple):
 def reasons(model: CompiledModel, state: LeadState, curve: Curve) -> tuple[Reason, ...]:
     """Return up to five reasons for and five against, strongest first."""
     return tuple(
-        _reason(model, state, part, group) for part, group in _strongest(curve)
+        _reason(model, state, cause, group)
+        if isinstance(cause, Part)
+        else _dormant_reason(model, cause, group)
+        for cause, group in _strongest(curve)
     )
 
 
 def grounds(model: CompiledModel, state: LeadState, curve: Curve) -> tuple[Ground, ...]:
     """Return the same with all that is known of each, at the start of `curve`."""
-    found = []
-    for part, group in _strongest(curve):
-        rule = model.by_name[part.rule]
-        if rule.kind == "silence":
-            evidence = _Evidence(last_at=last_activity(state, rule.silent_on))
-        elif rule.kind == "absence":
-            evidence = _missed(rule, state, curve.start)
-        else:
-            evidence = _happened(rule, state.rules.get(rule.name))
-        points, raw = part.at(0), part.raw(0)
-        found.append(
-            Ground(
-                rule=rule.name,
-                group=group,
-                points=points,
-                whole=evidence.whole,
-                at_bound=abs(raw) - abs(points) >= _TINY,
-                count=evidence.times,
-                last_at=evidence.last_at,
-                value=_fact(rule, state),
-            )
+    return tuple(
+        _ground(model, state, cause, group, curve.start)
+        if isinstance(cause, Part)
+        else Ground(
+            rule=cause.lull.dormancy,
+            group=group,
+            points=cause.points,
+            last_at=cause.lull.since,
+            share=cause.lull.share,
+            groups=cause.groups,
         )
-    return tuple(found)
+        for cause, group in _strongest(curve)
+    )
 
 
-def _strongest(curve: Curve) -> list[tuple[Part, str]]:
-    """Return the parts that are reasons, and their groups, the strongest first."""
-    given = [
-        (part.at(0), part, piece.group)
+def _ground(
+    model: CompiledModel, state: LeadState, part: Part, group: str, at: Instant
+) -> Ground:
+    rule = model.by_name[part.rule]
+    if rule.kind == "silence":
+        evidence = _Evidence(last_at=last_activity(state, rule.silent_on))
+    elif rule.kind == "absence":
+        evidence = _missed(rule, state, at)
+    else:
+        evidence = _happened(rule, state.rules.get(rule.name))
+    points, raw = part.at(0), part.raw(0)
+    return Ground(
+        rule=rule.name,
+        group=group,
+        points=points,
+        whole=evidence.whole,
+        at_bound=abs(raw) - abs(points) >= _TINY,
+        count=evidence.times,
+        last_at=evidence.last_at,
+        value=_fact(rule, state),
+    )
+
+
+def _strongest(curve: Curve) -> list[tuple[Part | Lost, str]]:
+    """Return what is a reason, and its group, the strongest first.
+
+    The group of a dormancy is empty where it is about several.
+    """
+    given: list[tuple[float, str, Part | Lost, str]] = [
+        (part.at(0), part.rule, part, piece.group)
         for piece in curve.pieces
         for part in piece.parts
     ]
+    for lull in curve.lulls:
+        lost = lost_to(lull, curve)
+        group = lost.groups[0] if len(lost.groups) == 1 else ""
+        given.append((lost.points, lull.dormancy, lost, group))
     given = [item for item in given if abs(item[0]) >= _TINY]
-    given.sort(key=lambda item: (-abs(item[0]), item[1].rule))
+    given.sort(key=lambda item: (-abs(item[0]), item[1]))
     chosen = [
         *[item for item in given if item[0] > 0][:SIDE],
         *[item for item in given if item[0] < 0][:SIDE],
     ]
-    return [(part, group) for _, part, group in chosen]
+    return [(cause, group) for _, _, cause, group in chosen]
+
+
+def lost_to(lull: Lull, curve: Curve) -> Lost:
+    """Return what a dormancy takes at the start of `curve`, from which groups."""
+    taken = {
+        piece.group: lost
+        for piece in curve.pieces
+        if isinstance(piece, DormantPiece) and piece.dormancy == lull.dormancy
+        if (lost := piece.lost())
+    }
+    return Lost(lull, sum(taken.values()), tuple(taken))
+
+
+def _dormant_reason(model: CompiledModel, lost: Lost, group: str) -> Reason:
+    lull, locale = lost.lull, model.source.locale
+    title = next(d.title for d in model.dormancies if d.name == lull.dormancy)
+    return Reason(
+        rule=lull.dormancy,
+        group=group,
+        points=round(lost.points, 2),
+        text=_short_share(title, lull.share, locale),
+        last_at=to_datetime(lull.since),
+    )
 
 
 def _reason(model: CompiledModel, state: LeadState, part: Part, group: str) -> Reason:
@@ -139,6 +197,12 @@ def _short_times(title: str, count: int, locale: Locale) -> str:
 @lru_cache(maxsize=4_096)
 def _short_value(title: str, value: str, locale: Locale) -> str:
     return SPEECH[locale].say("short.value", title=title, value=value)
+
+
+@lru_cache(maxsize=4_096)
+def _short_share(title: str, share: float, locale: Locale) -> str:
+    speech = SPEECH[locale]
+    return speech.say("short.share", title=title, share=speech.share(share))
 
 
 @lru_cache(maxsize=4_096, typed=True)
@@ -203,10 +267,12 @@ def ledger(curve: Curve) -> tuple[LedgerLine, ...]:
                 lines.append(
                     LedgerLine(piece.group, part.rule, bounded - raw, "rule maximum")
                 )
-        clipped = piece.at(0) - piece.raw(0)
+        clipped = Piece.at(piece, 0) - piece.raw(0)
         if clipped:
             note = "group cap" if clipped < 0 else "group floor"
             lines.append(LedgerLine(piece.group, "", clipped, note))
+        if isinstance(piece, DormantPiece) and (lost := piece.lost()):
+            lines.append(LedgerLine(piece.group, piece.dormancy, lost, "dormancy"))
         total += piece.at(0)
     clipped = curve.exact() - total
     if clipped:

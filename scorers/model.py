@@ -8,10 +8,9 @@ model for that and `scorer` does it.
 import math
 from typing import Annotated, Final
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.event import CHANNELS
 from schemas.locale import Locale
 from scorers.account_policy import Accounts
 from scorers.consistency import BEST, inconsistencies
@@ -27,6 +26,7 @@ from scorers.parts import (
 )
 from scorers.policy import Alert, QuietHours
 from scorers.predicate import Condition, Test
+from scorers.silence import Dormancy, Silence
 from scorers.texts import Text, Title
 from scorers.worth import (
     AnyPoints,
@@ -49,6 +49,7 @@ __all__ = [
     "AnyPoints",
     "Condition",
     "Decay",
+    "Dormancy",
     "Expires",
     "Grade",
     "GradeScale",
@@ -111,29 +112,6 @@ class Absence(Part):
     """How long it may take."""
     same: FieldPath | None = None
     """Both events must have the same value of this field."""
-
-
-class Silence(Part):
-    """Nothing is heard of a lead: points at `first`, and again after each `then`."""
-
-    channels: Annotated[list[str], Field(min_length=1)] = list(CHANNELS)
-    """Where it is silent; all channels if absent."""
-    first: PositiveDuration
-    """How long it is silent before the points count for the first time."""
-    then: PositiveDuration | None = None
-    """How long until they count once more, and so on; never again if absent."""
-
-    @field_validator("channels")
-    @classmethod
-    def _known(cls, value: list[str]) -> list[str]:
-        if unknown := [channel for channel in value if channel not in CHANNELS]:
-            error = PydanticCustomError(
-                "unknown_value",
-                "there is no channel '{value}': use {known}",
-                {"value": unknown[0], "known": ", ".join(CHANNELS)},
-            )
-            raise error
-        return value
 
 
 class Rule(Part):
@@ -304,6 +282,8 @@ class Model(Part):
     """Which events end a silence; everything that the person does if absent."""
     groups: Annotated[dict[Name, Group], Field(min_length=1)]
     """The dimensions of the score. It is their sum, between 0 and 100."""
+    dormancy: list[Dormancy] = []
+    """What is left of some groups' points while a lead is silent."""
     tiers: list[Tier] = []
     """Bands of the score, from the highest down."""
     grade: Grade | None = None

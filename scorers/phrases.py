@@ -11,6 +11,7 @@ from scorers.compiled import title_of
 from scorers.model import (
     Condition,
     Decay,
+    Dormancy,
     Expires,
     HalfLife,
     Ladder,
@@ -25,6 +26,16 @@ from scorers.model import (
     Test,
 )
 from scorers.parts import tell_duration
+
+
+class DormancyPhrases(msgspec.Struct, frozen=True):
+    """One dormancy in words."""
+
+    groups: tuple[str, ...]
+    title: str
+    when: str
+    factor: str
+    floor: str
 
 
 class RulePhrases(msgspec.Struct, frozen=True):
@@ -146,7 +157,19 @@ def _when(rule: Rule) -> str:
     return told if rule.limit is None else f"{told}; {_limit(rule.limit)}"
 
 
-def _silence(silence: Silence) -> str:
+def dormancy_phrases(model: Model, locale: Locale = "en") -> Iterator[DormancyPhrases]:
+    """Yield every dormancy of `model` in words, in the file's order."""
+    for dormancy in model.dormancy:
+        yield DormancyPhrases(
+            groups=tuple(dormancy.groups),
+            title=title_of(dormancy, locale),
+            when=_silence(dormancy),
+            factor=f"× {dormancy.factor:g}",
+            floor=f"{dormancy.floor:.0%}" if dormancy.floor else "",
+        )
+
+
+def _silence(silence: Silence | Dormancy) -> str:
     every = len(silence.channels) == len(CHANNELS)
     where = "" if every else f" on {' and '.join(silence.channels)}"
     told = f"nothing{where} for {tell_duration(silence.first)}"

@@ -1,13 +1,14 @@
 """Reading a state at an instant: each rule's value, the curve and the score.
 
-Caps are applied here, when the score is read: rule bound, then group, then total.
+Caps are applied here, when the score is read: rule bound, then group, then what a
+dormancy leaves of the group, then total.
 """
 
 from collections.abc import Iterable, Mapping
 
 from schemas.time import Instant, Millis
-from scorers.compiled import CompiledModel, CompiledRule
-from scorers.curve import NEVER, Curve, Part, Piece
+from scorers.compiled import CompiledDormancy, CompiledModel, CompiledRule
+from scorers.curve import NEVER, Curve, DormantPiece, Lull, Part, Piece
 from scorers.decay import HalfLife, Linear, NoDecay, Stepped
 from scorers.masses import SETTLED, counted, met_in_time
 from scorers.state import LeadState, RuleState
@@ -19,7 +20,7 @@ UNLESS = "/unless"
 def curve_of(model: CompiledModel, state: LeadState, at: Instant) -> Curve:
     """Return the score's curve from `at` (≥ the state's last event) on."""
     until = NEVER
-    pieces = []
+    pieces: list[Piece] = []
     kept = state.rules
     given = model.trait_parts({name: fact.value for name, fact in state.traits.items()})
     for group in model.groups:
@@ -37,7 +38,12 @@ def curve_of(model: CompiledModel, state: LeadState, at: Instant) -> Curve:
                 until = min(until, part.until)
         if parts:
             pieces.append(Piece(group.name, group.cap, group.floor, parts))
-    return Curve(at, until, model.ceiling, model.scale, pieces)
+    if not model.dormancies or not state.first_at:
+        return Curve(at, until, model.ceiling, model.scale, pieces)
+    lulls = tuple(_lull(dormancy, state, at) for dormancy in model.dormancies)
+    until = min(until, *(lull.until for lull in lulls))
+    pieces = _quieted(model, pieces, lulls)
+    return Curve(at, until, model.ceiling, model.scale, pieces, lulls=lulls)
 
 
 def _remembered_part(
@@ -127,6 +133,41 @@ def _silence_part(rule: CompiledRule, state: LeadState, at: Instant) -> Part | N
         if steps * abs(rule.points) < rule.bound:
             until = first + steps * rule.then
     return Part(rule.name, rule.bound, const=steps * rule.points, until=until)
+
+
+def _lull(dormancy: CompiledDormancy, state: LeadState, at: Instant) -> Lull:
+    since = last_activity(state, dormancy.silent_on)
+    first = since + dormancy.first
+    if at < first:
+        return Lull(dormancy.name, 1.0, since, first)
+    steps = 1
+    if dormancy.then is not None:
+        steps += (at - first) // dormancy.then
+    share = max(dormancy.factor**steps, dormancy.floor)
+    until = NEVER
+    if dormancy.then is not None and share > dormancy.floor:
+        until = first + steps * dormancy.then
+    return Lull(dormancy.name, share, since, until)
+
+
+def _quieted(
+    model: CompiledModel, pieces: list[Piece], lulls: tuple[Lull, ...]
+) -> list[Piece]:
+    """Return the groups with those that are dormant as such."""
+    of_group = {
+        group: lull
+        for dormancy, lull in zip(model.dormancies, lulls, strict=True)
+        for group in dormancy.groups
+        if lull.share < 1.0
+    }
+    return [
+        piece
+        if (lull := of_group.get(piece.group)) is None
+        else DormantPiece(
+            piece.group, piece.cap, piece.floor, piece.parts, lull.share, lull.dormancy
+        )
+        for piece in pieces
+    ]
 
 
 def unmet(

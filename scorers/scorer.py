@@ -351,6 +351,9 @@ def _cause_between(draft: _Draft, curve: Curve, until: Instant) -> Cause:
         for part in piece.parts:
             if part.until <= until and (latest is None or part.until > latest[0]):
                 latest = (part.until, part.rule)
+    for lull in curve.lulls:
+        if lull.until <= until and (latest is None or lull.until > latest[0]):
+            return Cause(kind="inactivity", rule=lull.dormancy)
     if latest is not None:
         rule = draft.model.by_name[latest[1]]
         kinds: dict[str, CauseKind] = {"silence": "inactivity", "absence": "absence"}

@@ -8,7 +8,7 @@ from scorers.changes import Change
 from scorers.compiled import CompiledModel, CompiledRule, title_of
 from scorers.explain import Ground, LedgerLine, told_value
 from scorers.explanation import Explanation
-from scorers.model import Group, Rule
+from scorers.model import Dormancy, Group, Rule
 from scorers.speech import SPEECH
 from scorers.texts import said
 from scorers.whatif import Option, WayUp
@@ -61,9 +61,10 @@ class _Titles:
         self.locale: Locale = locale
         self.speech = SPEECH[locale]
         self.groups: dict[str, Group] = dict(model.source.groups)
-        self.rules: dict[str, Rule] = {
+        self.rules: dict[str, Rule | Dormancy] = {
             rule.name: rule for group in self.groups.values() for rule in group.rules
         }
+        self.rules |= {lull.name: lull for lull in model.source.dormancy}
 
     def rule(self, name: str) -> str:
         return self.speech.name(title_of(self.rules[name], self.locale))
@@ -73,8 +74,10 @@ class _Titles:
         return self.speech.name(title)
 
     def reason(self, ground: Ground, now: Instant) -> str:
-        rule = self.model.by_name[ground.rule]
-        what = self._what(rule, ground, now)
+        if ground.share is None:
+            what = self._what(self.model.by_name[ground.rule], ground, now)
+        else:
+            what = self._dormant(ground, ground.share, now)
         return self.speech.say("reason", what=what, points=self._points(ground))
 
     def _what(self, rule: CompiledRule, ground: Ground, now: Instant) -> str:
@@ -91,6 +94,15 @@ class _Titles:
             times = speech.times(ground.count)
             return speech.say("what.events", title=title, times=times, ago=ago)
         return speech.say("what.event", title=title, ago=ago)
+
+    def _dormant(self, ground: Ground, share: float, now: Instant) -> str:
+        return self.speech.say(
+            "what.dormancy",
+            title=self.rule(ground.rule),
+            ago=self.speech.ago(ground.last_at or now, now),
+            groups=self.speech.listed([self.group(name) for name in ground.groups]),
+            share=self.speech.share(share),
+        )
 
     def _points(self, ground: Ground) -> str:
         speech = self.speech
@@ -228,6 +240,13 @@ class _Teller(_Titles):
 
     def _entry(self, line: LedgerLine) -> str:
         bound, title = 0.0, ""
+        if line.note == "dormancy":
+            return self.speech.say(
+                "ledger.dormancy",
+                title=self.rule(line.rule),
+                group=self.group(line.group),
+                points=self.speech.signed(line.points, 2),
+            )
         if line.rule:
             bound, title = self.model.by_name[line.rule].bound, self.rule(line.rule)
         elif line.group:

@@ -78,6 +78,14 @@ class Speech:
         sign = "−" if value < 0 else "+"
         return f"{sign}{self.figure(abs(value), decimals)}"
 
+    def share(self, share: float) -> str:
+        """Return a share as a percentage.
+
+        >>> SPEECH["en"].share(0.5), SPEECH["fa"].share(0.125)
+        ('50 %', '۱۲٫۵ درصد')
+        """
+        return self.say("share", percent=self.figure(100 * share))
+
     def date(self, at: Instant) -> str:
         """Return the day (UTC) of an instant.
 

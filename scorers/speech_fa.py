@@ -9,11 +9,16 @@ TEMPLATES: Final = {
     "what.events": "{title}، {times}، آخرین بار {ago}",
     "what.value": "{title} ({value})",
     "what.silence": "{title}، آخرین فعالیت {ago}",
+    "what.dormancy": (
+        "{title}، آخرین فعالیت {ago}؛ از امتیاز {groups} تنها {share} به حساب می‌آید"
+    ),
     "points.of": "{points} از {whole}",
     "points.most": "{points}، بیشترین امتیاز ممکن",
     "points.least": "{points}، بیشترین کسر ممکن",
     "short.value": "{title}: {value}",
     "short.times": "{title} ({times})",
+    "short.share": "{title}: تنها {share} به حساب می‌آید",
+    "share": "{percent} درصد",
     "times": "{count} بار",
     # time
     "now": "همین حالا",
@@ -59,6 +64,7 @@ TEMPLATES: Final = {
     "ledger.rule maximum": "{title}، بیش از سقف {bound}: {points}",
     "ledger.group cap": "{title}، بیش از سقف {bound}: {points}",
     "ledger.group floor": "{title}، کمتر از کف {bound}: {points}",
+    "ledger.dormancy": "{title}، برای {group}: {points}",
     "ledger.highest score": "بیش از بالاترین امتیاز {bound}: {points}",
     "ledger.lowest score": "کمتر از پایین‌ترین امتیاز {bound}: {points}",
     "ledger.sum": "جمع: {sum}؛ امتیاز پس از گرد کردن: {score}",

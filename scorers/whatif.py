@@ -5,16 +5,19 @@ the score is read, so caps, limits and the silence it would end are all in it.
 """
 
 from collections.abc import Callable
-from itertools import combinations
-from typing import Final, assert_never
+from itertools import combinations, product
+from typing import Final, assert_never, get_args
 
 import msgspec
 from msgspec.structs import replace
 
-from schemas.time import Instant
+from schemas import vocabulary
+from schemas.event import Event, EventType
+from schemas.time import Instant, to_datetime
 from scorers import masses, memory
 from scorers import model as language
 from scorers.compiled import CompiledModel, CompiledRule
+from scorers.conditions import static_choices
 from scorers.reading import curve_of
 from scorers.state import LeadState, RuleState, TraitFact
 from scorers.worth import Ladder, PerUnit, PointsSource, Table
@@ -22,6 +25,7 @@ from scorers.worth import Ladder, PerUnit, PointsSource, Table
 _MOST_TOGETHER: Final = 3
 _MOST_TRIED: Final = 12
 _LEAST_GAIN: Final = 0.05
+_ANYBODY: Final = {"id": "?", "user_id": "?", "occurred_at": to_datetime(0)}
 
 _Change = Callable[[LeadState], LeadState]
 
@@ -89,7 +93,7 @@ def _tried(
     texts = [rule for group in model.source.groups.values() for rule in group.rules]
     tried = []
     for rule, text in zip(model.rules, texts, strict=True):
-        change = _change_of(rule, text, state, now)
+        change = _change_of(model, rule, text, state, now)
         if change is None:
             continue
         gain = curve_of(model, change(state), now).exact() - exact
@@ -101,7 +105,11 @@ def _tried(
 
 
 def _change_of(
-    rule: CompiledRule, text: language.Rule, state: LeadState, now: Instant
+    model: CompiledModel,
+    rule: CompiledRule,
+    text: language.Rule,
+    state: LeadState,
+    now: Instant,
 ) -> _Change | None:
     """Return the change of state if this rule's good news came; None if none can."""
     points = text.points
@@ -109,7 +117,8 @@ def _change_of(
         amount = 1.0 if isinstance(points, float) else _best(points)[1]
         if rule.points * amount <= 0:
             return None
-        return lambda lead: _with_match(rule, lead, amount, now)
+        heard_on = _heard_on(model, text)
+        return lambda lead: _with_match(rule, lead, amount, heard_on, now)
     if rule.kind != "trait" or isinstance(points, float) or rule.trait_path is None:
         return None
     value, amount = _best(points)
@@ -135,13 +144,35 @@ def _best(source: PointsSource) -> tuple[float | str, float]:
             assert_never(unknown)
 
 
+def _heard_on(model: CompiledModel, text: language.Rule) -> frozenset[str]:
+    """Return the channels whose silence ends when an event matches the rule."""
+    assert text.when is not None
+    kinds = static_choices(text.when, "type") or {"track"}
+    names = static_choices(text.when, "event") or {""}
+    channels = static_choices(text.when, "channel")
+    found = set()
+    for kind, name in product(get_args(EventType), map(vocabulary.spell, names)):
+        if kind not in kinds:
+            continue
+        for channel in channels or {vocabulary.channel_of(kind, name, {})}:
+            data = {**_ANYBODY, "type": kind, "name": name, "channel": channel}
+            event = msgspec.convert(data, Event)
+            if model.is_activity(event):
+                found.add(channel)
+    return frozenset(found)
+
+
 def _with_match(
-    rule: CompiledRule, lead: LeadState, amount: float, now: Instant
+    rule: CompiledRule,
+    lead: LeadState,
+    amount: float,
+    heard_on: frozenset[str],
+    now: Instant,
 ) -> LeadState:
     """Return the lead as if an event had matched the rule just now."""
     known = lead.rules.get(rule.name, RuleState())
     event_id = masses.hash64(f"what if {rule.name} {len(known.entries)}")
     kept = masses.add(rule, known, (now, event_id, amount, event_id), now)
-    # Whatever happens ends the silence, on whichever channel it is.
-    active = dict.fromkeys(lead.active, ((now, event_id),))
+    # What happens ends the silence there.
+    active = {**lead.active, **dict.fromkeys(heard_on, ((now, event_id),))}
     return replace(lead, rules={**lead.rules, rule.name: kept}, active=active)

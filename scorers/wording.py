@@ -43,6 +43,8 @@ _MEANT: Final = {
     "tier": "enter",
     "label": "title",
     "inactivity": "silence",
+    "multiplier": "factor",
+    "engagement_multiplier": "dormancy",
     "equals": "eq",
     "regex": "matches",
     "regexp": "matches",

@@ -17,6 +17,7 @@ from schemas.time import Instant
 from scorers.model import (
     Alert,
     Condition,
+    Dormancy,
     Expires,
     HalfLife,
     Ladder,
@@ -291,6 +292,35 @@ def worth_of(
     return Worth(rule, lambda _at: points, [])
 
 
+class Quiet:
+    """What is left of some groups while nothing is heard of a lead."""
+
+    def __init__(self, dormancy: Dormancy, known: list[Known]) -> None:
+        """Begin when the lead was last heard of."""
+        self.dormancy = dormancy
+        heard = [item.at for item in known if item.event.channel in dormancy.channels]
+        self.since = max([known[0].at, *heard]) if known else None
+
+    def share(self, at: Instant) -> float:
+        """Return what is left, one multiplication after the other."""
+        left, dormancy = 1.0, self.dormancy
+        for moment in self.breaks():
+            if at >= moment:
+                left = max(left * dormancy.factor, dormancy.floor)
+        return left
+
+    def breaks(self) -> list[Instant]:
+        """Return when it is multiplied, until nothing changes any more."""
+        dormancy, left = self.dormancy, self.dormancy.factor
+        if self.since is None:
+            return []
+        moments = [self.since + dormancy.first]
+        while dormancy.then is not None and left > dormancy.floor:
+            moments.append(moments[-1] + dormancy.then)
+            left *= dormancy.factor
+        return moments
+
+
 # ── the lead ────────────────────────────────────────────────────────────────────
 
 
@@ -380,6 +410,7 @@ class Oracle:
         self._events: dict[str, Event] = {}
         self._withdrawn: set[str] = set()
         self._worths: dict[str, list[Worth]] = {}
+        self._quiet: list[Quiet] = []
         self._scale = 10**model.decimals
         self._ceiling = min(100.0, math.fsum(g.cap for g in model.groups.values()))
         self._learn()
@@ -419,21 +450,31 @@ class Oracle:
             ]
             for name, group in self.model.groups.items()
         }
+        self._quiet = [Quiet(dormancy, known) for dormancy in self.model.dormancy]
 
     # the score
 
     def exact(self, at: Instant) -> float:
         """Return the score before rounding."""
-        return self._total([lambda worth: worth.value(at)])[0]
+        return self._total([lambda worth: worth.value(at)], at)[0]
 
-    def _total(self, readings: list[Callable[[Worth], float]]) -> list[float]:
+    def _total(
+        self, readings: list[Callable[[Worth], float]], at: Instant
+    ) -> list[float]:
+        """Return the score by each way of reading rules, as dormant as at `at`."""
         totals = []
+        shares = {
+            group: quiet.share(at)
+            for quiet in self._quiet
+            for group in quiet.dormancy.groups
+        }
         for read in readings:
             total = 0.0
             for name, group in self.model.groups.items():
                 points = math.fsum(read(worth) for worth in self._worths[name])
                 floor = -100.0 if group.floor is None else group.floor
-                total += min(max(points, floor), group.cap)
+                points = min(max(points, floor), group.cap)
+                total += points * shares.get(name, 1.0) if points > 0 else points
             totals.append(min(max(total, 0.0), self._ceiling))
         return totals
 
@@ -493,6 +534,11 @@ class Oracle:
             for worth in worths
             for moment in worth.breaks
             if start < moment <= end
+        } | {
+            moment
+            for quiet in self._quiet
+            for moment in quiet.breaks()
+            if start < moment <= end
         }
         first = start
         for last in (*sorted(breaks), end + 1):
@@ -518,7 +564,8 @@ class Oracle:
             [
                 lambda worth: min(worth.value(first), worth.value(last)),
                 lambda worth: max(worth.value(first), worth.value(last)),
-            ]
+            ],
+            first,  # as it is until the next break
         )
         if side(least) == here == side(most):
             return None

@@ -214,6 +214,35 @@ def other_alerts(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 @st.composite
+def dormancies(draw: st.DrawFn, groups: list[str]) -> list[dict[str, Any]]:
+    """Return what silence leaves of groups, each of which is named once at the most."""
+    found: list[dict[str, Any]] = []
+    free = list(groups)
+    for number in range(draw(st.integers(1, 2))):
+        if not free:
+            break
+        named = draw(st.lists(st.sampled_from(free), min_size=1, unique=True))
+        free = [group for group in free if group not in named]
+        dormancy: dict[str, Any] = {
+            "name": f"dormancy-{number}",
+            "groups": named,
+            "first": draw(_durations),
+            "factor": draw(st.sampled_from([0.0, 0.25, 0.5, 0.9])),
+        }
+        if dormancy["factor"] and draw(st.booleans()):
+            dormancy["then"] = draw(_durations)
+            dormancy["floor"] = draw(st.sampled_from([0.1, 0.2, 0.25]))
+        _optional(
+            draw,
+            dormancy,
+            "channels",
+            st.lists(st.sampled_from(CHANNELS), min_size=1, unique=True),
+        )
+        found.append(dormancy)
+    return found
+
+
+@st.composite
 def model_texts(
     draw: st.DrawFn,
     *,
@@ -233,7 +262,7 @@ def model_texts(
             for number in range(draw(st.integers(1, most_rules)))
         ]
         groups[f"group-{place}"] = group
-    return {
+    text: dict[str, Any] = {
         "model": "random",
         "version": "1",
         "decimals": draw(st.sampled_from([1, 1, 1, 0, 2])),
@@ -245,6 +274,8 @@ def model_texts(
         },
         "alerts": draw(alerts()) + (draw(other_alerts()) if every_alert else []),
     }
+    _optional(draw, text, "dormancy", dormancies(list(groups)))
+    return text
 
 
 def models(**shape: Any) -> st.SearchStrategy[Model]:

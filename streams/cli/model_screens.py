@@ -24,7 +24,7 @@ from scorers.explain import LedgerLine
 from scorers.explanation import Explanation
 from scorers.model import Alert, Model
 from scorers.parts import tell_duration
-from scorers.phrases import phrases
+from scorers.phrases import dormancy_phrases, phrases
 from scorers.texts import said
 from scorers.timeline_run import Miss, Outcome
 from streams.drawing import tier_badge
@@ -108,6 +108,23 @@ def _ledger(lines: tuple[LedgerLine, ...], score: float) -> Table:
 # ── explain ─────────────────────────────────────────────────────────────────────
 
 
+def _dormancy(model: Model, locale: Locale) -> RenderableType:
+    """Return what silence leaves of some groups."""
+    titles = {
+        name: said(group.title, locale) or name for name, group in model.groups.items()
+    }
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    for column, ratio in (("what", 3), ("when", 4), ("points of", 3)):
+        table.add_column(column, ratio=ratio, overflow="fold")
+    for column in ("factor", "floor"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for phrase in dormancy_phrases(model, locale):
+        groups = ", ".join(titles[name] for name in phrase.groups)
+        row = (phrase.title, phrase.when, groups, phrase.factor, phrase.floor)
+        table.add_row(*map(Text, row))
+    return Group(Text("\ndormancy", style="bold"), table)
+
+
 def model_screen(model: Model, locale: Locale) -> RenderableType:
     """Return the model as people talk, titles in `locale`: what gives how much."""
     by_group: dict[str, list[tuple[str, ...]]] = {}
@@ -133,6 +150,7 @@ def model_screen(model: Model, locale: Locale) -> RenderableType:
         for phrase in by_group.get(name, ()):
             table.add_row(*map(Text, phrase))
         parts += [heading, table]
+    parts += [_dormancy(model, locale)] if model.dormancy else []
     parts.append(_tiers(model))
     if model.alerts:
         parts.append(Text("\nAlerts", "bold"))

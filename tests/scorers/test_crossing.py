@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.time import DAY, HOUR, Instant, to_datetime
 from scorers import crossing
 from scorers.crossing import LAST, first_exit
-from scorers.curve import NEVER, Curve, Part, Piece
+from scorers.curve import NEVER, Curve, DormantPiece, Part, Piece
 
 H = 14 * DAY
 
@@ -21,8 +21,12 @@ def part(**given: Any) -> Part:
     return Part("rule", **{"bound": 100.0, **given})
 
 
-def group(*parts: Part, cap: float = 100.0, floor: float = -100.0) -> Piece:
-    """Return a group of rules."""
+def group(
+    *parts: Part, cap: float = 100.0, floor: float = -100.0, share: float = 1.0
+) -> Piece:
+    """Return a group of rules, dormant where only a share of it is left."""
+    if share < 1.0:
+        return DormantPiece("group", cap, floor, list(parts), share, "dormancy")
     return Piece("group", cap, floor, list(parts))
 
 
@@ -137,6 +141,23 @@ def test_group_at_its_floor_waits_until_it_rises() -> None:
     )
 
     assert exit_of(wave) == math.ceil(H * math.log2(40.0 / (30.0 - edge(10.1))))
+
+
+@pytest.mark.parametrize("two_rates", [False, True])
+def test_dormant_group_leaves_zero_at_its_own_speed(*, two_rates: bool) -> None:
+    """Below zero a dormant group rises in full, above zero by its share."""
+    debt = [part(const=4.0), part(amp=-8.0, half_life=H)]
+    if two_rates:
+        debt.append(part(amp=1e-15, half_life=DAY))
+    wave = curve(group(part(const=10.0)), group(*debt, share=0.5))
+
+    values = [wave.exact(), wave.exact(H), wave.exact(100 * H)]
+    assert values == pytest.approx([6.0, 10.0, 12.0])
+    assert exit_of(wave, (0, 90)) == math.ceil(H * math.log2(8.0 / (14.0 - edge(9.0))))
+    assert exit_of(wave, (0, 110)) == math.ceil(
+        H * math.log2(8.0 / (4.0 - 2.0 * (edge(11.0) - 10.0)))
+    )
+    assert exit_of(wave, (0, 121)) is None
 
 
 def test_score_held_at_zero() -> None:
@@ -309,10 +330,11 @@ _parts = st.builds(
     bound=_bounds,
 )
 _groups = st.builds(
-    lambda parts, cap, floor: group(*parts, cap=cap, floor=floor),
+    lambda parts, cap, floor, share: group(*parts, cap=cap, floor=floor, share=share),
     st.lists(_parts, min_size=1, max_size=3),
     st.sampled_from([5.0, 20.0, 100.0]),
     st.sampled_from([-100.0, -10.0, 0.0]),
+    st.sampled_from([1.0, 1.0, 0.5, 0.0]),
 )
 _bands = st.tuples(st.integers(0, 40), st.integers(1, 60))
 
@@ -351,10 +373,11 @@ _lines = st.builds(
     _bounds,
 )
 _mixed_groups = st.builds(
-    lambda parts, cap, floor: group(*parts, cap=cap, floor=floor),
+    lambda parts, cap, floor, share: group(*parts, cap=cap, floor=floor, share=share),
     st.lists(st.one_of(_mixed, _lines), min_size=1, max_size=4),
     st.sampled_from([5.0, 20.0, 100.0]),
     st.sampled_from([-100.0, -10.0, 0.0]),
+    st.sampled_from([1.0, 1.0, 0.5, 0.0]),
 )
 
 
@@ -436,10 +459,11 @@ _slow = st.builds(
     bound=_bounds,
 )
 _slow_groups = st.builds(
-    lambda parts, cap, floor: group(*parts, cap=cap, floor=floor),
+    lambda parts, cap, floor, share: group(*parts, cap=cap, floor=floor, share=share),
     st.lists(_slow, min_size=1, max_size=3),
     st.sampled_from([5.0, 20.0, 100.0]),
     st.sampled_from([-100.0, -10.0, 0.0]),
+    st.sampled_from([1.0, 1.0, 0.5, 0.0]),
 )
 
 
