@@ -21,23 +21,29 @@ from confluent_kafka import (
 )
 from redis.backoff import ExponentialWithJitterBackoff
 
+from schemas.account import AccountScore
 from schemas.alert import Alert
 from schemas.event import Event
 from schemas.score import ScoreUpdate
-from schemas.topics import EVENT_TOPICS, NOTIFICATIONS, SCORE_UPDATES
+from schemas.topics import (
+    ACCOUNT_SCORES,
+    EVENT_TOPICS,
+    NOTIFICATIONS,
+    SCORE_UPDATES,
+)
 from streams import metrics
 from streams.clock import Clock, SystemClock
 from streams.settings import Settings
 from streams.view import Change, Erased, Position, View, ViewAwayError
 
-TOPICS: Final = (SCORE_UPDATES, NOTIFICATIONS, *EVENT_TOPICS)
+TOPICS: Final = (SCORE_UPDATES, ACCOUNT_SCORES, NOTIFICATIONS, *EVENT_TOPICS)
 
 _BATCH: Final = 1_000
 _POLL_SECONDS: Final = 0.25
 
 _log = structlog.get_logger(__name__)
 
-Decode = Callable[[bytes], ScoreUpdate | Alert | Event]
+Decode = Callable[[bytes], ScoreUpdate | AccountScore | Alert | Event]
 
 
 class ViewFeed:
@@ -52,6 +58,9 @@ class ViewFeed:
         self._decoders: dict[str, Decode] = {
             settings.topic(SCORE_UPDATES.name): msgspec.json.Decoder(
                 ScoreUpdate
+            ).decode,
+            settings.topic(ACCOUNT_SCORES.name): msgspec.json.Decoder(
+                AccountScore
             ).decode,
             settings.topic(NOTIFICATIONS.name): msgspec.json.Decoder(Alert).decode,
         }

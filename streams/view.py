@@ -1,4 +1,4 @@
-"""The Redis view: ranked leads, lead cards, recent events, alerts, a live channel.
+"""The Redis view: ranked leads and accounts, their cards, alerts, a live channel.
 
 The only owner of the layout (docs/view.md). Everything in it comes from topics and
 every write is idempotent, so it can be dropped and rebuilt at any time. Where in
@@ -6,7 +6,6 @@ each topic the view stands is kept beside the data: a Redis that lost the data h
 lost the positions too, and is filled again from the beginning by itself.
 """
 
-import contextlib
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -15,24 +14,27 @@ import msgspec
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.client import Pipeline
-from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from schemas.account import AccountScore
 from schemas.alert import Alert, RecentEvent
 from schemas.event import Event
 from schemas.score import Identifiers, ScoreUpdate
 from schemas.time import Instant, to_instant
 from scorers.identity import derive_lead_id, lead_id_of, normalise_email
-from streams.errors import UserError
+from streams.view_accounts import AccountsView
 from streams.view_records import (
+    AccountCard,
     Change,
     Erased,
     LeadCard,
     ScorePoint,
+    read_alerts,
     read_point,
     stored_event,
     stored_point,
 )
+from streams.view_redis import ViewAwayError, answering, text
 from streams.view_scripts import ADVANCE, ERASE, PUT_ALERT, PUT_UPDATE
 
 RECENT_EVENTS: Final = 20
@@ -44,6 +46,7 @@ LATEST_ALERTS: Final = 500
 """How many alerts are kept for one lead and for all of them."""
 
 __all__ = [
+    "AccountCard",
     "Change",
     "Erased",
     "LeadCard",
@@ -59,9 +62,7 @@ IDENTIFIER_KINDS: Final = ("user_id", "email", "anonymous_id")
 Position = tuple[str, int]
 """A topic and a partition."""
 
-
-class ViewAwayError(UserError):
-    """Redis cannot be reached or refuses; the text is one clear line."""
+_Scored = ScoreUpdate | AccountScore
 
 
 class View:
@@ -75,6 +76,9 @@ class View:
         self._put_alert = redis.register_script(PUT_ALERT)
         self._erase = redis.register_script(ERASE)
         self._advance = redis.register_script(ADVANCE)
+        self.accounts = AccountsView(
+            redis, self._prefix, lambda leads: self._cards(leads, events=1)
+        )
 
     @property
     def live_channel(self) -> str:
@@ -89,17 +93,17 @@ class View:
 
     def build(self) -> str:
         """Return the id of the present build, beginning one when there is none."""
-        with _answering():
+        with answering():
             self._redis.set(self._key("build"), uuid.uuid4().hex, nx=True)
-            return _text(self._redis.get(self._key("build")))
+            return text(self._redis.get(self._key("build")))
 
     def positions(self) -> dict[Position, int]:
         """Return the next offset to read of every partition the view has read."""
-        with _answering():
+        with answering():
             stored = self._redis.hgetall(self._key("positions"))
         positions: dict[Position, int] = {}
         for field, offset in stored.items():
-            topic, _, partition = _text(field).rpartition(":")
+            topic, _, partition = text(field).rpartition(":")
             positions[topic, int(partition)] = int(offset)
         return positions
 
@@ -115,7 +119,7 @@ class View:
         fields: list[str | int] = []
         for (topic, partition), offset in positions.items():
             fields += (f"{topic}:{partition}", offset)
-        with _answering(), self._redis.pipeline(transaction=False) as pipe:
+        with answering(), self._redis.pipeline(transaction=False) as pipe:
             self._apply(pipe, changes)
             self._advance(
                 keys=(self._key("build"), self._key("positions")),
@@ -132,22 +136,23 @@ class View:
         """
         last = [self._key("positions"), self._key("build")]
         gone = 0
-        with _answering():
+        with answering():
             keys = self._redis.scan_iter(match=f"{self._prefix}*", count=1000)
             for some in _chunks(keys, 500):
-                doomed = [key for key in some if _text(key) not in last]
+                doomed = [key for key in some if text(key) not in last]
                 gone += self._redis.unlink(*doomed) if doomed else 0
             return gone + self._redis.unlink(*last)
 
     def _apply(self, pipe: Pipeline, changes: Iterable[Change]) -> None:
         """Queue the changes, those of one lead and kind together: fewer commands."""
-        updates: dict[str, list[tuple[ScoreUpdate, bytes]]] = {}
+        updates: dict[str, list[tuple[_Scored, bytes]]] = {}
         events: dict[str, dict[bytes, Instant]] = {}
         for change in changes:
             match change.value:
                 case ScoreUpdate() as update:
-                    newer = updates.setdefault(update.lead_id, [])
-                    newer.append((update, change.raw))
+                    updates.setdefault(update.lead_id, []).append((update, change.raw))
+                case AccountScore() as score:
+                    updates.setdefault(score.account_id, []).append((score, change.raw))
                 case Event() as event:
                     lead = derive_lead_id(event)
                     if lead is not None:
@@ -160,57 +165,71 @@ class View:
                     updates.pop(lead_id, None)
                     events.pop(lead_id, None)
                     self._erase(args=(self._prefix, lead_id), client=pipe)
-        for lead_id, of_lead in updates.items():
-            self._apply_updates(pipe, lead_id, of_lead)
+        for subject, given in updates.items():
+            self._apply_updates(pipe, subject, given)
         for lead_id, members in events.items():
             key = self._lead(lead_id, "events")
             pipe.zadd(key, members)
             pipe.zremrangebyrank(key, 0, -RECENT_EVENTS - 1)
 
     def _apply_updates(
-        self, pipe: Pipeline, lead_id: str, given: Sequence[tuple[ScoreUpdate, bytes]]
+        self, pipe: Pipeline, subject: str, given: Sequence[tuple[_Scored, bytes]]
     ) -> None:
-        """Queue one lead's updates: all points of its history, the newest card."""
+        """Queue a lead's or an account's: all points of its history, the newest card.
+
+        An account is ranked beside the leads, as somebody whom nobody owns.
+        """
         update, raw = max(given, key=lambda pair: pair[0].sequence)
+        if isinstance(update, AccountScore):
+            own, place = self.accounts.key(subject), f"{self._prefix}account-"
+            owner = account = None
+            aliases = list(self.accounts.aliases(update))
+        else:
+            own, place = self._lead(subject), self._prefix
+            owner, account = update.owner, update.account_id
+            aliases = _aliases(update.identifiers, subject)
         points: list[int | str] = []
         for each, _ in given:
             points += (each.sequence, stored_point(each))
         self._put_update(
             keys=(
-                self._lead(lead_id),
-                self._key("rank"),
-                self._lead(lead_id, "history"),
-                self._key("aliases"),
+                own,
+                f"{place}rank",
+                f"{own}:history",
+                f"{place}aliases",
                 self._key("live"),
             ),
             args=(
-                self._prefix,
-                lead_id,
+                place,
+                subject,
                 update.sequence,
                 repr(update.score),
                 update.tier,
-                update.owner or "",
+                owner or "",
+                account or "",
                 HISTORY,
                 raw,
                 len(points),
                 *points,
-                *_aliases(update.identifiers, lead_id),
+                *aliases,
             ),
             client=pipe,
         )
 
     def _apply_alert(self, pipe: Pipeline, alert: Alert, raw: bytes) -> None:
+        own = self._lead(alert.lead_id)
+        if alert.account is not None:
+            own = self.accounts.key(alert.subject)
         self._put_alert(
             keys=(
                 self._key("alerts"),
                 self._key("alerts:body"),
-                self._lead(alert.lead_id, "alerts"),
-                self._lead(alert.lead_id, "alerts:body"),
+                f"{own}:alerts",
+                f"{own}:alerts:body",
                 self._key("live"),
             ),
             args=(
                 alert.id,
-                alert.lead_id,
                 to_instant(alert.decided_at),
                 raw,
                 LATEST_ALERTS,
@@ -230,22 +249,21 @@ class View:
             keys.append(self._key(f"rank:tier:{tier}"))
         if owner is not None:
             keys.append(self._key(f"rank:owner:{owner}"))
-        with _answering():
+        with answering():
             if tier is not None and owner is not None:
                 ranked = self._redis.zinter(keys, aggregate="MAX")[::-1][:limit]
             else:
                 ranked = self._redis.zrevrange(keys[-1], 0, limit - 1)
-            return self._cards([_text(lead_id) for lead_id in ranked], events=1)
+            return self._cards([text(lead_id) for lead_id in ranked], events=1)
 
     def lead(self, lead_id: str) -> LeadCard | None:
         """Return all about one lead, or None when the view has never seen it."""
-        with _answering():
+        with answering():
             cards = self._cards([lead_id], events=RECENT_EVENTS)
             bodies = self._redis.hvals(self._lead(lead_id, "alerts:body"))
         if not cards:
             return None
-        alerts = sorted(map(_ALERT.decode, bodies), key=_decided, reverse=True)
-        return msgspec.structs.replace(cards[0], alerts=tuple(alerts))
+        return msgspec.structs.replace(cards[0], alerts=read_alerts(bodies))
 
     def find(self, term: str) -> tuple[str, ...]:
         """Return the leads that `term` names, the strongest identifier's first.
@@ -256,11 +274,11 @@ class View:
             term.strip(),
             *(_derive(kind, term) for kind in IDENTIFIER_KINDS),
         ]
-        with _answering():
+        with answering():
             aliases = self._redis.hmget(self._key("aliases"), derived)
             candidates = [
                 *derived,
-                *(_text(alias) for alias in aliases if alias is not None),
+                *(text(alias) for alias in aliases if alias is not None),
             ]
             unique = list(dict.fromkeys(candidates))
             with self._redis.pipeline(transaction=False) as pipe:
@@ -273,16 +291,16 @@ class View:
 
     def tiers(self, names: Sequence[str]) -> dict[str, int]:
         """Return how many leads stand in each of the tiers named."""
-        with _answering(), self._redis.pipeline(transaction=False) as pipe:
+        with answering(), self._redis.pipeline(transaction=False) as pipe:
             for name in names:
                 pipe.zcard(self._key(f"rank:tier:{name}"))
             return dict(zip(names, map(int, pipe.execute()), strict=True))
 
     def alerts(self, limit: int) -> tuple[Alert, ...]:
         """Return the latest `limit` alerts of all leads, newest first."""
-        with _answering():
+        with answering():
             newest = self._redis.zrevrange(self._key("alerts"), 0, limit - 1)
-            ids = [_text(alert_id) for alert_id in newest]
+            ids = [text(alert_id) for alert_id in newest]
             bodies = self._redis.hmget(self._key("alerts:body"), ids) if ids else []
         return tuple(_ALERT.decode(body) for body in bodies if body is not None)
 
@@ -328,16 +346,6 @@ _ALERT: Final = msgspec.json.Decoder(Alert)
 _EVENT: Final = msgspec.json.Decoder(RecentEvent)
 
 
-@contextlib.contextmanager
-def _answering() -> Iterator[None]:
-    """Turn whatever Redis refuses into one error with one clear line."""
-    try:
-        yield
-    except RedisError as error:
-        msg = f"the view's Redis does not answer: {error}"
-        raise ViewAwayError(msg) from error
-
-
 def _derive(kind: str, value: str) -> str:
     return lead_id_of(
         kind, normalise_email(value) if kind == "email" else value.strip()
@@ -352,14 +360,6 @@ def _aliases(identifiers: Identifiers, lead_id: str) -> list[str]:
         for value in getattr(identifiers, kind)
     )
     return [alias for alias in derived if alias != lead_id]
-
-
-def _decided(alert: Alert) -> Instant:
-    return to_instant(alert.decided_at)
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

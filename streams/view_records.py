@@ -1,9 +1,11 @@
 """What the view keeps of each record: the members of its sets, and the lead's card."""
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import msgspec
 
+from schemas.account import AccountScore
 from schemas.alert import Alert, RecentEvent
 from schemas.event import Event
 from schemas.score import ScoreUpdate
@@ -19,7 +21,7 @@ class Erased(msgspec.Struct, frozen=True):
 class Change(NamedTuple):
     """One record of a topic, decoded, with its bytes as they were."""
 
-    value: ScoreUpdate | Alert | Event | Erased
+    value: ScoreUpdate | AccountScore | Alert | Event | Erased
     raw: bytes
 
 
@@ -36,6 +38,16 @@ class LeadCard(msgspec.Struct, frozen=True, kw_only=True):
     update: ScoreUpdate
     history: tuple[ScorePoint, ...]
     events: tuple[RecentEvent, ...]
+    alerts: tuple[Alert, ...] = ()
+
+
+class AccountCard(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the view knows of one account."""
+
+    update: AccountScore
+    history: tuple[ScorePoint, ...]
+    people: tuple[LeadCard, ...] = ()
+    """The strongest of its people, the strongest first."""
     alerts: tuple[Alert, ...] = ()
 
 
@@ -73,7 +85,7 @@ def stored_event(event: Event) -> bytes:
     )
 
 
-def stored_point(update: ScoreUpdate) -> str:
+def stored_point(update: ScoreUpdate | AccountScore) -> str:
     """Return what is kept of a score in the history."""
     return f"{update.sequence} {to_instant(update.as_of)} {update.score!r}"
 
@@ -91,3 +103,12 @@ def read_point(member: bytes) -> ScorePoint:
     """Return the score that `stored_point` kept."""
     _, at, score = member.split(b" ")
     return ScorePoint(int(at), float(score))
+
+
+def read_alerts(bodies: Iterable[bytes | str]) -> tuple[Alert, ...]:
+    """Return alerts from their bytes, the one that was decided last first."""
+    alerts = sorted(map(_ALERT.decode, bodies), key=lambda alert: alert.decided_at)
+    return tuple(reversed(alerts))
+
+
+_ALERT: Final = msgspec.json.Decoder(Alert)

@@ -3,14 +3,15 @@
 from typing import Final
 
 # A stale or repeated update at most fills a gap in the history; an accepted one moves
-# the lead between the ranked sets in one step, so that no reader sees it in two tiers.
+# the lead between the ranked sets, and between accounts, in one step, so that no reader
+# sees it in two tiers. An account is put in the same way, under a prefix of its own.
 PUT_UPDATE: Final = """
 local card, rank, history, aliases, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local prefix, lead, sequence, score, tier, owner = unpack(ARGV, 1, 6)
-local keep, body, points = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
-redis.call('ZADD', history, unpack(ARGV, 10, 9 + points))
+local prefix, lead, sequence, score, tier, owner, account = unpack(ARGV, 1, 7)
+local keep, body, points = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
+redis.call('ZADD', history, unpack(ARGV, 11, 10 + points))
 redis.call('ZREMRANGEBYRANK', history, 0, -keep - 1)
-local old = redis.call('HMGET', card, 'sequence', 'tier', 'owner')
+local old = redis.call('HMGET', card, 'sequence', 'tier', 'owner', 'account')
 if old[1] and tonumber(old[1]) >= tonumber(sequence) then return 0 end
 if old[2] and old[2] ~= tier then
   redis.call('ZREM', prefix .. 'rank:tier:' .. old[2], lead)
@@ -18,24 +19,29 @@ end
 if old[3] and old[3] ~= '' and old[3] ~= owner then
   redis.call('ZREM', prefix .. 'rank:owner:' .. old[3], lead)
 end
+local function members(of) return prefix .. 'account:' .. of .. ':members' end
+if old[4] and old[4] ~= '' and old[4] ~= account then
+  redis.call('ZREM', members(old[4]), lead)
+end
 redis.call('HSET', card, 'sequence', sequence, 'tier', tier, 'owner', owner,
-  'update', body)
+  'account', account, 'update', body)
 redis.call('ZADD', rank, score, lead)
 redis.call('ZADD', prefix .. 'rank:tier:' .. tier, score, lead)
 if owner ~= '' then
   redis.call('ZADD', prefix .. 'rank:owner:' .. owner, score, lead)
 end
-for i = 10 + points, #ARGV do redis.call('HSET', aliases, ARGV[i], lead) end
+if account ~= '' then redis.call('ZADD', members(account), score, lead) end
+for i = 11 + points, #ARGV do redis.call('HSET', aliases, ARGV[i], lead) end
 redis.call('PUBLISH', live, body)
 return 1
 """
 
 # The newest alerts by the instant of their decision, each id once.
 PUT_ALERT: Final = """
-local id, lead, at, body = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local id, at, body = ARGV[1], ARGV[2], ARGV[3]
 local added = redis.call('HSET', KEYS[2], id, body)
 for i = 1, 2 do
-  local order, bodies, keep = KEYS[i * 2 - 1], KEYS[i * 2], tonumber(ARGV[4 + i])
+  local order, bodies, keep = KEYS[i * 2 - 1], KEYS[i * 2], tonumber(ARGV[3 + i])
   redis.call('HSET', bodies, id, body)
   redis.call('ZADD', order, at, id)
   local excess = redis.call('ZRANGE', order, 0, -keep - 1)
@@ -51,13 +57,32 @@ return added
 ERASE: Final = """
 local prefix, lead = ARGV[1], ARGV[2]
 local own = prefix .. 'lead:' .. lead
-local old = redis.call('HMGET', own, 'tier', 'owner')
+local old = redis.call('HMGET', own, 'tier', 'owner', 'account')
 redis.call('ZREM', prefix .. 'rank', lead)
 if old[1] then redis.call('ZREM', prefix .. 'rank:tier:' .. old[1], lead) end
 if old[2] then redis.call('ZREM', prefix .. 'rank:owner:' .. old[2], lead) end
-for _, id in ipairs(redis.call('ZRANGE', own .. ':alerts', 0, -1)) do
-  redis.call('ZREM', prefix .. 'alerts', id)
-  redis.call('HDEL', prefix .. 'alerts:body', id)
+-- Alerts of accounts name their people: those that name the lead go, too.
+local function forget(order)
+  local bodies = redis.call('HGETALL', order .. ':body')
+  for i = 1, #bodies, 2 do
+    local id, body = bodies[i], bodies[i + 1]
+    if string.find(body, lead, 1, true) then
+      local orders, account = {order}, cjson.decode(body)['account_id']
+      if type(account) == 'string' then
+        orders[2] = prefix .. 'account:' .. account .. ':alerts'
+      end
+      for _, each in ipairs(orders) do
+        redis.call('ZREM', each, id)
+        redis.call('HDEL', each .. ':body', id)
+      end
+    end
+  end
+end
+forget(prefix .. 'alerts')
+if old[3] and old[3] ~= '' then
+  local account = prefix .. 'account:' .. old[3]
+  redis.call('ZREM', account .. ':members', lead)
+  forget(account .. ':alerts')
 end
 return redis.call('DEL', own, own .. ':events', own .. ':history', own .. ':alerts',
   own .. ':alerts:body')

@@ -2,10 +2,12 @@
 
 import msgspec
 
-from schemas.alert import Alert
+from schemas.account import AccountScore, TopMember
+from schemas.alert import Alert, AlertedAccount
 from schemas.event import Event
 from schemas.score import Cause, Identifiers, ModelRef, Reason, ScoreUpdate
 from schemas.time import DAY, HOUR, Instant, to_datetime
+from scorers.belonging import account_id_of
 from scorers.identity import lead_id_of
 from streams.view import Change
 
@@ -13,6 +15,7 @@ T0: Instant = 1_795_255_200_000
 """2026-11-21T10:00:00Z."""
 MODEL = ModelRef(name="default", version="1", digest="0123456789ab")
 ADA = lead_id_of("user_id", "ada")
+ACME = account_id_of("domain", "acme.example")
 
 
 def update(
@@ -24,6 +27,7 @@ def update(
     owner: str | None = None,
     identifiers: Identifiers | None = None,
     at: Instant = T0,
+    account_id: str | None = None,
 ) -> ScoreUpdate:
     return ScoreUpdate(
         lead_id=lead_id,
@@ -45,6 +49,37 @@ def update(
         model=MODEL,
         identifiers=identifiers or Identifiers(user_id=("ada",)),
         owner=owner,
+        account_id=account_id,
+    )
+
+
+def account(
+    *,
+    account_id: str = ACME,
+    sequence: int = 1,
+    score: float = 20.0,
+    tier: str = "bronze",
+    members: int = 2,
+    top: tuple[TopMember, ...] = (TopMember(lead_id=ADA, score=10.0, tier="bronze"),),
+    at: Instant = T0,
+) -> AccountScore:
+    return AccountScore(
+        account_id=account_id,
+        name="Acme Ltd",
+        domain="acme.example",
+        sequence=sequence,
+        score=score,
+        previous=0.0,
+        tier=tier,
+        previous_tier="none",
+        members=members,
+        active=1,
+        qualified=False,
+        top=top,
+        trend=4.5,
+        as_of=to_datetime(at),
+        next_change_at=None,
+        model=MODEL,
     )
 
 
@@ -68,6 +103,23 @@ def alert(*, alert_id: str = "al_1", lead_id: str = ADA, at: Instant = T0) -> Al
         decided_at=to_datetime(at),
         model=MODEL,
         identifiers=Identifiers(user_id=("ada",)),
+    )
+
+
+def surge(*, at: Instant = T0) -> Alert:
+    return msgspec.structs.replace(
+        alert(alert_id="al_surge", at=at),
+        alert="buying-group",
+        kind="account-surge",
+        reason="surged",
+        account_id=ACME,
+        account=AlertedAccount(
+            name="Acme Ltd",
+            domain="acme.example",
+            members=3,
+            people=(ADA,),
+            within_seconds=3600.0,
+        ),
     )
 
 

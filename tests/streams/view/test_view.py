@@ -1,6 +1,8 @@
 """The view's contract, on a real Redis."""
 
+from collections.abc import Callable
 from itertools import permutations
+from typing import Any
 
 import msgspec
 import pytest
@@ -8,6 +10,7 @@ from redis import Redis
 
 from schemas.score import Identifiers
 from schemas.time import MINUTE
+from scorers.belonging import account_id_of
 from scorers.identity import lead_id_of
 from streams.redis_server import RedisServer
 from streams.view import (
@@ -19,13 +22,34 @@ from streams.view import (
     ViewAwayError,
     connect_view,
 )
-from tests.streams.view.records import ADA, T0, alert, change, event, update
+from tests.streams.view.records import (
+    ACME,
+    ADA,
+    T0,
+    account,
+    alert,
+    change,
+    event,
+    surge,
+    update,
+)
 
 BOB = lead_id_of("user_id", "bob")
 
 
 def write(view: View, *changes: Change) -> bool:
     return view.write(view.build(), changes, {})
+
+
+def contents(redis: Redis, prefix: str) -> dict[bytes, Any]:
+    """Return what is in the keys of a view (the bytes of a dump have no order)."""
+    reading: dict[bytes, Callable[[bytes], Any]] = {
+        b"hash": redis.hgetall,
+        b"string": redis.get,
+        b"zset": lambda key: redis.zrange(key, 0, -1, withscores=True),
+    }
+    keys = redis.scan_iter(f"{prefix}*")
+    return {key: reading[redis.type(key)](key) for key in keys}
 
 
 def test_ranks_leads_best_first(view: View) -> None:
@@ -75,22 +99,23 @@ def test_a_repeated_batch_changes_nothing(
         change(update(sequence=2, score=61, tier="gold", owner="kim")),
         change(alert()),
         change(event()),
+        change(account()),
+        change(surge()),
     ]
     redis = Redis.from_url(redis_url)
     with redis.pubsub() as live:
         live.subscribe(view.live_channel)
         assert live.get_message(timeout=5) is not None
         write(view, *batch)
-        keys = sorted(redis.scan_iter(f"{view_prefix}*"))
-        before = [redis.dump(key) for key in keys]
+        before = contents(redis, view_prefix)
         write(view, *batch)
-        seen = [live.get_message(timeout=0.2) for _ in range(6)]
+        seen = [live.get_message(timeout=0.2) for _ in range(9)]
 
-    assert len(keys) >= 8
-    assert keys == sorted(redis.scan_iter(f"{view_prefix}*"))
-    assert before == [redis.dump(key) for key in keys]
+    assert len(before) >= 14
+    assert before == contents(redis, view_prefix)
     told = {message["data"] for message in seen if message is not None}
-    assert told == {batch[1].raw, batch[2].raw}  # of a lead only its newest score
+    # Of a lead only its newest score.
+    assert told == {batch[index].raw for index in (1, 2, 4, 5)}
 
 
 def test_one_batch_is_as_good_as_many(view: View) -> None:
@@ -258,3 +283,112 @@ def test_a_redis_that_is_away_is_one_clear_error(
         server.start()
         write(view, change(update()))
         assert len(view.top(limit=1)) == 1
+
+
+# ── accounts ────────────────────────────────────────────────────────────────────
+
+
+def test_accounts_are_ranked_best_first(view: View) -> None:
+    """The accounts have a ranking of their own, and one per tier; no lead is in it."""
+    other = account_id_of("domain", "other.example")
+    write(
+        view,
+        change(update(score=99, tier="gold")),
+        change(account()),
+        change(account(account_id=other, score=70, tier="gold")),
+    )
+
+    def top(tier: str | None = None) -> list[str]:
+        return [c.update.account_id for c in view.accounts.top(limit=9, tier=tier)]
+
+    assert top() == [other, ACME]
+    assert top("gold") == [other]
+    assert [card.update.lead_id for card in view.top(limit=9)] == [ADA]
+    write(view, change(account(account_id=other, sequence=2, score=5, tier="none")))
+    assert (top(), top("gold"), top("none")) == ([ACME, other], [], [other])
+
+
+def test_a_stale_score_of_an_account_changes_nothing(view: View) -> None:
+    """The newest sequence is what is shown; an older one fills the history."""
+    write(view, change(account(sequence=2, score=40)))
+    write(view, change(account(sequence=1, score=20)))
+
+    card = view.accounts.show(ACME)
+    assert card is not None
+    assert card.update.score == 40
+    assert [point.score for point in card.history] == [20, 40]
+
+
+def test_an_account_that_everybody_left_is_ranked_no_more(view: View) -> None:
+    """An empty account keeps its card and is not among the best."""
+    write(view, change(account(members=0, score=0)))
+
+    assert view.accounts.top(limit=9) == ()
+    assert view.accounts.show(ACME) is not None
+
+
+def test_an_account_has_its_people_with_their_present_scores(view: View) -> None:
+    """People are ranked by the leads' own scores, and leave with their account."""
+    write(
+        view,
+        change(account()),
+        change(update(account_id=ACME)),
+        change(update(lead_id=BOB, score=70, account_id=ACME)),
+    )
+    card = view.accounts.show(ACME)
+    assert card is not None
+    assert [each.update.lead_id for each in card.people] == [BOB, ADA]
+
+    write(view, change(update(lead_id=BOB, sequence=2, account_id="ac_other")))
+    card = view.accounts.show(ACME)
+    assert card is not None
+    assert [each.update.lead_id for each in card.people] == [ADA]
+
+
+@pytest.mark.parametrize(
+    "term", [ACME, "acme.example", "ACME.example", "Acme Ltd", "acme ltd"]
+)
+def test_an_account_is_found_by_what_people_call_it(view: View, term: str) -> None:
+    """Its id, its mail domain and its name all name the account."""
+    write(view, change(account()))
+
+    assert view.accounts.find(term) == ACME
+
+
+def test_an_account_of_the_crm_is_found_by_its_id_and_its_domain(view: View) -> None:
+    """The CRM's id names the account; so does the domain of its people."""
+    crm = account_id_of("account", "0014x")
+    write(view, change(account(account_id=crm)))
+
+    assert view.accounts.find("0014x") == crm
+    assert view.accounts.find("acme.example") == crm
+    assert view.accounts.find("nobody.example") is None
+
+
+def test_the_alert_of_an_account_is_on_its_card(view: View) -> None:
+    """A surge is among the latest alerts and on the account's card, not the lead's."""
+    write(view, change(account()), change(update()), change(surge()))
+
+    card, lead = view.accounts.show(ACME), view.lead(ADA)
+    assert card is not None
+    assert lead is not None
+    assert [each.id for each in card.alerts] == [surge().id]
+    assert [each.id for each in view.alerts(9)] == [surge().id]
+    assert lead.alerts == ()
+
+
+def test_an_erased_lead_is_gone_from_its_account(
+    view: View, redis_url: str, view_prefix: str
+) -> None:
+    """After a tombstone no key of the account names the lead, nor does an alert."""
+    write(
+        view,
+        change(account()),
+        change(update(account_id=ACME)),
+        change(surge()),
+        Change(Erased(ADA), b""),
+        change(account(sequence=2, top=())),
+    )
+
+    redis = Redis.from_url(redis_url)
+    assert ADA not in repr(contents(redis, view_prefix))
