@@ -57,11 +57,11 @@ test: setup ## The quick suite with coverage: no network, no Java
 		--fail-under=$(COVERAGE_CORE)
 	$(RUN) coverage report --include="streams/*" --fail-under=$(COVERAGE_STREAMS)
 
-it: setup ## Integration tests on Apache Kafka (Java 17 and Maven)
+it: setup laws ## The laws at length, and Apache Kafka (Java 17 and Maven)
 	$(RUN) pytest -m integration
 
-laws: setup ## The laws of scoring on thousands of random lives, new ones each time
-	HYPOTHESIS_PROFILE=thorough $(RUN) pytest tests/scorers
+laws: setup ## The laws of scoring, 1,000 new examples each; 10,000 lives by the oracle
+	HYPOTHESIS_PROFILE=thorough $(RUN) pytest -m hypothesis tests/scorers
 
 mutation: setup ## Break the core on purpose; list what no test notices
 	"$(BIN)/python" bench/mutation.py --sample 130

@@ -134,7 +134,7 @@ def mutants_of(file: str) -> Iterator[Mutant]:
 def _copied(to: Path) -> None:
     for package in ("schemas", "scorers", "deploy/models", "tests/scorers"):
         shutil.copytree(ROOT / package, to / package)
-    for test in ("oracle.py", "strategies.py"):
+    for test in ("oracle.py", "random_models.py", "strategies.py"):
         shutil.copy(ROOT / "tests" / test, to / "tests" / test)
     (to / "tests" / "conftest.py").write_text(CONFTEST)
     shutil.copy(ROOT / "pyproject.toml", to)

@@ -1,6 +1,7 @@
 """Fixtures that every suite shares: real brokers, a real Redis, fresh topics."""
 
 import os
+import secrets
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,10 +19,32 @@ from streams.topics_admin import create_topics
 _LAWS = settings(deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("quick", _LAWS, max_examples=60, derandomize=True)
 settings.register_profile("thorough", _LAWS, max_examples=1_000)
-settings.load_profile(
-    os.environ.get("HYPOTHESIS_PROFILE")
-    or ("thorough" if os.environ.get("LEADPULSE_THOROUGH") == "1" else "quick")
-)
+_PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or "quick"
+settings.load_profile(_PROFILE)
+if _PROFILE != "quick":
+    # New random models each time, the same ones again for whoever names the seed.
+    os.environ.setdefault("LEADPULSE_LAWS_SEED", secrets.token_hex(4))
+
+LIVES_COMPARED = "lives compared"
+"""The property of a test that says how many lives it held against the oracle."""
+
+
+def pytest_report_header() -> str:
+    """Say how the laws can be run again on the same models."""
+    seed = os.environ.get("LEADPULSE_LAWS_SEED", "0")
+    return f"laws: profile {_PROFILE}, random models from LEADPULSE_LAWS_SEED={seed}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many random lives were held against the oracle."""
+    compared = sum(
+        value
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name == LIVES_COMPARED and isinstance(value, int)
+    )
+    if compared:
+        terminalreporter.write_line(f"{compared:,} random lives agree with the oracle")
 
 
 @pytest.fixture(scope="session")

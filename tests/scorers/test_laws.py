@@ -21,17 +21,17 @@ from tests.oracle import Oracle
 from tests.scorers.living import at_instants, late_by, live, prompt, take
 from tests.strategies import (
     START,
+    Choice,
     Input,
     Retraction,
     end_of,
-    half_lives,
     lives,
-    model_texts,
     models,
+    plain_models,
 )
 
-compiled = models().map(compile_model)
-with_every_alert = models(every_alert=True).map(compile_model)
+compiled = models().map(lambda choice: choice.compiled)
+with_every_alert = models(every_alert=True).map(lambda choice: choice.compiled)
 events_only = lives(repeats=False)
 AFTER = 45 * DAY
 
@@ -122,9 +122,9 @@ def _as_read(model: CompiledModel, state: LeadState, at: Instant) -> object:
 
 
 @given(models(), lives(), st.lists(st.integers(0, 90 * DAY), max_size=8))
-def test_bounds(text: Model, life: list[Input], spans: list[int]) -> None:
+def test_bounds(choice: Choice, life: list[Input], spans: list[int]) -> None:
     """A score is within 0 and 100, a group within floor and cap, at every instant."""
-    model = compile_model(text)
+    text, model = choice.model, choice.compiled
     story = live(model, life, end_of(life), prompt)
     readings = [read(model, story.state, story.state.now + span) for span in spans]
     for said in (*story.updates, *readings):
@@ -137,9 +137,9 @@ def test_bounds(text: Model, life: list[Input], spans: list[int]) -> None:
 
 
 @given(models(), lives(), st.integers(0, 20 * DAY), st.data())
-def test_next_change(text: Model, life: list[Input], span: int, data: Any) -> None:
+def test_next_change(choice: Choice, life: list[Input], span: int, data: Any) -> None:
     """`next_change_at` is the very millisecond at which the published score changes."""
-    model = compile_model(text)
+    model = choice.compiled
     state = live(model, life, end_of(life)).state
     now = state.now + span
     here = read(model, state, now)
@@ -151,7 +151,7 @@ def test_next_change(text: Model, life: list[Input], span: int, data: Any) -> No
     between = data.draw(st.lists(st.integers(now, last), max_size=5), label="between")
     for instant in (*between, last):
         assert read(model, state, instant).score == here.score
-    oracle = Oracle(text)
+    oracle = Oracle(choice.model)
     for event in life:
         oracle.take(event)
     assert _agrees(oracle, oracle.first_change(now, last + 1, None), change)
@@ -251,14 +251,12 @@ def test_inputs_stay_whole(model: CompiledModel, life: list[Input]) -> None:
         state = following
 
 
-@given(
-    model_texts(plain=True, fading=half_lives), lives(), st.floats(0.25, 3), st.data()
-)
+@given(plain_models, lives(), st.floats(0.25, 3), st.data())
 def test_new_points(
-    text: dict[str, Any], life: list[Input], factor: float, data: st.DataObject
+    choice: Choice, life: list[Input], factor: float, data: st.DataObject
 ) -> None:
     """A new version's points and caps apply at once, as if they had always held."""
-    old = compile_model(Model.model_validate(text))
+    old, text = choice.compiled, choice.text()
     for group in text["groups"].values():
         group["cap"] = data.draw(st.sampled_from([3.0, 20.0, 50.0]), label="cap")
         for rule in group["rules"]:
