@@ -14,7 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from schemas.score import NO_TIER
-from schemas.time import Instant
+from schemas.time import EARLIEST, Instant
 from scorers.compiled import CompiledModel
 from scorers.memory import adopted
 from scorers.scorer import on_model_change
@@ -52,6 +52,15 @@ class Versions:
     def __init__(self, first: InForce) -> None:
         """Begin with `first`, which also holds for all that was before."""
         self._items = [first]
+
+    @classmethod
+    def only(cls, model: CompiledModel) -> "Versions":
+        """Return what is so where there never was another model."""
+        return cls(InForce(EARLIEST, lambda: model))
+
+    def __iter__(self) -> Iterator[InForce]:
+        """Yield the versions in the order in which they come into force."""
+        return iter(self._items)
 
     def __len__(self) -> int:
         """Return how many versions are known."""

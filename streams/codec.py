@@ -17,7 +17,7 @@ from schemas.account import (
     MemberUpdate,
 )
 from schemas.alert import Alert
-from schemas.command import Command, Forward, Wakeup
+from schemas.command import Command, Forward, Learn, Wakeup
 from schemas.dead_letter import DeadLetterReason
 from schemas.event import Event
 from schemas.model_version import ModelVersion
@@ -146,6 +146,20 @@ def forward_output(forward: Forward, trace: Headers) -> Output:
         COMMANDS.name,
         _encode(forward),
         _named(cloudevents.COMMAND, f"forward:{event.id}", event.occurred_at, trace),
+    )
+
+
+def learn_output(lesson: Learn) -> Output:
+    """Return what a new rule is to learn as it goes on the topic of commands."""
+    return Output(
+        COMMANDS.name,
+        _encode(lesson),
+        _named(
+            cloudevents.COMMAND,
+            f"learn:{lesson.backfill}:{lesson.topic}:{lesson.offset}",
+            lesson.at,
+            (),
+        ),
     )
 
 

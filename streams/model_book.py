@@ -108,9 +108,7 @@ class ModelBook:
         """Return the versions of the leads' own model."""
         versions = self._primary.get(partition)
         if versions is None:
-            base = self._base
-            versions = Versions(InForce(EARLIEST, lambda: base))
-            self._primary[partition] = versions
+            versions = self._primary[partition] = Versions.only(self._base)
         return versions
 
     def sides(self, partition: int) -> dict[str, Side]:

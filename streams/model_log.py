@@ -6,6 +6,7 @@ the events. It comes into force a moment later: until then every worker has met 
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -16,9 +17,12 @@ from schemas.model_version import PRIMARY, ModelVersion
 from schemas.time import EARLIEST, SECOND, Instant, Millis, to_datetime, to_iso
 from schemas.topics import MODEL_VERSIONS
 from scorers.compiled import CompiledModel, compile_model
-from scorers.loading import load_model
+from scorers.loading import ModelError, load_model
+from scorers.versions import Versions
 from streams.errors import UserError
 from streams.event_log import EventLog, Record
+from streams.model_book import ModelBook, UnusableVersionError
+from streams.model_files import ModelFileError, read_text
 from streams.topic_reader import read_topic
 
 if TYPE_CHECKING:
@@ -92,6 +96,32 @@ class History:
             if version.model.version == name or version.model.digest.startswith(name):
                 return version
         return None
+
+
+def read_versions(path: Path) -> Versions:
+    """Return the primary's versions that `leadpulse model history --export` wrote.
+
+    Raises
+    ------
+    ModelFileError
+        When the file cannot be read, or holds no version that can be used.
+    """
+    book: ModelBook | None = None
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        try:
+            version = _decode(line.encode())
+            if version.slot != PRIMARY:
+                continue
+            if book is None:
+                book = ModelBook(compile_model(load_model(version.text, version.id)))
+            book.take(0, version)
+        except (msgspec.DecodeError, UnusableVersionError, ModelError) as error:
+            msg = f"{path}:{number}: no version of a model that can be used: {error}"
+            raise ModelFileError(msg) from None
+    if book is None:
+        msg = f"{path}: no version of a model in it"
+        raise ModelFileError(msg)
+    return book.primary(0)
 
 
 def read_history(settings: "Settings", partitions: int) -> History:

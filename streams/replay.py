@@ -20,6 +20,7 @@ from scorers.compiled import CompiledModel
 from scorers.notice import identifiers_of
 from scorers.replay import Replay, Told
 from scorers.step import Step
+from scorers.versions import Versions
 from streams.errors import UserError
 from streams.event_files import EventFile
 
@@ -66,7 +67,7 @@ class Tally(msgspec.Struct):
 
 
 def replay_file(
-    model: CompiledModel,
+    model: CompiledModel | Versions,
     events: EventFile,
     outputs: Outputs,
     *,
@@ -74,6 +75,8 @@ def replay_file(
     report: Callable[[int], None] = lambda _: None,
 ) -> Tally:
     """Replay checked `events` until `at` and write the outputs asked for.
+
+    With several versions of a model each applies from when it was in force.
 
     Events received after `at` are left out; without it the last receipt is the
     end. `report` is told how many events are done.

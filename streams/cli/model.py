@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from schemas.locale import Locale
+from streams.cli import publishing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,8 +21,17 @@ if TYPE_CHECKING:
 _Loaded = TypeVar("_Loaded")
 
 app = typer.Typer(
-    help="Check, test, explain and compare scoring models.", no_args_is_help=True
+    help="Check, test, explain, compare and publish scoring models.",
+    no_args_is_help=True,
 )
+
+for command in (
+    publishing.publish,
+    publishing.rollback,
+    publishing.retire,
+    publishing.history,
+):
+    app.command()(command)
 
 ModelFile = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A model file.", show_default=False)

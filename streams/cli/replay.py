@@ -47,6 +47,13 @@ def replay(
     model: Annotated[
         Path | None, typer.Option(help="Model file; LEADPULSE_MODEL_PATH if absent.")
     ] = None,
+    versions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Every model that was in force, each in its time: what "
+            "`leadpulse model history --export` wrote."
+        ),
+    ] = None,
     at: Annotated[
         str | None,
         typer.Option(help="Score as of this instant; the last receipt if absent."),
@@ -73,11 +80,19 @@ def replay(
 
     from streams.event_files import EventFile
     from streams.model_files import read_model
+    from streams.model_log import read_versions
     from streams.replay import Outputs, replay_file
     from streams.settings import load_settings
 
     until = None if at is None else parse_at(at)
-    compiled = read_model(load_settings(model_path=model).model_path)
+    if versions is not None and model is not None:
+        msg = "give --model or --versions, not both"
+        raise typer.BadParameter(msg)
+    compiled = (
+        read_model(load_settings(model_path=model).model_path)
+        if versions is None
+        else read_versions(versions)
+    )
     outputs = Outputs(scores=scores, updates=updates, alerts=alerts, accounts=accounts)
     errors = Console(stderr=True)
     with EventFile.open(events) as source, progress_on(errors) as progress:
