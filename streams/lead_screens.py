@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from schemas.account import AccountScore
 from schemas.alert import Alert, RecentEvent
 from schemas.score import Reason, ScoreUpdate
 from schemas.time import Instant, to_instant
@@ -24,7 +25,7 @@ from streams.drawing import (
     sparkline,
     tier_badge,
 )
-from streams.view import LeadCard
+from streams.view import LeadCard, ScorePoint
 
 NO_LEADS: Final = (
     "No leads here yet. Send some events (`leadpulse send EVENTS.ndjson --to …`) "
@@ -40,7 +41,7 @@ def ranking_table(cards: Sequence[LeadCard], now: Instant, width: int) -> Table:
     """Return the leads as a table, best first, for a terminal `width` cells wide."""
     wide = width >= _WIDE
     owned = wide and any(card.update.owner for card in cards)
-    table = _ranked()
+    table = ranked()
     table.add_column("score", no_wrap=True, min_width=16 if wide else 12)
     table.add_column("trend", no_wrap=True, min_width=12 if wide else 8)
     table.add_column("lead", no_wrap=True, overflow="ellipsis", ratio=2)
@@ -63,14 +64,14 @@ def ranking_table(cards: Sequence[LeadCard], now: Instant, width: int) -> Table:
         if owned:
             cells.append(update.owner or "")
         if wide:
-            cells += [_last_seen(card, now), _next_change(update, now)]
+            cells += [last_seen(card, now), next_change(update, now)]
         table.add_row(*cells)
     return table
 
 
 def score_table(scores: Sequence[Scored]) -> Table:
     """Return final scores as a table, in the order given."""
-    table = _ranked()
+    table = ranked()
     table.add_column("score", no_wrap=True, min_width=16)
     table.add_column("lead", no_wrap=True, overflow="ellipsis", ratio=2)
     table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=3)
@@ -95,11 +96,11 @@ def card_screen(
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column()
     facts.add_row("score", score)
-    facts.add_row("trend", _trend(card, now))
+    facts.add_row("trend", course(card.history, now))
     for name, values in _identity(update):
         facts.add_row(name, values)
-    facts.add_row("last seen", _last_seen(card, now) or "–")
-    facts.add_row("next change", _next_change(update, now) or "none planned")
+    facts.add_row("last seen", last_seen(card, now) or "–")
+    facts.add_row("next change", next_change(update, now) or "none planned")
     reference = update.model
     facts.add_row("model", f"{reference.name} {reference.version} ({reference.digest})")
     parts: list[RenderableType] = [
@@ -110,11 +111,12 @@ def card_screen(
     if card.events:
         parts.append(_events(card.events, now))
     if card.alerts:
-        parts.append(_alerts(card.alerts, now))
+        parts.append(alerts_table(card.alerts, now))
     return Group(*parts)
 
 
-def _ranked() -> Table:
+def ranked() -> Table:
+    """Return an empty ranking that begins with place and tier."""
     table = Table(
         box=SIMPLE_HEAD,
         pad_edge=False,
@@ -127,11 +129,12 @@ def _ranked() -> Table:
     return table
 
 
-def _trend(card: LeadCard, now: Instant) -> Text:
-    if not card.history:
+def course(history: Sequence[ScorePoint], now: Instant) -> Text:
+    """Return a score's course, and since when it is known."""
+    if not history:
         return Text("–", "dim")
-    first = ago(card.history[0].at, now)
-    return Text.assemble(sparkline(card.history, now, 40), (f"  since {first}", "dim"))
+    first = ago(history[0].at, now)
+    return Text.assemble(sparkline(history, now, 40), (f"  since {first}", "dim"))
 
 
 def _identity(update: ScoreUpdate) -> list[tuple[str, str]]:
@@ -149,7 +152,7 @@ def _identity(update: ScoreUpdate) -> list[tuple[str, str]]:
 
 def _groups(update: ScoreUpdate, model: CompiledModel | None) -> Table:
     known = {} if model is None else {group.name: group for group in model.groups}
-    table = _section("groups")
+    table = section("groups")
     table.add_column("group", no_wrap=True)
     table.add_column("points", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -164,7 +167,7 @@ def _groups(update: ScoreUpdate, model: CompiledModel | None) -> Table:
 
 
 def _reasons(reasons: Sequence[Reason]) -> Table:
-    table = _section("why")
+    table = section("why")
     table.add_column("points", justify="right", no_wrap=True)
     table.add_column("reason")
     table.add_column("group", style="dim", no_wrap=True)
@@ -177,7 +180,7 @@ def _reasons(reasons: Sequence[Reason]) -> Table:
 
 
 def _events(events: Sequence[RecentEvent], now: Instant) -> Table:
-    table = _section("recent events")
+    table = section("recent events")
     table.add_column("when", justify="right", no_wrap=True)
     table.add_column("channel", style="dim", no_wrap=True)
     table.add_column("event", no_wrap=True)
@@ -188,8 +191,9 @@ def _events(events: Sequence[RecentEvent], now: Instant) -> Table:
     return table
 
 
-def _alerts(alerts: Sequence[Alert], now: Instant) -> Table:
-    table = _section("alerts")
+def alerts_table(alerts: Sequence[Alert], now: Instant) -> Table:
+    """Return alerts as a part of a card."""
+    table = section("alerts")
     table.add_column("when", justify="right", no_wrap=True)
     table.add_column("alert", no_wrap=True)
     table.add_column("reason", no_wrap=True)
@@ -206,7 +210,8 @@ def _alerts(alerts: Sequence[Alert], now: Instant) -> Table:
     return table
 
 
-def _section(title: str) -> Table:
+def section(title: str) -> Table:
+    """Return an empty table with a title, for a part of a card."""
     return Table(
         title=title,
         title_justify="left",
@@ -222,10 +227,12 @@ def _cause(update: ScoreUpdate) -> str:
     return f"{cause.kind} ({cause.rule})" if cause.rule else cause.kind
 
 
-def _last_seen(card: LeadCard, now: Instant) -> str:
+def last_seen(card: LeadCard, now: Instant) -> str:
+    """Return how long ago the lead did something; nothing if it never did."""
     return ago(to_instant(card.events[0].at), now) if card.events else ""
 
 
-def _next_change(update: ScoreUpdate, now: Instant) -> str:
+def next_change(update: ScoreUpdate | AccountScore, now: Instant) -> str:
+    """Return when the score is due to change by itself; nothing if never."""
     at = update.next_change_at
     return "" if at is None else ahead(to_instant(at), now)

@@ -5,27 +5,31 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.locale import Locale
+from streams.cli.viewing import (
+    AsJson,
+    Limit,
+    OfTier,
+    Watch,
+    as_json,
+    follow,
+    open_view,
+    plain_lead,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.console import Console, RenderableType
 
     from scorers.compiled import CompiledModel
     from scorers.explanation import Explanation
     from streams.clock import Clock
     from streams.lead_states import LeadStates
-    from streams.settings import Settings
-    from streams.view import LeadCard, View
+    from streams.view import LeadCard
 
 app = typer.Typer(
     help="Who to call, and why: the ranked leads, one lead's card, its score in words.",
     no_args_is_help=True,
 )
 
-_REFRESH_SECONDS = 1.0
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 LeadName = Annotated[
     str, typer.Argument(help="Lead id, e-mail address, user id or anonymous id.")
 ]
@@ -34,29 +38,25 @@ LeadName = Annotated[
 @app.command()
 def top(
     *,
-    tier: Annotated[
-        str | None, typer.Option(help="Only this tier: gold, silver, bronze, none.")
-    ] = None,
+    tier: OfTier = None,
     owner: Annotated[str | None, typer.Option(help="Only this owner's leads.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Stay and follow; Ctrl-C leaves.")
-    ] = False,
-    as_json: AsJson = False,
+    limit: Limit = 20,
+    watch: Watch = False,
+    json: AsJson = False,
 ) -> None:
     """Show the best leads, best first, each with the reason in one line."""
     from rich.console import Console
 
-    settings, view = _open()
+    settings, view = open_view()
     clock, console = settings.clock(), Console()
 
     def best() -> "tuple[LeadCard, ...]":
         return view.top(limit=limit, tier=tier, owner=owner)
 
-    if as_json:
-        typer.echo(_json([_plain(card) for card in best()]))
+    if json:
+        typer.echo(as_json([plain_lead(card) for card in best()]))
     elif watch:
-        _follow(console, lambda: _ranking(best(), console, clock))
+        follow(console, lambda: _ranking(best(), console, clock))
     else:
         console.print(_ranking(best(), console, clock))
 
@@ -69,7 +69,7 @@ def show(
         Locale | None,
         typer.Option(help="Add the explanation of the score in this language."),
     ] = None,
-    as_json: AsJson = False,
+    json: AsJson = False,
 ) -> None:
     """Show all about one lead: who, how much, why, what happened, what was told."""
     from rich.console import Console
@@ -80,7 +80,7 @@ def show(
     from streams.lead_states import ChangelogLeadStates
     from streams.model_files import read_model
 
-    settings, view = _open()
+    settings, view = open_view()
     found = view.find(lead)
     card = view.lead(found[0]) if found else None
     if card is None:
@@ -89,11 +89,11 @@ def show(
     told = None
     if locale is not None:
         told = _explained(ChangelogLeadStates(settings), model, found, settings.clock())
-    if as_json:
-        plain = _plain(card)
+    if json:
+        plain = plain_lead(card)
         if told is not None and locale is not None:
             plain["explanation"] = explanation_plain(model, told, locale)
-        typer.echo(_json(plain))
+        typer.echo(as_json(plain))
         return
     console = Console()
     current = model if model.ref.digest == card.update.model.digest else None
@@ -111,7 +111,7 @@ def explain(
     locale: Annotated[
         Locale | None, typer.Option(help="The language; the model's own if absent.")
     ] = None,
-    as_json: AsJson = False,
+    json: AsJson = False,
 ) -> None:
     """Say why a lead scores what it does, what changed, and what would lift it.
 
@@ -129,13 +129,13 @@ def explain(
     settings = load_settings()
     model = read_model(settings.model_path)
     # A lead id needs no view: what follows works without Redis, too.
-    found = (lead,) if is_lead_id(lead) else _open()[1].find(lead)
+    found = (lead,) if is_lead_id(lead) else open_view()[1].find(lead)
     told = _explained(ChangelogLeadStates(settings), model, found, settings.clock())
     if told is None:
         raise UserError(_STRANGER.format(lead))
     spoken = locale or model.source.locale
-    if as_json:
-        typer.echo(_json(explanation_plain(model, told, spoken)))
+    if json:
+        typer.echo(as_json(explanation_plain(model, told, spoken)))
         return
     Console().print(explanation_screen(model, told, spoken))
 
@@ -143,7 +143,7 @@ def explain(
 @app.command()
 def rebuild() -> None:
     """Drop the view; running delivery roles fill it again from the topics."""
-    _, view = _open()
+    _, view = open_view()
     gone = view.drop()
     typer.echo(
         f"Dropped {gone} keys. A running `leadpulse delivery` fills the view again "
@@ -164,15 +164,6 @@ def _explained(
     return None if state is None else explain_lead(model, state, clock.now())
 
 
-def _open() -> "tuple[Settings, View]":
-    from streams.settings import load_settings
-    from streams.view import connect_view
-
-    settings = load_settings()
-    url = settings.redis_url.get_secret_value()
-    return settings, connect_view(url, prefix=settings.topic_prefix)
-
-
 def _ranking(
     cards: "tuple[LeadCard, ...]", console: "Console", clock: "Clock"
 ) -> "RenderableType":
@@ -181,44 +172,3 @@ def _ranking(
     if not cards:
         return NO_LEADS
     return ranking_table(cards, clock.now(), console.width)
-
-
-def _follow(console: "Console", draw: "Callable[[], RenderableType]") -> None:
-    """Redraw until Ctrl-C; an absent Redis is told and waited for."""
-    import time
-
-    from rich.live import Live
-
-    from streams.view import ViewAwayError
-
-    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
-        try:
-            while True:
-                try:
-                    live.update(draw(), refresh=True)
-                except ViewAwayError as error:
-                    live.update(f"{error}; trying again …", refresh=True)
-                time.sleep(_REFRESH_SECONDS)
-        except KeyboardInterrupt:
-            return
-
-
-def _plain(card: "LeadCard") -> dict[str, object]:
-    """Return a card as JSON knows it: the update's own fields, then the rest."""
-    import msgspec
-
-    from schemas.time import to_iso
-
-    plain: dict[str, object] = msgspec.to_builtins(card.update)
-    plain["history"] = [
-        {"at": to_iso(at), "score": score} for at, score in card.history
-    ]
-    plain["events"] = msgspec.to_builtins(card.events)
-    plain["alerts"] = msgspec.to_builtins(card.alerts)
-    return plain
-
-
-def _json(value: object) -> str:
-    import msgspec
-
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

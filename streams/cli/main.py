@@ -23,6 +23,7 @@ COMMANDS: Final = (
     "send",
     "replay",
     "leads",
+    "accounts",
     "topics",
     "dead-letters",
     "model",

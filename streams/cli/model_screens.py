@@ -12,6 +12,7 @@ from rich.text import Text
 
 from schemas.alert import Alert as Told
 from schemas.locale import Locale
+from scorers.account_phrases import account_phrases
 from scorers.comparison import (
     Comparison,
     Life,
@@ -46,7 +47,8 @@ def summary(path: Path, model: Model) -> Text:
     rules = sum(len(group.rules) for group in model.groups.values())
     caps = ", ".join(f"{name} {body.cap:g}" for name, body in model.groups.items())
     tiers = ", ".join(f"{tier.name} from {tier.at:g}" for tier in model.tiers)
-    alerts = ", ".join(f"{alert.name} ({alert.kind})" for alert in model.alerts)
+    told = [*model.alerts, *(model.accounts.alerts if model.accounts else ())]
+    alerts = ", ".join(f"{alert.name} ({alert.kind})" for alert in told)
     text = Text()
     text.append(f"{path}: right", style="green")
     text.append(f"  {model.model} {model.version}\n")
@@ -156,6 +158,11 @@ def model_screen(model: Model, locale: Locale) -> RenderableType:
         parts.append(Text("\nAlerts", "bold"))
         parts += [
             Text(f"{alert.name}  {_alert(alert, model)}") for alert in model.alerts
+        ]
+    if model.accounts is not None:
+        parts.append(Text("\nAccounts", "bold"))
+        parts += [
+            Text(f"{part}  {says}") for part, says in account_phrases(model.accounts)
         ]
     return Group(*parts)
 

@@ -136,5 +136,5 @@ def event(*, event_id: str = "e1", user_id: str = "ada", at: Instant = T0) -> Ev
     )
 
 
-def change(value: ScoreUpdate | Alert | Event) -> Change:
+def change(value: ScoreUpdate | AccountScore | Alert | Event) -> Change:
     return Change(value, msgspec.json.encode(value))

@@ -10,13 +10,13 @@ import pytest
 from confluent_kafka import Producer
 from prometheus_client import REGISTRY
 
-from schemas.topics import NOTIFICATIONS, SCORE_UPDATES, WEB_EVENTS
+from schemas.topics import ACCOUNT_SCORES, NOTIFICATIONS, SCORE_UPDATES, WEB_EVENTS
 from streams.clock import SystemClock
 from streams.delivery import ViewFeed
 from streams.redis_server import RedisServer
 from streams.settings import Settings
 from streams.view import View, connect_view
-from tests.streams.view.records import ADA, alert, event, update
+from tests.streams.view.records import ACME, ADA, account, alert, event, update
 from tests.waiting import wait_until
 
 
@@ -65,6 +65,11 @@ def score(view: View) -> float | None:
     return None if card is None else card.update.score
 
 
+def account_score(view: View) -> float | None:
+    card = view.accounts.show(ACME)
+    return None if card is None else card.update.score
+
+
 @pytest.mark.usefixtures("feed")
 def test_the_view_follows_the_topics(
     topics: Settings, view: View, put: Callable[..., None]
@@ -76,6 +81,7 @@ def test_the_view_follows_the_topics(
     put(SCORE_UPDATES.name, update(sequence=2, score=62, tier="gold"))
     put(NOTIFICATIONS.name, alert())
     put(WEB_EVENTS.name, event())
+    put(ACCOUNT_SCORES.name, account(score=33))
 
     card = wait_until(
         lambda: (
@@ -88,6 +94,7 @@ def test_the_view_follows_the_topics(
     assert [at.score for at in card.history] == [10, 62]
     assert REGISTRY.get_sample_value("leadpulse_view_skipped_total", skipped) == 1
 
+    wait_until(lambda: account_score(view) == 33, what="the account's score")
     put(SCORE_UPDATES.name, None)
     wait_until(lambda: view.lead(ADA) is None, what="the tombstone to erase the lead")
 
@@ -97,12 +104,17 @@ def test_the_view_heals(
     view: View, redis_server: RedisServer, put: Callable[..., None]
 ) -> None:
     """A dropped view fills again; a Redis that lost all is waited for and filled."""
-    put(SCORE_UPDATES.name, update(score=10))
-    wait_until(lambda: score(view) == 10, within=20)
+    put(SCORE_UPDATES.name, update(score=10, account_id=ACME))
+    put(ACCOUNT_SCORES.name, account(score=33))
+    wait_until(lambda: score(view) == 10 and account_score(view) == 33, within=20)
 
     view.drop()
     put(WEB_EVENTS.name, event())  # any write notices
     wait_until(lambda: score(view) == 10, what="the dropped view to be filled again")
+    wait_until(lambda: account_score(view) == 33, what="the accounts, too")
+    card = view.accounts.show(ACME)
+    assert card is not None
+    assert [person.update.lead_id for person in card.people] == [ADA]
 
     failures = "leadpulse_view_failures_total"
     before = REGISTRY.get_sample_value(failures) or 0

@@ -1,0 +1,105 @@
+"""`leadpulse accounts`: which companies to look at, and who their people are."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.viewing import (
+    AsJson,
+    Limit,
+    OfTier,
+    Watch,
+    as_json,
+    follow,
+    open_view,
+    plain_history,
+    plain_lead,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from streams.clock import Clock
+    from streams.view import AccountCard
+
+app = typer.Typer(
+    help="Companies: the ranked accounts, one account's card with its people.",
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def top(
+    *,
+    tier: OfTier = None,
+    limit: Limit = 20,
+    watch: Watch = False,
+    json: AsJson = False,
+) -> None:
+    """Show the best accounts, best first, with how many people are active."""
+    from rich.console import Console
+
+    settings, view = open_view()
+    clock, console = settings.clock(), Console()
+
+    def best() -> "tuple[AccountCard, ...]":
+        return view.accounts.top(limit=limit, tier=tier)
+
+    if json:
+        typer.echo(as_json([_plain(card) for card in best()]))
+    elif watch:
+        follow(console, lambda: _ranking(best(), console, clock))
+    else:
+        console.print(_ranking(best(), console, clock))
+
+
+@app.command()
+def show(
+    account: Annotated[
+        str,
+        typer.Argument(help="Account id, the CRM's id, mail domain or company name."),
+    ],
+    *,
+    json: AsJson = False,
+) -> None:
+    """Show all about one account: score, trend, its people, what was told."""
+    from rich.console import Console
+
+    from streams.account_screens import account_screen
+    from streams.errors import UserError
+    from streams.model_files import read_model
+
+    settings, view = open_view()
+    found = view.accounts.find(account)
+    card = None if found is None else view.accounts.show(found)
+    if card is None:
+        msg = f"no account is known as {account}; `leadpulse accounts top` lists them"
+        raise UserError(msg)
+    if json:
+        people = [plain_lead(person) for person in card.people]
+        typer.echo(as_json({**_plain(card), "people": people}))
+        return
+    model = read_model(settings.model_path)
+    current = model if model.ref.digest == card.update.model.digest else None
+    Console().print(account_screen(card, current, settings.clock().now()))
+
+
+def _ranking(
+    cards: "tuple[AccountCard, ...]", console: "Console", clock: "Clock"
+) -> "RenderableType":
+    from streams.account_screens import NO_ACCOUNTS, accounts_table
+
+    if not cards:
+        return NO_ACCOUNTS
+    return accounts_table(cards, clock.now(), console.width)
+
+
+def _plain(card: "AccountCard") -> dict[str, object]:
+    """Return a card as JSON knows it: the score's own fields, then the rest."""
+    import msgspec
+
+    return {
+        **msgspec.to_builtins(card.update),
+        "history": plain_history(card.history),
+        "alerts": msgspec.to_builtins(card.alerts),
+    }

@@ -1,0 +1,79 @@
+"""What the commands that look at the view have in common."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console, RenderableType
+
+    from streams.settings import Settings
+    from streams.view import LeadCard, View
+    from streams.view_records import ScorePoint
+
+_REFRESH_SECONDS = 1.0
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many.")]
+OfTier = Annotated[
+    str | None, typer.Option(help="Only this tier: gold, silver, bronze, none.")
+]
+Watch = Annotated[bool, typer.Option("--watch", help="Stay and follow; Ctrl-C leaves.")]
+
+
+def open_view() -> "tuple[Settings, View]":
+    """Return the settings and the view that they name."""
+    from streams.settings import load_settings
+    from streams.view import connect_view
+
+    settings = load_settings()
+    url = settings.redis_url.get_secret_value()
+    return settings, connect_view(url, prefix=settings.topic_prefix)
+
+
+def follow(console: "Console", draw: "Callable[[], RenderableType]") -> None:
+    """Redraw until Ctrl-C; an absent Redis is told and waited for."""
+    import time
+
+    from rich.live import Live
+
+    from streams.view import ViewAwayError
+
+    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
+        try:
+            while True:
+                try:
+                    live.update(draw(), refresh=True)
+                except ViewAwayError as error:
+                    live.update(f"{error}; trying again …", refresh=True)
+                time.sleep(_REFRESH_SECONDS)
+        except KeyboardInterrupt:
+            return
+
+
+def plain_lead(card: "LeadCard") -> dict[str, object]:
+    """Return a lead's card as JSON knows it: the update's own fields, then the rest."""
+    import msgspec
+
+    return {
+        **msgspec.to_builtins(card.update),
+        "history": plain_history(card.history),
+        "events": msgspec.to_builtins(card.events),
+        "alerts": msgspec.to_builtins(card.alerts),
+    }
+
+
+def plain_history(history: "tuple[ScorePoint, ...]") -> list[dict[str, object]]:
+    """Return the course of a score as JSON knows it."""
+    from schemas.time import to_iso
+
+    return [{"at": to_iso(at), "score": score} for at, score in history]
+
+
+def as_json(value: object) -> str:
+    """Return `value` as JSON that a person can read, too."""
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
