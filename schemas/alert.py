@@ -127,3 +127,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         """
         about_account = self.account is not None and self.account_id is not None
         return self.account_id or "" if about_account else self.lead_id
+
+    note: Annotated[
+        str,
+        msgspec.Meta(
+            description="A sentence, where it began at another score than the model's."
+        ),
+    ] = ""

@@ -43,12 +43,18 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rule: str | None = None
 
 
-class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
+class ModelRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which model, in which version, computed a figure."""
 
     name: str
     version: str
     digest: Annotated[str, msgspec.Meta(description="First 12 hex digits of SHA-256.")]
+    thresholds: Annotated[
+        dict[str, float],
+        msgspec.Meta(
+            description="Alerts that begin at another score than the model says."
+        ),
+    ] = {}
 
 
 class Identifiers(msgspec.Struct, frozen=True, kw_only=True):

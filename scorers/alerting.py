@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from schemas.alert import DecisionReason
 from schemas.time import Instant, Millis
-from scorers.compiled import CompiledAlert
+from scorers.alert_rules import CompiledAlert
 from scorers.quiet import Quiet
 from scorers.state import AlertState
 

@@ -14,6 +14,7 @@ def keys_at(root: type[Part], loc: tuple[str | int, ...]) -> list[str]:
     kind: Any = root
     for step in loc:
         kind = _inside(kind, step)
+    kind = _unwrapped(kind, "")
     if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
         return []
     return [field.alias or name for name, field in kind.model_fields.items()]

@@ -1,17 +1,20 @@
 """A model made ready to run: predicates compiled, rules found by event at once."""
 
+import copy
 import hashlib
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
-from schemas.alert import DecisionReason
+from msgspec.structs import replace
+
 from schemas.event import Event
 from schemas.locale import Locale
 from schemas.score import NO_TIER, ModelRef
 from schemas.time import Millis
 from scorers import model as language
 from scorers.account_rules import CompiledAccounts
+from scorers.alert_rules import CompiledAlert, inhibitors_first, moved_thresholds
 from scorers.conditions import (
     EventTest,
     TraitTest,
@@ -24,7 +27,6 @@ from scorers.conditions import (
 )
 from scorers.curve import Part
 from scorers.decay import AnyDecay, HalfLife, NoDecay, compile_decay
-from scorers.quiet import Quiet
 from scorers.texts import said
 
 Kind = Literal["event", "trait", "absence", "silence"]
@@ -207,46 +209,14 @@ class CompiledDormancy:
         self.floor = dormancy.floor
 
 
-class CompiledAlert:
-    """An alert policy with its thresholds worked out.
-
-    What it watches is its signal: the published score (hot), the points gained by
-    events (surge), or whether the lead is in one of its stages (stage: 1 or 0).
-    """
-
-    def __init__(self, alert: language.Alert, model: language.Model) -> None:
-        """Prepare `alert` of `model`."""
-        self.name = alert.name
-        self.kind = alert.kind
-        self.of = alert.of
-        self.dwell = alert.dwell
-        self.leave_dwell = alert.leave_dwell
-        self.cooldown = alert.cooldown
-        self.re_rise = alert.re_rise
-        self.within: Millis = alert.within or 0
-        self.after: Millis = alert.after or 0
-        self.inhibits = frozenset(alert.inhibits)
-        self.route = alert.route
-        self.digest = alert.digest
-        self.quiet = None if alert.quiet_hours is None else Quiet(alert.quiet_hours)
-        self.stages = frozenset(stage.casefold() for stage in alert.stages or ())
-        self.enter = self.leave = 1.0
-        self.entered: DecisionReason = "stage-entered"
-        if alert.kind == "hot":
-            self.enter = model.threshold(alert) or 0.0
-            self.leave = model.leave_threshold(alert)
-            self.entered = "crossed-threshold"
-        elif alert.rise is not None:
-            self.enter, self.leave = alert.rise, alert.rise / 2
-            self.entered = "surged"
-
-
 class CompiledModel:
     """A model made ready: pure data and functions, safe to share."""
 
     def __init__(self, model: language.Model, digest: str) -> None:
         """Prepare `model`, known by `digest`."""
         self.source = model
+        self.base: CompiledModel = self
+        """The model as its text says; itself, if it has no other thresholds."""
         self.digest = digest
         self.ref = ModelRef(name=model.model, version=model.version, digest=digest)
         self.scale: int = 10**model.decimals
@@ -266,18 +236,7 @@ class CompiledModel:
         )
         self.tiers = tuple((tier.name, tier.at) for tier in model.tiers)
         self.alerts = tuple(CompiledAlert(alert, model) for alert in model.alerts)
-        self.policies = _inhibitors_first(
-            [alert for alert in self.alerts if alert.of is None]
-        )
-        """The alerts that watch a signal, those that mute others first."""
-        self.cooled_by: dict[str, CompiledAlert] = {
-            alert.of: alert
-            for alert in self.alerts
-            if alert.kind == "cooled" and alert.of is not None
-        }
-        self.unworked = tuple(a for a in self.alerts if a.kind == "unworked")
-        self.surge_window: Millis = max((a.within for a in self.alerts), default=0)
-        self.thresholds = self._thresholds()
+        self._know_alerts()
         self.ceiling = model.ceiling
         self.grade = model.grade
         self.value = model.value
@@ -301,6 +260,54 @@ class CompiledModel:
             None if model.activity is None else compile_event_condition(model.activity)
         )
         self._found: dict[tuple[str, str, str], tuple[CompiledRule, ...]] = {}
+
+    def _know_alerts(self) -> None:
+        """Work out what follows from the alerts."""
+        self.policies = inhibitors_first(
+            [alert for alert in self.alerts if alert.of is None]
+        )
+        """The alerts that watch a signal, those that mute others first."""
+        self.cooled_by: dict[str, CompiledAlert] = {
+            alert.of: alert
+            for alert in self.alerts
+            if alert.kind == "cooled" and alert.of is not None
+        }
+        self.unworked = tuple(a for a in self.alerts if a.kind == "unworked")
+        self.surge_window: Millis = max((a.within for a in self.alerts), default=0)
+        self.thresholds = self._thresholds()
+
+    @property
+    def limited(self) -> tuple[CompiledAlert, ...]:
+        """The alerts whose threshold follows from what people can deal with."""
+        return tuple(alert for alert in self.alerts if alert.capacity is not None)
+
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> "CompiledModel":
+        """Return the model with other thresholds for some of its hot alerts.
+
+        Those that are not named begin where the model's text says. What ends an
+        alert keeps its proportion to what begins it. The variant has a digest of its
+        own, so leads adopt it; its `ref` has that of the text, and the thresholds.
+
+        Raises
+        ------
+        ValueError
+            If a name is no hot alert's, or a threshold not above 0 and at most 100.
+        """
+        base = self.base
+        moved = moved_thresholds(base.alerts, thresholds)
+        if not moved:
+            return base
+        variant = copy.copy(base)
+        variant.base = base
+        text = "".join(f"\0{name}={enter!r}" for name, enter in moved.items())
+        variant.digest = hashlib.sha256((base.digest + text).encode()).hexdigest()[:12]
+        variant.ref = replace(base.ref, thresholds=moved)
+        variant.alerts = tuple(
+            alert.moved(moved[alert.name]) if alert.name in moved else alert
+            for alert in base.alerts
+        )
+        variant._know_alerts()  # noqa: SLF001 - its own
+        return variant
 
     def _thresholds(self) -> tuple[int, ...]:
         """Every published score, scaled to a whole number, at which facts change."""
@@ -383,21 +390,6 @@ class CompiledModel:
         if self.grade is None:
             return ""
         return _mark(self.grade.fit, groups) + _mark(self.grade.engagement, groups)
-
-
-def _inhibitors_first(policies: list[CompiledAlert]) -> tuple[CompiledAlert, ...]:
-    """Return the policies in an order in which a mute is known before its effect."""
-    ordered: list[CompiledAlert] = []
-    waiting = list(policies)
-    while waiting:
-        free = [
-            policy
-            for policy in waiting
-            if not any(policy.name in other.inhibits for other in waiting)
-        ] or waiting[:1]  # two that mute each other: the first one written wins
-        ordered.extend(free)
-        waiting = [policy for policy in waiting if policy not in free]
-    return tuple(ordered)
 
 
 def title_of(reason: language.Rule | language.Dormancy, locale: Locale) -> str:

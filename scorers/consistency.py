@@ -190,6 +190,7 @@ def _alerts(model: Mapping[str, Any]) -> Iterator[Inconsistency]:
                 (*place, "enter"), f"must be above 0 and at most 100, not {due:g}"
             )
         yield from _leave(place, alert, due)
+        yield from _capacity(place, alert, due)
 
 
 def _inhibits(
@@ -228,6 +229,25 @@ def _accounts(model: Mapping[str, Any]) -> Iterator[Inconsistency]:
                 f"there is an alert {name!r} already",
             )
         seen.add(name)
+
+
+def _capacity(
+    place: Path, alert: Mapping[str, Any], due: float
+) -> Iterator[Inconsistency]:
+    capacity = _mapping(alert.get("capacity"))
+    lowest, highest = _number(capacity.get("lowest")), _number(capacity.get("highest"))
+    if lowest is not None and not 0 < lowest <= due:
+        yield Inconsistency(
+            (*place, "capacity", "lowest"),
+            f"must be above 0 and at most where the alert begins ({due:g}), not "
+            f"{lowest:g}",
+        )
+    if highest is not None and not due <= highest <= BEST:
+        yield Inconsistency(
+            (*place, "capacity", "highest"),
+            f"must be at least where the alert begins ({due:g}) and at most 100, not "
+            f"{highest:g}",
+        )
 
 
 def _leave(

@@ -254,6 +254,21 @@ def _missed(rule: CompiledRule, state: LeadState, at: Instant) -> _Evidence:
     return _Evidence(len(matches), matches[-1][0], sum(each for _, each in matches))
 
 
+def threshold_note(model: CompiledModel, alert: str, locale: Locale) -> str:
+    """Return where an alert begins just now and why; empty where the text says so."""
+    now = model.ref.thresholds.get(alert)
+    if now is None:
+        return ""
+    usual = next(each.enter for each in model.base.alerts if each.name == alert)
+    speech, decimals = SPEECH[locale], model.source.decimals
+    return speech.say(
+        "threshold.higher" if now > usual else "threshold.lower",
+        alert=speech.name(alert),
+        now=speech.figure(now, decimals),
+        usual=speech.figure(usual, decimals),
+    )
+
+
 def ledger(curve: Curve) -> tuple[LedgerLine, ...]:
     """Return every contribution and every clipped amount; they sum to the score."""
     lines: list[LedgerLine] = []

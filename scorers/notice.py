@@ -7,8 +7,10 @@ from schemas.alert import Alert, DealValue, RecentEvent
 from schemas.event import Event
 from schemas.score import Identifiers, Reason
 from schemas.time import Instant, to_datetime
+from scorers import explain
+from scorers.alert_rules import CompiledAlert
 from scorers.alerting import Verdict
-from scorers.compiled import CompiledAlert, CompiledModel
+from scorers.compiled import CompiledModel
 from scorers.conditions import as_number
 from scorers.memory import trait_text
 from scorers.state import LeadState
@@ -60,6 +62,7 @@ def alert_of(
     """
     score, previous, at, decided_at = facts
     stage = trait_text(state, "lifecycle_stage")
+    locale = model.source.locale
     shown: dict[str, Any] = {
         name: state.traits[name].value
         for name in _SHOWN_TRAITS
@@ -104,4 +107,7 @@ def alert_of(
         route=policy.route,
         digest=policy.digest,
         account_id=state.account_id,
+        note=explain.threshold_note(model, policy.of or policy.name, locale)
+        if model.ref.thresholds
+        else "",
     )

@@ -1,19 +1,19 @@
 """Alert policies as people write them: who is told of what, and when not."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 
-from schemas.time import DAY
+from schemas.time import DAY, HOUR
 from scorers.parts import Duration, Name, Number, Part, PositiveDuration
 
 CLOCK: Final = r"^([01]\d|2[0-3]):[0-5]\d$"
 """How a time of day is written."""
 
 
-class QuietHours(Part):
-    """Hours of the day in which nobody is told."""
+class Hours(Part):
+    """Some hours of the day."""
 
     start: Annotated[str, Field(pattern=CLOCK, alias="from")]
     """When they begin, such as "20:00"."""
@@ -23,7 +23,7 @@ class QuietHours(Part):
     """The time zone they are meant in, such as Europe/Berlin."""
 
     @model_validator(mode="after")
-    def _real(self) -> "QuietHours":
+    def _real(self) -> "Hours":
         if self.start == self.end:
             msg = "from and to are the same: that would be the whole day"
             raise ValueError(msg)
@@ -35,6 +35,39 @@ class QuietHours(Part):
             )
             raise ValueError(msg) from None
         return self
+
+
+class QuietHours(Hours):
+    """Hours of the day in which nobody is told."""
+
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class Shift(Hours):
+    """Hours of the day in which other people are there, or more, or fewer."""
+
+    leads: Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
+    """How many leads they can deal with at once."""
+    days: Annotated[list[Day], Field(min_length=1)] = list(get_args(Day))
+    """The days on which these hours begin; every day if absent."""
+
+
+class Capacity(Part):
+    """How many leads may be hot at once; the score they must reach follows from it."""
+
+    leads: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+    """How many leads people can deal with at once, outside of all `shifts`."""
+    shifts: list[Shift] = []
+    """Hours with another number; of those that overlap the first counts."""
+    lowest: Number | None = None
+    """The score below which the alert never begins; `enter` if absent."""
+    highest: Number | None = None
+    """The score from which on it always begins; the model's highest if absent."""
+    hysteresis: Annotated[float, Field(strict=True, ge=0, le=0.9)] = 0.2
+    """It gets easier only when so large a share of the people's time is free."""
+    every: PositiveDuration = HOUR
+    """It changes once in this time at the most; 1h if absent."""
 
 
 class Alert(Part):
@@ -50,6 +83,8 @@ class Alert(Part):
     """hot: the tier or the score at which the alert is due."""
     leave: Number | None = None
     """hot: the score below which it ends; 0.85 · enter if absent."""
+    capacity: Capacity | None = None
+    """hot: it begins at the score that as many leads reach as can be dealt with."""
     rise: Annotated[float, Field(strict=True, gt=0, le=100)] | None = None
     """surge: the points gained by events; it is over at half as many."""
     within: PositiveDuration | None = None
@@ -118,7 +153,7 @@ _ALERT_POLICY: Final = {
     "digest",
 }
 _ALERT_MAY: Final[dict[str, set[str]]] = {
-    "hot": {*_ALERT_POLICY, "leave", "re_rise"},
+    "hot": {*_ALERT_POLICY, "leave", "re_rise", "capacity"},
     "cooled": {"route", "digest"},
     "surge": {*_ALERT_POLICY, "re_rise"},
     "stage": _ALERT_POLICY,

@@ -1,10 +1,11 @@
-"""Quiet hours: when they begin and end in the place where they are meant."""
+"""Quiet hours and shifts: when they begin and end in the place they are meant in."""
 
 from datetime import datetime, time, timedelta
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 from schemas.time import Instant, to_datetime, to_instant
-from scorers.policy import QuietHours
+from scorers.policy import Day, QuietHours, Shift
 
 
 class Quiet:
@@ -28,3 +29,26 @@ class Quiet:
             return None
         day = local.date() if clock < self.end else local.date() + timedelta(days=1)
         return to_instant(datetime.combine(day, self.end, self.zone))
+
+
+class OnShift:
+    """Hours of some days in which people are there, in a time zone."""
+
+    def __init__(self, shift: Shift) -> None:
+        """Prepare `shift`."""
+        self.leads = shift.leads
+        self.start = time.fromisoformat(shift.start)
+        self.end = time.fromisoformat(shift.end)
+        self.zone = ZoneInfo(shift.zone)
+        names = get_args(Day)
+        self.days = frozenset(names.index(day) for day in shift.days)
+
+    def holds(self, at: Instant) -> bool:
+        """Say whether `at` is in these hours; after midnight they are yesterday's."""
+        local = to_datetime(at).astimezone(self.zone)
+        clock, day = local.time(), local.weekday()
+        if self.start < self.end:
+            return self.start <= clock < self.end and day in self.days
+        if clock >= self.start:
+            return day in self.days
+        return clock < self.end and (day - 1) % len(get_args(Day)) in self.days

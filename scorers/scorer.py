@@ -18,7 +18,8 @@ from schemas.event import Event
 from schemas.score import Cause, CauseKind, Reason, ScoreUpdate
 from schemas.time import Instant, to_datetime
 from scorers import alerting, belonging, explain, masses, memory
-from scorers.compiled import CompiledAlert, CompiledModel
+from scorers.alert_rules import CompiledAlert
+from scorers.compiled import CompiledModel
 from scorers.crossing import first_exit
 from scorers.curve import NEVER, Curve
 from scorers.explain import LedgerLine

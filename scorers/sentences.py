@@ -6,7 +6,7 @@ from schemas.locale import Locale
 from schemas.time import Instant
 from scorers.changes import Change
 from scorers.compiled import CompiledModel, CompiledRule, title_of
-from scorers.explain import Ground, LedgerLine, told_value
+from scorers.explain import Ground, LedgerLine, threshold_note, told_value
 from scorers.explanation import Explanation
 from scorers.model import Dormancy, Group, Rule
 from scorers.speech import SPEECH
@@ -133,6 +133,7 @@ class _Teller(_Titles):
             self._section("unknown", self._unknown()),
             self._section("changes", self._changes()),
             self._section("way", self._way(), tier=self.speech.tier(self.told.goal)),
+            self._section("thresholds", self._thresholds()),
             self._section("ledger", self._ledger()),
             self._section("next", self._next()),
         ]
@@ -222,6 +223,10 @@ class _Teller(_Titles):
                 for option in options
             ]
         )
+
+    def _thresholds(self) -> list[str]:
+        names = self.model.ref.thresholds
+        return [threshold_note(self.model, name, self.locale) for name in names]
 
     # ── the ledger ───────────────────────────────────────────────────────────────
 

@@ -29,6 +29,15 @@ TEMPLATES: Final = {
     "ago.day": "{count} days ago",
     "on": "on {date}",
     "moment": "{date}, {time} UTC",
+    # thresholds
+    "threshold.higher": (
+        "{alert} begins at {now} points now, not at {usual}: more leads are hot than "
+        "can be dealt with."
+    ),
+    "threshold.lower": (
+        "{alert} begins at {now} points now, not at {usual}: there is time for more "
+        "leads."
+    ),
     # lists and values
     "list.comma": ", ",
     "list.last": "{rest} and {last}",
@@ -40,6 +49,7 @@ TEMPLATES: Final = {
     "heading.unknown": "What is unknown",
     "heading.changes": "What changed since yesterday",
     "heading.way": "What would make it {tier}",
+    "heading.thresholds": "Where alerts begin just now",
     "heading.ledger": "How the score adds up",
     "heading.next": "What to do",
     "score": "{score} of {ceiling} points, {tier}, as of {at}",

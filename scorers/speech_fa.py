@@ -27,6 +27,15 @@ TEMPLATES: Final = {
     "ago.day": "{count} روز پیش",
     "on": "در {date}",
     "moment": "{date}، ساعت {time} به وقت جهانی",
+    # thresholds
+    "threshold.higher": (
+        "هشدار {alert} اکنون از {now} امتیاز آغاز می‌شود، نه از {usual}: سرنخ‌های داغ "
+        "بیش از توان رسیدگی است."
+    ),
+    "threshold.lower": (
+        "هشدار {alert} اکنون از {now} امتیاز آغاز می‌شود، نه از {usual}: برای "
+        "سرنخ‌های بیشتری فرصت هست."
+    ),
     # lists and values
     "list.comma": "، ",
     "list.last": "{rest} و {last}",
@@ -38,6 +47,7 @@ TEMPLATES: Final = {
     "heading.unknown": "آنچه نمی‌دانیم",
     "heading.changes": "تغییرات از دیروز تاکنون",
     "heading.way": "چه چیزی او را {tier} می‌کند",
+    "heading.thresholds": "هشدارها اکنون از کجا آغاز می‌شوند",
     "heading.ledger": "امتیاز چگونه به دست آمده است",
     "heading.next": "اقدام بعدی",
     "score": "{score} از {ceiling} امتیاز، {tier}، در {at}",

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from schemas.time import DAY, HOUR, MINUTE, Instant
+from scorers.alert_rules import CompiledAlert
 from scorers.alerting import (
     Verdict,
     decide,
@@ -13,7 +14,7 @@ from scorers.alerting import (
     inhibited,
     next_deadline,
 )
-from scorers.compiled import CompiledAlert, compile_model
+from scorers.compiled import compile_model
 from scorers.model import Model
 from scorers.quiet import Quiet
 from scorers.state import AlertState
