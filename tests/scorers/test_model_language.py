@@ -37,7 +37,7 @@ class Example(NamedTuple):
 
     line: int
     model: str
-    tests: str | None
+    tests: str
 
 
 def whole_model(kind: str, text: str) -> str:
@@ -57,9 +57,7 @@ def examples() -> Iterator[Example]:
     ):
         kind, text = block.groups()
         line = page.count("\n", 0, block.start()) + 1
-        if kind == "part":
-            yield Example(line, whole_model(kind, text), None)
-        elif kind == "test":
+        if kind == "test":
             assert model is not None, f"line {line}: a test without a model"
             tests = "tests:\n" + textwrap.indent(text, "  ")
             yield Example(line, whole_model(*model), tests)
@@ -79,8 +77,6 @@ def test_every_example_of_the_reference_does_what_the_page_says(
     """An example on the reference page loads, and its timelines hold."""
     source = f"{REFERENCE.name}:{example.line}"
     model = compile_model(load_model(example.model, source))
-    if example.tests is None:
-        return  # of accounts: no timeline is about them
     timelines = load_timelines(example.tests, source)
 
     for timeline in timelines.tests:
