@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.event import Event
 from schemas.time import HOUR, MINUTE
@@ -130,3 +131,36 @@ def test_the_ranking_is_judged_by_pairs(
 ) -> None:
     """Of all pairs of a won and a lost lead: the share that is ranked right."""
     assert ranking_quality(Sample(*sample) for sample in samples) == quality
+
+
+ACCOUNTS = """\
+accounts:
+  alerts:
+    - {name: group, kind: account-surge, people: 2, within: 1h, cooldown: 1d}
+"""
+
+
+def colleagues() -> Iterator[Event]:
+    """Two people of one company within half an hour, again the day after."""
+    for number, hours in enumerate((0, 0.5, 30, 30.5, 31)):
+        item = event(number, "anybody", timedelta(hours=hours))
+        name = ("ada", "bob")[number % 2]
+        yield replace(item, user_id=None, email=f"{name}@acme.example")
+
+
+def test_alerts_of_accounts_are_compared_too() -> None:
+    """A model that asks for more people loses both surges; a longer dwell is later."""
+    plain = model((TEXT, TEXT + ACCOUNTS))
+    three = model((TEXT, TEXT + ACCOUNTS.replace("people: 2", "people: 3")))
+    later = model((TEXT, TEXT + ACCOUNTS.replace("1d", "1d, dwell: 10m")))
+    before = live(plain, colleagues())
+
+    assert list(before.accounts.values()) == ["silver"]
+    assert [a.alert for a in compare(before, live(three, colleagues())).lost] == [
+        "group",
+        "group",
+    ]
+    moved = compare(before, live(later, colleagues())).later
+    assert [(each.alert.alert, each.by) for each in moved] == 2 * [
+        ("group", 10 * MINUTE)
+    ]

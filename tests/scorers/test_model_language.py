@@ -311,6 +311,35 @@ tests:
             "tests: [{name: a, expect: [{at: 1d, next_action: x}]}]",
             "say which `alert`",
         ),
+        (
+            "tests: [{name: a, expect: [{at: 1d, members: 2}]}]",
+            "`members` is an account's: say which `account`",
+        ),
+        (
+            "tests: [{name: a, expect: [{at: 1d, account: a.example, grade: A1}]}]",
+            "an account has no `grade`",
+        ),
+        (
+            (
+                "tests: [{name: a, events: [{at: 1d, withdraw: x}],"
+                " expect: [{at: 1d, score: 1}]}]"
+            ),
+            "no event has the id 'x'",
+        ),
+        (
+            (
+                "tests: [{name: a, events: [{at: 1d, page: /, id: x}, {at: 2d,"
+                " track: A, id: x}], expect: [{at: 1d, score: 1}]}]"
+            ),
+            "two events have the id 'x'",
+        ),
+        (
+            (
+                "tests: [{name: a, events: [{at: 1d, page: /, id: x}, {at: 2d,"
+                " withdraw: x, times: 2, every: 1d}], expect: [{at: 1d, score: 1}]}]"
+            ),
+            "has no `every` of its own",
+        ),
     ],
 )
 def test_a_wrong_test_file_is_told_like_a_wrong_model(text: str, told: str) -> None:
@@ -348,3 +377,46 @@ tests:
         ("next_action", "Call", "none"),
         ("ranking", "bob > ada", "bob 0, ada 5"),
     ]
+
+
+def test_a_timeline_that_is_wrong_about_an_account_says_so() -> None:
+    """A miss of an account lists its people; one that is not there is told, too."""
+    accounts = "accounts: {score: {kind: top_mean, people: 2}}\n"
+    timelines = load_timelines(
+        """\
+tests:
+  - name: wrong about accounts
+    leads: {ada: {email: ada@acme.example}, bob: {email: bob@acme.example}}
+    events: [{at: 1h, who: ada, track: Email Opened}]
+    expect:
+      - at: 1h
+        account: ACME.example
+        score: 5
+        members: {gt: 2}
+        active: 1
+        trend: 0
+        tier: gold
+        qualified: false
+        alert: buying-group
+      - {at: 1h, account: acme.com, score: 0}
+""",
+        "model.test.yaml",
+    )
+    (timeline,) = timelines.tests
+    with_accounts = compile_model(load_model(MINIMAL + accounts, "model.yaml"))
+    misses = run_timeline(with_accounts, timeline).misses
+
+    assert [(miss.what, miss.expected, miss.got) for miss in misses] == [
+        ("score", "5", "2.5"),
+        ("members", "gt 2.0", "2"),
+        ("active", "1", "2"),
+        ("trend", "0", "2.5"),
+        ("tier", "gold", "none"),
+        ("qualified", "false", "true"),
+        ("alert", "buying-group", "none"),
+        ("account", "acme.com", "none"),
+    ]
+    people = [(line.rule, line.points) for line in misses[0].ledger]
+    assert people == [("ada", 5.0), ("bob", 0.0)]
+    without = compile_model(load_model(MINIMAL, "model.yaml"))
+    assert run_timeline(without, timeline).misses[0].got == "the model has no accounts"
