@@ -153,8 +153,15 @@ def read_all(settings: Settings, topic: Topic) -> list[Message]:
         consumer.close()
 
 
-def committed(settings: Settings) -> int:
-    """Return how many records of the event topics the workers have acknowledged."""
+def committed(settings: Settings, topics: Iterable[Topic] = EVENT_TOPICS) -> int:
+    """Return how many records of `topics` the workers have acknowledged."""
+    return sum(positions(settings, topics).values())
+
+
+def positions(
+    settings: Settings, topics: Iterable[Topic]
+) -> dict[tuple[str, int], int]:
+    """Return how far the workers have acknowledged each partition of `topics`."""
     consumer = Consumer(
         {
             "bootstrap.servers": settings.bootstrap,
@@ -163,15 +170,15 @@ def committed(settings: Settings) -> int:
         }
     )
     try:
-        positions = consumer.committed(
+        found = consumer.committed(
             [
                 TopicPartition(settings.topic(topic.name), each)
-                for topic in EVENT_TOPICS
+                for topic in topics
                 for each in range(settings.partitions)
             ],
             timeout=10,
         )
-        return sum(max(0, each.offset) for each in positions)
+        return {(each.topic, each.partition): max(0, each.offset) for each in found}
     finally:
         consumer.close()
 
