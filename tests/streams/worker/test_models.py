@@ -206,7 +206,7 @@ async def test_a_shadow_scores_beside_and_never_alerts() -> None:
 
     beside = updates(bench, "lead.side-updates.v1")
     assert [update.score for update in beside] == [20.0, 40.0]
-    assert {update.model for update in beside} == {NEW_MODEL.ref}
+    assert {update.model.digest for update in beside} == {NEW_MODEL.digest}
     assert [update.sequence for update in beside] == [1, 2]
     for topic in ("lead.score-updates.v1", "notifications.v1"):
         assert [r.value for r in bench.log.on(topic)] == [
@@ -278,7 +278,10 @@ async def test_a_side_model_may_alert_under_ids_of_its_own() -> None:
         msgspec.json.decode(record.value or b"", type=Alert)
         for record in bench.log.on("notifications.v1")
     ]
-    assert {alert.model for alert in alerts} == {OLD_MODEL.ref, NEW_MODEL.ref}
+    assert {alert.model.digest for alert in alerts} == {
+        OLD_MODEL.digest,
+        NEW_MODEL.digest,
+    }
     assert len({alert.id for alert in alerts}) == len(alerts) == 2
 
 
