@@ -80,6 +80,14 @@ SCORE_UPDATE: Final = ScoreUpdate(
     model=_MODEL,
     identifiers=_IDENTIFIERS,
     owner="sam",
+    ledger={
+        "fit": {"company-size": 10, "senior-title": 3, "target-market": 2},
+        "budget": {"budget-stated": 10},
+        "stage": {"consideration-stage": 5},
+        "web": {"demo-requested": 15, "pricing-page": 9.8, "/group-cap": -4.8},
+        "email": {"email-clicked": 4.5},
+        "history": {"call-logged": 10},
+    },
 )
 ALERT: Final = Alert(
     id="al_5d1f0c9b7e3a42d8",

@@ -8,6 +8,15 @@ import msgspec
 Tier = Annotated[str, msgspec.Meta(description="gold, silver, bronze or none.")]
 NO_TIER = "none"
 
+CLIP_MARK = "/"
+"""Begins the key of a ledger's line that is no rule's; no rule's name begins so."""
+
+WHOLE_SCORE = ""
+"""Stands for the group in a ledger where a line is about the whole score."""
+
+ROUNDING = f"{CLIP_MARK}rounding"
+"""The line of the whole score by which rounding moved it."""
+
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of the explanation: what a rule gives to the score right now."""
@@ -100,3 +109,14 @@ class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
     identifiers: Identifiers
     account_id: str | None = None
     owner: str | None = None
+    ledger: Annotated[
+        dict[str, dict[str, float]],
+        msgspec.Meta(
+            description="How the score adds up, by group: points of each rule after "
+            "decay and the rule's own maximum, and under keys that begin with / what "
+            "a group's cap or floor takes or gives. The empty group holds what is done "
+            "to the whole: /highest-score, /lowest-score, /rounding. All lines sum to "
+            "`score`, a group's lines to its points. Empty where nothing gives points, "
+            "and in updates from before there was a ledger."
+        ),
+    ] = {}

@@ -46,7 +46,10 @@ class Part(msgspec.Struct):
 
     def at(self, elapsed: Millis) -> float:
         """Return the value within ± the rule's bound."""
-        value = self.raw(elapsed)
+        return self.within(self.raw(elapsed))
+
+    def within(self, value: float) -> float:
+        """Return a raw value within ± the rule's bound."""
         bound = self.bound
         return bound if value > bound else -bound if value < -bound else value
 
@@ -74,7 +77,10 @@ class Piece(msgspec.Struct):
 
     def at(self, elapsed: Millis) -> float:
         """Return the group's points within floor and cap."""
-        value = self.raw(elapsed)
+        return self.within(self.raw(elapsed))
+
+    def within(self, value: float) -> float:
+        """Return the sum of the rules within floor and cap."""
         cap, floor = self.cap, self.floor
         return cap if value > cap else floor if value < floor else value
 

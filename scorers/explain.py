@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas.locale import Locale
-from schemas.score import Reason
+from schemas.score import CLIP_MARK, ROUNDING, WHOLE_SCORE, Reason
 from schemas.time import Instant, to_datetime
 from scorers.compiled import CompiledModel, CompiledRule
-from scorers.curve import Curve, DormantPiece, Lull, Part, Piece
+from scorers.curve import Curve, DormantPiece, Lull, Part
 from scorers.masses import counted
 from scorers.reading import UNLESS, last_activity, unmet
 from scorers.speech import SPEECH
@@ -20,6 +20,9 @@ SIDE = 5
 """How many reasons are given for, and how many against."""
 
 _TINY = 0.005
+
+_DECIMALS = 4
+"""Of the lines of a published ledger; what they leave over is in its rounding."""
 
 
 class LedgerLine(msgspec.Struct, frozen=True):
@@ -273,24 +276,62 @@ def ledger(curve: Curve) -> tuple[LedgerLine, ...]:
     """Return every contribution and every clipped amount; they sum to the score."""
     lines: list[LedgerLine] = []
     total = 0.0
-    for piece in curve.pieces:
+    for piece, points in zip(curve.pieces, curve.points, strict=True):
+        given = 0.0
         for part in piece.parts:
-            raw, bounded = part.raw(0), part.at(0)
+            raw = part.raw(0)
+            bounded = part.within(raw)
+            given += bounded
             if raw:
                 lines.append(LedgerLine(piece.group, part.rule, raw))
             if bounded != raw:
                 lines.append(
                     LedgerLine(piece.group, part.rule, bounded - raw, "rule maximum")
                 )
-        clipped = Piece.at(piece, 0) - piece.raw(0)
+        clipped = piece.within(given) - given
         if clipped:
             note = "group cap" if clipped < 0 else "group floor"
             lines.append(LedgerLine(piece.group, "", clipped, note))
         if isinstance(piece, DormantPiece) and (lost := piece.lost()):
             lines.append(LedgerLine(piece.group, piece.dormancy, lost, "dormancy"))
-        total += piece.at(0)
+        total += points
     clipped = curve.exact() - total
     if clipped:
         note = "highest score" if clipped < 0 else "lowest score"
         lines.append(LedgerLine("", "", clipped, note))
     return tuple(lines)
+
+
+def published_ledger(
+    lines: tuple[LedgerLine, ...], score: float
+) -> dict[str, dict[str, float]]:
+    """Return `lines` as an update carries them: they sum to the published `score`.
+
+    Lines of one rule are one: its points within its own maximum. A line without a
+    rule goes under its note, whatever notes there are.
+    """
+    exact: dict[str, dict[str, float]] = {}
+    for line in lines:
+        group = exact.get(line.group)
+        if group is None:
+            group = exact[line.group] = {}
+        key = line.rule or _clip(line.note)
+        group[key] = group.get(key, 0.0) + line.points
+    rest = score
+    told: dict[str, dict[str, float]] = {}
+    for name, group in exact.items():
+        given = {}
+        for key, points in group.items():
+            if rounded := round(points, _DECIMALS):
+                given[key] = rounded
+                rest -= rounded
+        if given:
+            told[name] = given
+    if rounding := round(rest, _DECIMALS):
+        told.setdefault(WHOLE_SCORE, {})[ROUNDING] = rounding
+    return told
+
+
+@lru_cache(maxsize=64)
+def _clip(note: str) -> str:
+    return CLIP_MARK + note.replace(" ", "-")

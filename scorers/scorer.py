@@ -436,6 +436,7 @@ def _evaluate(
                 identifiers=identifiers_of(state),
                 account_id=account_id,
                 owner=owner,
+                ledger=explain.published_ledger(explain.ledger(curve), score),
             )
         )
     moment = _Moment(at, score, grade, given, event, only_tier)

@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from schemas.event import Event
+from schemas.score import WHOLE_SCORE
 from schemas.time import DAY, HOUR, Instant
 from scorers.compiled import CompiledModel, compile_model
 from scorers.masses import hash64
@@ -219,6 +220,18 @@ def test_ledger(model: CompiledModel, life: list[Input], span: int) -> None:
     reading = read(model, state, state.now + span)
 
     assert abs(math.fsum(line.points for line in reading.ledger) - reading.exact) < 1e-9
+
+
+@given(compiled, lives())
+def test_published_ledger(model: CompiledModel, life: list[Input]) -> None:
+    """An update's ledger sums to its score, and each group's lines to its points."""
+    for update in live(model, life, end_of(life) + DAY).updates:
+        lines = {name: math.fsum(each.values()) for name, each in update.ledger.items()}
+        assert abs(math.fsum(lines.values()) - update.score) < 1e-6
+        lines.pop(WHOLE_SCORE, None)
+        assert lines.keys() <= update.groups.keys()
+        for name, points in update.groups.items():
+            assert abs(lines.get(name, 0.0) - points) < 0.006
 
 
 @given(with_every_alert, lives(retractions=True))
