@@ -256,7 +256,7 @@ async def settle_model(
         await publish(settings, log, first, partitions)
         return model
     last = primary[-1]
-    if history.text(model.ref.digest) is None:
+    if all(version.model.digest != model.ref.digest for version in primary):
         await publish(settings, log, version_of(model, text, now=now), partitions)
         _log.info(
             "model_published",

@@ -71,13 +71,11 @@ class Sides(DurableAgent):
     def wakeups(self, partition: int) -> Iterator[tuple[str, Instant]]:
         """Yield every lead of every slot that is to be looked at, and when."""
         for side in self._models.sides(partition).values():
-            for lead_id, lead in self._leads.held([partition]):
+            for lead_id, _ in self._leads.held([partition]):
                 key = _key(side, lead_id)
                 kept = self._table.get(key)
-                at: Instant | None
-                if kept is None:
-                    at = max(side.versions.first.at, lead.wake_at or 0)
-                else:
+                at: Instant | None = side.versions.first.at
+                if kept is not None:
                     at = side.versions.wake_at(kept.state)
                 if at is not None:
                     yield key, at
