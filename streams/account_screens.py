@@ -22,8 +22,10 @@ from streams.drawing import (
     tier_colour,
 )
 from streams.lead_screens import (
+    add_origin,
     alerts_table,
     course,
+    fact_grid,
     last_seen,
     next_change,
     ranked,
@@ -39,8 +41,12 @@ _WIDE: Final = 110
 """From this width on the ranking has room for what is merely good to know."""
 
 
-def accounts_table(cards: Sequence[AccountCard], now: Instant, width: int) -> Table:
+def accounts_table(
+    cards: Sequence[AccountCard], now: Instant, width: int
+) -> RenderableType:
     """Return accounts as a table, best first, for a terminal `width` cells wide."""
+    if not cards:
+        return NO_ACCOUNTS
     wide = width >= _WIDE
     table = ranked()
     table.add_column("score", no_wrap=True, min_width=16 if wide else 12)
@@ -76,9 +82,7 @@ def account_screen(
     title = Text.assemble(
         (update.name or update.account_id, "bold"), "  ", tier_badge(update.tier)
     )
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim", no_wrap=True)
-    facts.add_column()
+    facts = fact_grid()
     facts.add_row("score", _score(update, 30))
     if model is not None and model.source.accounts is not None:
         facts.add_row("it is", told_score(model.source.accounts))
@@ -91,9 +95,7 @@ def account_screen(
     if update.domain is not None:
         facts.add_row("domain", update.domain)
     facts.add_row("account id", update.account_id)
-    facts.add_row("next change", next_change(update, now) or "none planned")
-    reference = update.model
-    facts.add_row("model", f"{reference.name} {reference.version} ({reference.digest})")
+    add_origin(facts, update, now)
     parts: list[RenderableType] = [
         Panel(facts, title=title, title_align="left", box=ROUNDED)
     ]

@@ -37,8 +37,12 @@ _WIDE: Final = 110
 """From this width on the ranking has room for what is merely good to know."""
 
 
-def ranking_table(cards: Sequence[LeadCard], now: Instant, width: int) -> Table:
+def ranking_table(
+    cards: Sequence[LeadCard], now: Instant, width: int
+) -> RenderableType:
     """Return the leads as a table, best first, for a terminal `width` cells wide."""
+    if not cards:
+        return NO_LEADS
     wide = width >= _WIDE
     owned = wide and any(card.update.owner for card in cards)
     table = ranked()
@@ -92,17 +96,13 @@ def card_screen(
     )
     score = scored_bar(update, 30)
     score.append(f"  {update.delta:+g} by {_cause(update)}", "dim")
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim", no_wrap=True)
-    facts.add_column()
+    facts = fact_grid()
     facts.add_row("score", score)
     facts.add_row("trend", course(card.history, now))
     for name, values in _identity(update):
         facts.add_row(name, values)
     facts.add_row("last seen", last_seen(card, now) or "–")
-    facts.add_row("next change", next_change(update, now) or "none planned")
-    reference = update.model
-    facts.add_row("model", f"{reference.name} {reference.version} ({reference.digest})")
+    add_origin(facts, update, now)
     parts: list[RenderableType] = [
         Panel(facts, title=title, title_align="left", box=ROUNDED),
         _groups(update, model),
@@ -208,6 +208,21 @@ def alerts_table(alerts: Sequence[Alert], now: Instant) -> Table:
             alert.next_action,
         )
     return table
+
+
+def fact_grid() -> Table:
+    """Return an empty grid of names and facts, for the head of a card."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    return grid
+
+
+def add_origin(facts: Table, update: ScoreUpdate | AccountScore, now: Instant) -> None:
+    """Let the head of a card end with the next change and the model."""
+    facts.add_row("next change", next_change(update, now) or "none planned")
+    model = update.model
+    facts.add_row("model", f"{model.name} {model.version} ({model.digest})")
 
 
 def section(title: str) -> Table:

@@ -1,7 +1,5 @@
 """The accounts' agent: what leads tell in, account scores and alerts out."""
 
-from collections import Counter
-
 from schemas.account import AccountWakeup, MemberUpdate
 from schemas.time import to_instant
 from schemas.topics import ACCOUNT_MEMBERS, ACCOUNT_STATE
@@ -98,8 +96,5 @@ class Accounts(DurableAgent):
         for (_, result), count in cycle.results.items():
             metrics.ACCOUNT_COMMANDS.labels(result).inc(count)
         metrics.ACCOUNTS.set(len(self._table))
-        tiers: Counter[str] = Counter()
-        for touched in cycle.touched.values():
-            tiers.update(touched.tiers)
-        for tier, count in tiers.items():
+        for tier, count in cycle.tiers().items():
             metrics.ACCOUNT_SCORES.labels(tier).inc(count)

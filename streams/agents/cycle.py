@@ -60,3 +60,7 @@ class Cycle:
     records: int = 0
     bytes: int = 0
     full: bool = False
+
+    def tiers(self) -> Counter[str]:
+        """Return how many scores of each tier are published."""
+        return Counter(tier for each in self.touched.values() for tier in each.tiers)

@@ -1,6 +1,5 @@
 """The scoring agent: a fetch of records in, scores and alerts out."""
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final, assert_never
 
@@ -245,14 +244,12 @@ class Scoring(DurableAgent):
         for (topic, result), count in cycle.results.items():
             metrics.EVENTS.labels(_SOURCES[topic], result).inc(count)
         metrics.LEADS.set(len(self._table))
-        tiers: Counter[str] = Counter()
         for touched in cycle.touched.values():
-            tiers.update(touched.tiers)
             if touched.after is not None and touched.received:
                 # The one that waited longest: the lead's own worst case.
                 waited = self._clock.seconds_since(touched.received[0])
                 metrics.SCORE_LATENCY.observe(waited)
                 if touched.alerted:
                     metrics.ALERT_LATENCY.observe(waited)
-        for tier, count in tiers.items():
+        for tier, count in cycle.tiers().items():
             metrics.SCORE_UPDATES.labels(tier).inc(count)

@@ -10,16 +10,13 @@ from streams.cli.viewing import (
     OfTier,
     Watch,
     as_json,
-    follow,
     open_view,
     plain_history,
     plain_lead,
+    show_ranking,
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
-    from streams.clock import Clock
     from streams.view import AccountCard
 
 app = typer.Typer(
@@ -37,20 +34,17 @@ def top(
     json: AsJson = False,
 ) -> None:
     """Show the best accounts, best first, with how many people are active."""
-    from rich.console import Console
+    from streams.account_screens import accounts_table
 
     settings, view = open_view()
-    clock, console = settings.clock(), Console()
-
-    def best() -> "tuple[AccountCard, ...]":
-        return view.accounts.top(limit=limit, tier=tier)
-
-    if json:
-        typer.echo(as_json([_plain(card) for card in best()]))
-    elif watch:
-        follow(console, lambda: _ranking(best(), console, clock))
-    else:
-        console.print(_ranking(best(), console, clock))
+    show_ranking(
+        lambda: view.accounts.top(limit=limit, tier=tier),
+        draw=accounts_table,
+        plain=_plain,
+        settings=settings,
+        watch=watch,
+        json=json,
+    )
 
 
 @app.command()
@@ -82,16 +76,6 @@ def show(
     model = read_model(settings.model_path)
     current = model if model.ref.digest == card.update.model.digest else None
     Console().print(account_screen(card, current, settings.clock().now()))
-
-
-def _ranking(
-    cards: "tuple[AccountCard, ...]", console: "Console", clock: "Clock"
-) -> "RenderableType":
-    from streams.account_screens import NO_ACCOUNTS, accounts_table
-
-    if not cards:
-        return NO_ACCOUNTS
-    return accounts_table(cards, clock.now(), console.width)
 
 
 def _plain(card: "AccountCard") -> dict[str, object]:

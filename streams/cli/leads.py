@@ -11,19 +11,16 @@ from streams.cli.viewing import (
     OfTier,
     Watch,
     as_json,
-    follow,
     open_view,
     plain_lead,
+    show_ranking,
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
     from scorers.compiled import CompiledModel
     from scorers.explanation import Explanation
     from streams.clock import Clock
     from streams.lead_states import LeadStates
-    from streams.view import LeadCard
 
 app = typer.Typer(
     help="Who to call, and why: the ranked leads, one lead's card, its score in words.",
@@ -45,20 +42,17 @@ def top(
     json: AsJson = False,
 ) -> None:
     """Show the best leads, best first, each with the reason in one line."""
-    from rich.console import Console
+    from streams.lead_screens import ranking_table
 
     settings, view = open_view()
-    clock, console = settings.clock(), Console()
-
-    def best() -> "tuple[LeadCard, ...]":
-        return view.top(limit=limit, tier=tier, owner=owner)
-
-    if json:
-        typer.echo(as_json([plain_lead(card) for card in best()]))
-    elif watch:
-        follow(console, lambda: _ranking(best(), console, clock))
-    else:
-        console.print(_ranking(best(), console, clock))
+    show_ranking(
+        lambda: view.top(limit=limit, tier=tier, owner=owner),
+        draw=ranking_table,
+        plain=plain_lead,
+        settings=settings,
+        watch=watch,
+        json=json,
+    )
 
 
 @app.command()
@@ -162,13 +156,3 @@ def _explained(
 
     state = states.get(found[0]) if found else None
     return None if state is None else explain_lead(model, state, clock.now())
-
-
-def _ranking(
-    cards: "tuple[LeadCard, ...]", console: "Console", clock: "Clock"
-) -> "RenderableType":
-    from streams.lead_screens import NO_LEADS, ranking_table
-
-    if not cards:
-        return NO_LEADS
-    return ranking_table(cards, clock.now(), console.width)

@@ -1,6 +1,6 @@
 """What the commands that look at the view have in common."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -9,11 +9,13 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
+    from schemas.time import Instant
     from streams.settings import Settings
     from streams.view import LeadCard, View
     from streams.view_records import ScorePoint
 
 _REFRESH_SECONDS = 1.0
+_Card = TypeVar("_Card")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many.")]
@@ -33,7 +35,32 @@ def open_view() -> "tuple[Settings, View]":
     return settings, connect_view(url, prefix=settings.topic_prefix)
 
 
-def follow(console: "Console", draw: "Callable[[], RenderableType]") -> None:
+def show_ranking(
+    best: "Callable[[], tuple[_Card, ...]]",
+    *,
+    draw: "Callable[[tuple[_Card, ...], Instant, int], RenderableType]",
+    plain: "Callable[[_Card], dict[str, object]]",
+    settings: "Settings",
+    watch: bool,
+    json: bool,
+) -> None:
+    """Print the `best` once, as a table or as JSON, or stay and follow them."""
+    from rich.console import Console
+
+    clock, console = settings.clock(), Console()
+
+    def table() -> "RenderableType":
+        return draw(best(), clock.now(), console.width)
+
+    if json:
+        typer.echo(as_json([plain(card) for card in best()]))
+    elif watch:
+        _follow(console, table)
+    else:
+        console.print(table())
+
+
+def _follow(console: "Console", draw: "Callable[[], RenderableType]") -> None:
     """Redraw until Ctrl-C; an absent Redis is told and waited for."""
     import time
 

@@ -1,12 +1,15 @@
 """Running the command as a person does, in this process."""
 
 import io
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import NamedTuple
 
 import pytest
 
 from streams.cli.main import main
+from streams.view import View, connect_view
 
 
 class Ran(NamedTuple):
@@ -41,3 +44,14 @@ def leadpulse(
         return Ran(code, out, err)
 
     return run
+
+
+@pytest.fixture
+def view(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[View]:
+    """An empty view, and a command that looks at it on a wide terminal."""
+    prefix = f"c{uuid.uuid4().hex[:8]}."
+    monkeypatch.setenv("LEADPULSE_REDIS_URL", redis_url)
+    monkeypatch.setenv("LEADPULSE_TOPIC_PREFIX", prefix)
+    monkeypatch.setenv("COLUMNS", "140")
+    with closing(connect_view(redis_url, prefix=prefix)) as view:
+        yield view

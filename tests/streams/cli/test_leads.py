@@ -1,9 +1,7 @@
 """`leadpulse leads`: the view, as a person at a terminal sees it."""
 
 import json
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 
 import pytest
 
@@ -12,21 +10,10 @@ from schemas.time import HOUR
 from scorers.identity import lead_id_of
 from streams.clock import SystemClock
 from streams.processes import free_port
-from streams.view import View, connect_view
+from streams.view import View
 from tests.streams.view.records import ADA, alert, change, event, update
 
 BOB = lead_id_of("email", "bob@example.com")
-
-
-@pytest.fixture
-def view(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[View]:
-    """An empty view, and a command that looks at it on a wide terminal."""
-    prefix = f"c{uuid.uuid4().hex[:8]}."
-    monkeypatch.setenv("LEADPULSE_REDIS_URL", redis_url)
-    monkeypatch.setenv("LEADPULSE_TOPIC_PREFIX", prefix)
-    monkeypatch.setenv("COLUMNS", "140")
-    with closing(connect_view(redis_url, prefix=prefix)) as view:
-        yield view
 
 
 @pytest.fixture

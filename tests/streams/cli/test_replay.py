@@ -57,6 +57,23 @@ def test_writes_scores_updates_and_alerts(leadpulse: Callable, tmp_path: Path) -
         assert mine[-1]["score"] == final["score"]
 
 
+def test_writes_the_scores_of_accounts(leadpulse: Callable, tmp_path: Path) -> None:
+    """What people add up to is written as a worker publishes it, decay and all."""
+    accounts = tmp_path / "a"
+    ran = leadpulse(
+        "replay", GOLDEN, "--at", "2026-11-25T00:00:00Z", "--accounts", accounts
+    )
+    told = lines(accounts)
+
+    assert "2 leads, 1 accounts" in ran.err
+    assert [line["sequence"] for line in told] == list(range(1, len(told) + 1))
+    assert {line["domain"] for line in told} == {"acme.example"}
+    scores = leadpulse("replay", GOLDEN, "--at", "2026-11-25T00:00:00Z").out
+    best = json.loads(scores.splitlines()[0])["score"]
+    assert told[-1]["top"][0]["score"] == best
+    assert told[-1]["score"] == pytest.approx(best / 3, abs=0.05)
+
+
 def test_scores_alone_are_the_same_without_waking_anybody(
     leadpulse: Callable, tmp_path: Path
 ) -> None:
