@@ -15,6 +15,7 @@ from schemas.time import Millis
 from scorers import model as language
 from scorers.account_rules import CompiledAccounts
 from scorers.alert_rules import CompiledAlert, inhibitors_first, moved_thresholds
+from scorers.capacity import CompiledCapacity
 from scorers.conditions import (
     EventTest,
     TraitTest,
@@ -277,9 +278,9 @@ class CompiledModel:
         self.thresholds = self._thresholds()
 
     @property
-    def limited(self) -> tuple[CompiledAlert, ...]:
+    def limited(self) -> list[tuple[CompiledAlert, CompiledCapacity]]:
         """The alerts whose threshold follows from what people can deal with."""
-        return tuple(alert for alert in self.alerts if alert.capacity is not None)
+        return [(a, a.capacity) for a in self.alerts if a.capacity is not None]
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> "CompiledModel":
         """Return the model with other thresholds for some of its hot alerts.

@@ -132,6 +132,17 @@ class LeadState(msgspec.Struct, array_like=True, kw_only=True):
     """Per backfill and topic, the offset of the last event that it taught."""
 
 
+class _Head(msgspec.Struct, array_like=True):
+    """The first fields of a lead's state; the rest is not looked at."""
+
+    lead_id: str
+    format: int
+    model: str
+    sequence: int
+    score: float
+
+
+_HEAD = msgspec.msgpack.Decoder(_Head)
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(LeadState)
 
@@ -150,3 +161,14 @@ def decode_state(data: bytes) -> LeadState:
         If the bytes are not a state this version can read.
     """
     return _DECODER.decode(data)
+
+
+def decode_score(data: bytes) -> float:
+    """Return the last published score of a state that `encode_state` wrote.
+
+    Raises
+    ------
+    msgspec.ValidationError
+        If the bytes are not a state this version can read.
+    """
+    return _HEAD.decode(data).score

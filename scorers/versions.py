@@ -6,6 +6,7 @@ last, each at its own instant. So it does not matter whether somebody looked in
 between, and a replay that knows the same versions publishes the same.
 """
 
+import math
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -95,6 +96,41 @@ class Versions:
         for version in reversed(self._items):
             if version.model.digest == digest:
                 return version.model
+        return None
+
+    def unmoved_below(self, digest: str) -> float:
+        """Return the score below which the last version is no news for a lead.
+
+        It is for a lead that was scored by the model `digest` last: where only
+        thresholds have moved since, those that never came up to one need not hear.
+        """
+        lowest = math.inf
+        last = self._items[-1].model
+        for version in reversed(self._items):
+            model = version.model
+            if model.base.digest != last.base.digest:
+                return 0.0
+            lowest = min([lowest, *(a.leave for a in model.alerts if a.kind == "hot")])
+            if model.digest == digest:
+                return lowest
+        return 0.0
+
+    def moved_at(self, alert: str, now: Instant) -> Instant | None:
+        """Return when the threshold of `alert` moved last; None if never in this text.
+
+        A new text begins with thresholds of its own: that is no move.
+        """
+        since: Instant | None = None
+        known: CompiledModel | None = None
+        for version in reversed(self._items[: self._place(now) + 1]):
+            model = version.model
+            if known is not None:
+                if model.base.digest != known.base.digest:
+                    return None
+                there = model.ref.thresholds.get(alert)
+                if there != known.ref.thresholds.get(alert):
+                    return since
+            known, since = model, version.at
         return None
 
     def wake_at(self, state: LeadState) -> Instant | None:

@@ -23,6 +23,7 @@ from streams.agents.accounts import Accounts
 from streams.agents.roster import Roster
 from streams.agents.scoring import Scoring
 from streams.agents.sides import Sides
+from streams.capacity import LOOK_SECONDS, PARTITION, Capacity
 from streams.clock import Clock
 from streams.event_log import EventLog
 from streams.model_book import ModelBook
@@ -73,6 +74,7 @@ class WorkerApp(faust.App):
     roster: Roster
     models: ModelBook
     wakeups: Wakeups
+    capacity: Capacity
     failed: bool = False
     _told: ModelRef | None = None
 
@@ -184,6 +186,14 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
         wakeups=wakeups,
     )
 
+    app.capacity = Capacity(
+        settings,
+        log=ports.log,
+        clock=ports.clock,
+        models=models,
+        partitions=ports.partitions,
+    )
+
     def on_change(dropped: frozenset[int], adopted: frozenset[int]) -> None:
         wakeups.drop(dropped)
         for table in (leads, companies):
@@ -204,7 +214,7 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
         on_change=on_change,
     )
     _add_agent(app, settings, ports)
-    _add_timer(app, ports)
+    _add_timers(app, ports)
     return app
 
 
@@ -239,7 +249,7 @@ async def _score(app: WorkerApp, fetch: Fetch, ports: Ports) -> None:
         consumer.leave(fetch, durable=durable)
 
 
-def _add_timer(app: WorkerApp, ports: Ports) -> None:
+def _add_timers(app: WorkerApp, ports: Ports) -> None:
     @app.timer(TICK_SECONDS, name="wakeups")  # type: ignore[untyped-decorator] # Faust's
     async def wake() -> None:
         """Wake the leads and accounts that are due."""
@@ -248,6 +258,18 @@ def _add_timer(app: WorkerApp, ports: Ports) -> None:
         try:
             await app.wakeups.tick(app.is_caught_up)
             app.tell_model(ports.clock.now())
+        except Exception as error:  # noqa: BLE001 - it would end without a word
+            app.failed = True
+            ports.on_failure(error)
+
+    @app.timer(LOOK_SECONDS, name="capacity")  # type: ignore[untyped-decorator] # Faust's
+    async def look() -> None:
+        """Move the thresholds that follow what people can deal with."""
+        if app.failed or app.not_ready() is not None:
+            return
+        try:
+            owned = app.owner.tables[LEAD_STATE].partitions
+            await app.capacity.look(owner=PARTITION in owned)
         except Exception as error:  # noqa: BLE001 - it would end without a word
             app.failed = True
             ports.on_failure(error)

@@ -70,6 +70,26 @@ BATCH_SECONDS: Final = Histogram(
     "Time from taking a batch until everything it wrote was durable.",
     buckets=_LATENCY_BUCKETS,
 )
+THRESHOLD: Final = Gauge(
+    "leadpulse_alert_threshold",
+    "The score at which an alert with a capacity begins just now.",
+    ("alert",),
+)
+LEADS_ABOVE: Final = Gauge(
+    "leadpulse_leads_above_threshold",
+    "Leads that have reached that score.",
+    ("alert",),
+)
+CAPACITY: Final = Gauge(
+    "leadpulse_alert_capacity",
+    "Leads that the people on shift can deal with.",
+    ("alert",),
+)
+THRESHOLD_MOVES: Final = Counter(
+    "leadpulse_threshold_moves_total",
+    "Times a threshold was moved. reason: over-capacity, room.",
+    ("alert", "reason"),
+)
 LEADS: Final = Gauge(
     "leadpulse_leads",
     "Leads held by this worker.",

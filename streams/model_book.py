@@ -35,6 +35,7 @@ class ModelShelf:
         """Start with an empty shelf."""
         self._texts: dict[str, str] = {}
         self._models: dict[str, CompiledModel] = {}
+        self._variants: dict[str, CompiledModel] = {}
 
     def put(self, model: CompiledModel) -> None:
         """Keep a model that is compiled already."""
@@ -47,8 +48,16 @@ class ModelShelf:
         ------
         UnusableVersionError
             When it is no valid model, or not the one it says it is, or its text was
-            to be known and is not.
+            to be known and is not, or its thresholds are not those of its alerts.
         """
+        self._note_text(version)
+        try:
+            self.of(version)
+        except ValueError as error:
+            msg = f"{version.id}: {error}"
+            raise UnusableVersionError(msg) from None
+
+    def _note_text(self, version: ModelVersion) -> None:
         digest = version.model.digest
         if digest in self._models or digest in self._texts:
             return
@@ -78,8 +87,12 @@ class ModelShelf:
         return model
 
     def of(self, version: ModelVersion) -> CompiledModel:
-        """Return the model of a version that was noted."""
-        return self.get(version.model.digest)
+        """Return the model of a version that was noted, with its thresholds."""
+        model = self.get(version.model.digest)
+        if version.thresholds:
+            model = model.with_thresholds(version.thresholds)
+            model = self._variants.setdefault(model.digest, model)
+        return model
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ import msgspec
 
 from schemas.time import Instant
 from scorers.account_state import AccountState, decode_account, encode_account
-from scorers.state import LeadState, decode_state, encode_state
+from scorers.state import LeadState, decode_score, decode_state, encode_state
 from streams.codec import Output
 
 VERSION: Final = 1
@@ -141,6 +141,17 @@ class Lead(Kept):
     def decode(data: bytes) -> LeadState:
         """Return the lead's state of these bytes."""
         return decode_state(data)
+
+    @property
+    def score(self) -> float:
+        """The last published score; asking does not unpack what is stored."""
+        if not isinstance(self._state, bytes):
+            return float(self.state.score)
+        try:
+            return decode_score(self._state)
+        except msgspec.DecodeError as error:
+            msg = f"unreadable state in partition {self.partition}: {error}"
+            raise ChangelogError(msg) from error
 
 
 class Account(Kept):

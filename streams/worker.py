@@ -157,6 +157,7 @@ async def _stop(app: WorkerApp, log: KafkaEventLog) -> None:
     try:
         async with asyncio.timeout(_STOP_SECONDS):
             await app.stop()
+            await app.capacity.rest()
             await log.close()
     except Exception:  # noqa: BLE001 - whatever it is, the process must end
         _log.exception("stopping_failed")

@@ -1,7 +1,7 @@
 """The scoring agent: a fetch of records in, scores and alerts out."""
 
 from collections.abc import Iterator
-from typing import Any, Final, assert_never
+from typing import Any, Final, assert_never, cast
 
 from schemas.account import AccountWakeup, MemberUpdate
 from schemas.command import Forward, Learn, Retract, Wakeup
@@ -21,6 +21,7 @@ from streams.agents.durable import Change, DurableAgent
 from streams.codec import Message, Refusal
 from streams.model_book import UnusableVersionError
 from streams.partitioner import partition_of
+from streams.tables import Lead
 from streams.transport.progress import Record as Raw
 
 _SOURCES: Final = {
@@ -190,13 +191,23 @@ class Scoring(DurableAgent):
         return news
 
     def wakeups(self, partition: int) -> Iterator[tuple[str, Instant]]:
-        """Yield the leads that a model newer than theirs waits for, and from when."""
+        """Yield the leads that a model newer than theirs waits for, and from when.
+
+        Where only thresholds have moved, that is who came up to one of them; the
+        others will hear of it when they are looked at anyway.
+        """
         versions = self._models.primary(partition)
         if len(versions) == 1:
             return
         last = versions.last
+        spared: dict[str, float] = {}
         for lead_id, lead in self._table.held([partition]):
             if lead.model != last.model.digest:
+                if lead.model not in spared:
+                    spared[lead.model] = versions.unmoved_below(lead.model)
+                below = spared[lead.model]
+                if below and cast("Lead", lead).score < below:
+                    continue
                 planned = lead.wake_at
                 yield lead_id, last.at if planned is None else min(last.at, planned)
 

@@ -19,7 +19,7 @@ from scorers.sentences import sections
 from scorers.versions import InForce, Versions
 from tests.scorers.living import event, live, take
 from tests.scorers.small_models import CLICK, model_of
-from tests.strategies import START, Input, end_of, lives, model_texts
+from tests.strategies import START, Choice, Input, end_of, lives, models
 
 MONDAY = to_instant(datetime(2026, 1, 5, tzinfo=UTC))
 
@@ -213,7 +213,7 @@ def test_a_variant_is_another_model_of_the_same_text() -> None:
     assert base.ref.thresholds == {}
     assert (other.alerts[0].enter, other.alerts[0].leave) == (60.0, 45.0)
     assert (base.alerts[0].enter, base.alerts[0].leave) == (40.0, 30.0)
-    assert [alert.name for alert in base.limited] == ["hot"]
+    assert [alert.name for alert, _ in base.limited] == ["hot"]
 
 
 def test_a_variant_of_a_variant_is_one_of_the_text() -> None:
@@ -324,12 +324,12 @@ def test_a_rising_threshold_ends_what_is_far_below() -> None:
 # ── laws ────────────────────────────────────────────────────────────────────────
 
 
-@given(model_texts(), lives(retractions=True), st.floats(0.5, 2), st.data())
+@given(models(), lives(retractions=True), st.floats(0.5, 2), st.data())
 def test_a_variant_is_the_model_that_says_so(
-    text: dict[str, Any], life: list[Input], factor: float, data: st.DataObject
+    choice: Choice, life: list[Input], factor: float, data: st.DataObject
 ) -> None:
     """Other thresholds do what they would do if they stood in the text."""
-    base = compile_model(Model.model_validate(text))
+    base, text = choice.compiled, choice.text()
     hot = [alert for alert in base.alerts if alert.kind == "hot"]
     moved = {
         alert.name: round(min(100.0, alert.enter * factor), 1)
@@ -351,7 +351,7 @@ def test_a_variant_is_the_model_that_says_so(
 
 
 @given(
-    model_texts(every_alert=True),
+    models(every_alert=True),
     lives(retractions=True),
     st.lists(
         st.tuples(st.integers(0, 60 * DAY), st.sampled_from([4.0, 9.0, 16.0, 30.0])),
@@ -361,10 +361,10 @@ def test_a_variant_is_the_model_that_says_so(
     ),
 )
 def test_looks_are_hints_while_thresholds_move(
-    text: dict[str, Any], life: list[Input], moves: list[tuple[int, float]]
+    choice: Choice, life: list[Input], moves: list[tuple[int, float]]
 ) -> None:
     """Looked at in time or never, a lead lives through the same thresholds."""
-    base = compile_model(Model.model_validate(text))
+    base = choice.compiled
     versions = Versions(InForce(0, lambda: base))
     for at, enter in moves:
         other = base.with_thresholds({"hot-0": enter})
