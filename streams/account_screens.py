@@ -108,12 +108,13 @@ def account_screen(
 
 def _members(people: Sequence[LeadCard], now: Instant, members: int) -> Table:
     table = section("people")
-    table.add_column("tier", no_wrap=True)
-    table.add_column("score", no_wrap=True, justify="right")
-    table.add_column("lead", no_wrap=True, overflow="ellipsis")
-    table.add_column("why", overflow="ellipsis", no_wrap=True)
-    table.add_column("owner", style="dim", no_wrap=True)
-    table.add_column("last seen", justify="right", no_wrap=True)
+    table.expand = True
+    table.add_column("tier", no_wrap=True, min_width=8)
+    table.add_column("score", no_wrap=True, justify="right", min_width=5)
+    table.add_column("lead", no_wrap=True, overflow="ellipsis", ratio=3)
+    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=4)
+    table.add_column("owner", no_wrap=True, overflow="ellipsis", ratio=1, style="dim")
+    table.add_column("last seen", no_wrap=True, justify="right", min_width=9)
     for person in people:
         update = person.update
         table.add_row(

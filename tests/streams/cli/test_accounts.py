@@ -92,6 +92,23 @@ def test_show_tells_all_about_an_account(leadpulse: Callable, name: str) -> None
 
 
 @pytest.mark.usefixtures("two_accounts")
+@pytest.mark.parametrize("width", ["70", "80", "140"])
+def test_show_has_room_for_everybodys_tier_and_score(
+    leadpulse: Callable, monkeypatch: pytest.MonkeyPatch, width: str
+) -> None:
+    """However long the reasons are, a person's tier and score stay legible."""
+    monkeypatch.setenv("COLUMNS", width)
+    lines = leadpulse("accounts", "show", ACME).out.splitlines()
+    people = [line for line in lines if " bob@" in line or " ada " in line]
+
+    assert max(map(len, lines)) <= int(width)
+    assert [line.split()[:2] for line in people] == [
+        ["bronze", "70.0"],
+        ["bronze", "10.0"],
+    ]
+
+
+@pytest.mark.usefixtures("two_accounts")
 def test_show_for_programs(leadpulse: Callable) -> None:
     """As JSON the card is the score's own fields with history, people and alerts."""
     card = json.loads(leadpulse("accounts", "show", ACME, "--json").out)
