@@ -93,6 +93,7 @@ def what_next(console: Console, result: Result, stack: Stack, *, kept: bool) -> 
         f"\nStill running; Ctrl-C stops it. In another terminal:\n"
         f"  export LEADPULSE_REDIS_URL={stack.redis_url}\n"
         f"  leadpulse leads top --watch\n"
+        f"  leadpulse accounts top\n"
         f"  leadpulse leads show {shlex.quote(lead_name(best))}\n"
         f"  curl -u {stack.write_key}: -H 'Content-Type: application/json' \\\n"
         f'    -d \'{{"userId":"me","event":"Demo Requested"}}\' '
