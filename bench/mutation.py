@@ -13,6 +13,8 @@ Half of a sample falls on the arithmetic (`HEART`), half on everything else.
 
 import argparse
 import ast
+import gc
+import inspect
 import json
 import os
 import random
@@ -23,11 +25,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import pytest
+from _pytest.runner import runtestprotocol
 from coverage import CoverageData
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +59,7 @@ settings.register_profile(
     deadline=None,
     derandomize=True,
     database=None,
-    max_examples=20,
+    max_examples=15,
     suppress_health_check=list(HealthCheck),
 )
 settings.load_profile("mutation")
@@ -73,7 +78,7 @@ def pytest_sessionfinish():
 QUICK = ["-q", "-x", "-p", "no:cacheprovider", "-W", "ignore"]
 # Tests of size alone take as long as all others together.
 DESELECTED = ["-k", "not five_thousand and not big_life"]
-PATIENCE = 120
+PATIENCE = 300
 MEMORY = 4 << 30
 """A mutant that never ends, or eats all memory, has been noticed as well."""
 
@@ -107,6 +112,7 @@ class Mutant(NamedTuple):
     last: int
     what: str
     text: str
+    code: types.CodeType
 
 
 def _spots(tree: ast.Module) -> Iterator[tuple[ast.AST, str, object, object]]:
@@ -134,6 +140,11 @@ def _spots(tree: ast.Module) -> Iterator[tuple[ast.AST, str, object, object]]:
                 pass
 
 
+def _compiled(tree: ast.Module, file: str) -> types.CodeType:
+    # From the tree and not from its text: the lines stay what they were.
+    return compile(tree, file, "exec")
+
+
 def mutants_of(file: str) -> Iterator[Mutant]:
     """Yield every mutant of a file of the core."""
     source = (ROOT / "scorers" / file).read_text("utf-8")
@@ -144,26 +155,19 @@ def mutants_of(file: str) -> Iterator[Mutant]:
         what = f"{before}  →  {ast.unparse(node)}"
         line = getattr(node, "lineno", 0)
         last = getattr(node, "end_lineno", None) or line
-        yield Mutant(file, line, last, what, ast.unparse(tree))
+        yield Mutant(file, line, last, what, ast.unparse(tree), _compiled(tree, file))
         setattr(node, field, old)
 
 
 class Tests:
-    """Which tests run through a line, and how long each takes."""
+    """Every test of the core, collected once; which lines each runs, and how long."""
 
-    def __init__(self, where: Path) -> None:
-        """Run all tests in `where` once, and remember which lines each ran."""
-        command = [sys.executable, "-m", "pytest", *QUICK, *DESELECTED]
-        command += ["--cov=scorers", "--cov-context=test", "--cov-report="]
-        done = subprocess.run(
-            [*command, "tests/scorers"], cwd=where, check=False, capture_output=True
-        )
-        if done.returncode:
-            sys.exit(f"they fail without any mutation:\n{done.stdout.decode()[-4000:]}")
+    def __init__(self, items: list[pytest.Item], where: Path) -> None:
+        """Take the collected tests, and what the first run said of them."""
         self.durations: dict[str, float] = json.loads(
             (where / "durations.json").read_text()
         )
-        self.all = sorted(self.durations, key=self.durations.__getitem__)
+        self._items = sorted(items, key=lambda item: self.durations[item.nodeid])
         data = CoverageData(str(where / ".coverage"))
         data.read()
         self._by_line: dict[str, dict[int, list[str]]] = {
@@ -171,18 +175,20 @@ class Tests:
             for file in data.measured_files()
         }
 
-    def of(self, mutant: Mutant) -> list[str]:
-        """Return the tests that run a mutant's lines, quickest first."""
+    def of(self, mutant: Mutant) -> list[pytest.Item]:
+        """Return the tests that run a mutant's lines, quickest first.
+
+        Lines that run at import alone are everybody's who runs anything in the file.
+        """
         lines = self._by_line.get(mutant.file, {})
         found: set[str] = set()
-        imported = False
         for line in range(mutant.line, mutant.last + 1):
-            for context in lines.get(line, ()):
-                imported = imported or not context
-                found.add(context.rpartition("|")[0])
-        if imported:
-            return self.all
-        return [test for test in self.all if test in found]
+            found |= {context.rpartition("|")[0] for context in lines.get(line, ())}
+        if "" in found:
+            found = {
+                context.rpartition("|")[0] for c in lines.values() for context in c
+            }
+        return [item for item in self._items if item.nodeid in found]
 
 
 def _copied(to: Path) -> None:
@@ -192,32 +198,114 @@ def _copied(to: Path) -> None:
     shutil.copy(ROOT / "pyproject.toml", to)
 
 
-def _run(where: Path, tests: list[str]) -> None:
-    """Run tests in this process, which ends with it."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    os.chdir(where)
-    sys.path.insert(0, str(where))
-    sys.dont_write_bytecode = True
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1)
-    os.dup2(silence, 2)
-    os._exit(pytest.main([*QUICK, *tests]))
+def _functions(code: types.CodeType) -> Iterator[types.CodeType]:
+    """Yield the code of all functions, those within functions and classes as well."""
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            if const.co_flags & inspect.CO_OPTIMIZED:
+                yield const
+            yield from _functions(const)
 
 
-def _noticed(where: Path, tests: list[str]) -> bool:
-    """Say whether a test fails; a fork has all libraries imported already."""
-    child = os.fork()
-    if not child:
-        _run(where, tests)
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return status != 0
-        time.sleep(0.02)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return True
+def _break(path: Path, mutant: Mutant) -> bool:
+    """Give every function of a module the mutant's code; False if none differs."""
+    sound = _functions(compile(path.read_text("utf-8"), path, "exec"))
+    pairs = zip(sound, _functions(mutant.code), strict=True)
+    changed = {before: after for before, after in pairs if before != after}
+    for thing in gc.get_objects() if changed else ():
+        if isinstance(thing, types.FunctionType):
+            code = thing.__code__
+            if code.co_filename == str(path) and code in changed:
+                thing.__code__ = changed[code]
+    return bool(changed)
+
+
+class Breaker:
+    """A pytest plugin that lets the collected tests run on one mutant after another.
+
+    Each mutant lives in a fork, where everything is imported and collected already.
+    """
+
+    def __init__(self, where: Path, mutants: list[Mutant]) -> None:
+        """Take the mutants of the core that was copied to `where`."""
+        self.where, self.mutants = where, mutants
+        self.survivors: list[Mutant] = []
+        self.tests: Tests
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Run every mutant."""
+        self.tests = Tests(session.items, self.where)
+        gc.freeze()
+        for number, mutant in enumerate(self.mutants, 1):
+            since = time.monotonic()
+            running = self.tests.of(mutant)
+            if not running or not self._noticed(mutant, running):
+                self.survivors.append(mutant)
+                where = f"{mutant.file}:{mutant.line}"
+                tell(f"survived {len(running)} tests: {where}: {mutant.what}")
+            took = time.monotonic() - since
+            tell(f"… {number} of {len(self.mutants)}, {took:.1f} s")
+        return True
+
+    def _noticed(self, mutant: Mutant, tests: list[pytest.Item]) -> bool:
+        path = self.where / "scorers" / mutant.file
+        sound = path.read_text("utf-8")
+        child = os.fork()
+        if not child:
+            os.setsid()
+            self._run(path, mutant, tests)
+        deadline = time.monotonic() + PATIENCE
+        status = None
+        while status is None and time.monotonic() < deadline:
+            done, ended = os.waitpid(child, os.WNOHANG)
+            status = ended if done else None
+            time.sleep(0.01)
+        if status is None:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        path.write_text(sound, "utf-8")
+        return status != 0
+
+    def _run(self, path: Path, mutant: Mutant, tests: list[pytest.Item]) -> NoReturn:
+        """Run tests on a mutant in this process, which ends with it."""
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (PATIENCE, PATIENCE))
+        if not _break(path, mutant):
+            # It is in what runs at import: only a new process shows it.
+            path.write_text(mutant.text, "utf-8")
+            command = [sys.executable, "-B", "-m", "pytest", *QUICK]
+            command += [test.nodeid for test in tests]
+            done = subprocess.run(
+                command, cwd=self.where, check=False, capture_output=True
+            )
+            os._exit(done.returncode != 0)
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        os.dup2(silence, 2)
+        for test, following in zip_longest(tests, tests[1:]):
+            # A test that takes far longer than it did has noticed.
+            usual = self.tests.durations.get(test.nodeid, 0.0)
+            signal.setitimer(signal.ITIMER_PROF, 5 + 5 * usual)
+            reports = runtestprotocol(test, nextitem=following, log=False)
+            if any(report.failed for report in reports):
+                os._exit(1)
+        os._exit(0)
+
+
+def tell(line: str) -> None:
+    """Print past pytest's capture."""
+    print(line, file=sys.__stdout__, flush=True)
+
+
+def _first_run(where: Path) -> None:
+    """Run all tests once, to know which lines each runs."""
+    command = [sys.executable, "-m", "pytest", *QUICK, *DESELECTED]
+    command += ["--cov=scorers", "--cov-context=test", "--cov-report="]
+    done = subprocess.run(
+        [*command, "tests/scorers"], cwd=where, check=False, capture_output=True
+    )
+    if done.returncode:
+        sys.exit(f"they fail without any mutation:\n{done.stdout.decode()[-4000:]}")
 
 
 def _sample(given: argparse.Namespace) -> list[Mutant]:
@@ -240,37 +328,27 @@ def main() -> None:
     parser.add_argument("--only", choices=FILES, action="append", help="these files")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    mutants = sorted(_sample(given))
-    survivors: list[Mutant] = []
+    mutants = sorted(_sample(given), key=lambda mutant: mutant[:4])
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
+        copy = Path(folder).resolve()
         _copied(copy)
-        tests = Tests(copy)
-        for number, mutant in enumerate(mutants, 1):
-            path = copy / "scorers" / mutant.file
-            original = path.read_text("utf-8")
-            path.write_text(mutant.text, "utf-8")
-            since = time.monotonic()
-            running = tests.of(mutant)
-            if not running or not _noticed(copy, running):
-                survivors.append(mutant)
-                where = f"{mutant.file}:{mutant.line}"
-                print(f"survived: {where}: {mutant.what}", flush=True)
-            path.write_text(original, "utf-8")
-            took = time.monotonic() - since
-            print(f"… {number} of {len(mutants)}, {took:.0f} s", flush=True)
-    _tell(mutants, survivors)
+        _first_run(copy)
+        breaker = Breaker(copy, mutants)
+        os.chdir(copy)
+        sys.path.insert(0, str(copy))
+        pytest.main([*QUICK, *DESELECTED, "tests/scorers"], plugins=[breaker])
+        os.chdir(ROOT)
+    _tell(mutants, breaker.survivors)
     print(f"in {(time.monotonic() - begin) / 60:.0f} minutes")
 
 
 def _tell(mutants: list[Mutant], survivors: list[Mutant]) -> None:
-    lost = {mutant[:2] + mutant[3:] for mutant in survivors}
     for file in FILES:
-        all_ = [m for m in mutants if m.file == file]
-        kept = sum(m[:2] + m[3:] in lost for m in all_)
-        if all_:
-            print(f"{file:20} {len(all_) - kept} of {len(all_)}")
+        number = sum(mutant.file == file for mutant in mutants)
+        lost = sum(mutant.file == file for mutant in survivors)
+        if number:
+            print(f"{file:20} {number - lost} of {number}")
     killed = len(mutants) - len(survivors)
     print(f"{killed} of {len(mutants)} noticed: {killed / len(mutants):.1%}")
 
