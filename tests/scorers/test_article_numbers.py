@@ -273,6 +273,34 @@ def test_the_caps_are_those_of_the_article_and_add_up_to_a_hundred(
     assert sum(caps.values()) == model.ceiling == 100
 
 
+def test_the_facts_that_sales_states_give_their_caps_at_the_most(
+    model: CompiledModel,
+) -> None:
+    """Cap budget 10 and cap journey stage 10: as much as there is, no more."""
+    holds(
+        model,
+        lead="{traits: {budget: 900000, lifecycle_stage: decision}}",
+        events="",
+        expect="{at: 0m, groups: {budget: 10, stage: 10}, score: 20}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("at", "points"),
+    [("29d", 0), ("30d", -2), ("900d", -2)],
+    ids=["ours 29 days 0", "ours 30 days −2", "ours and no more"],
+)
+def test_silence_on_the_pages_takes_two_points_after_thirty_days(
+    model: CompiledModel, at: str, points: float
+) -> None:
+    """B5: inactivity on the pages is negative, once, after thirty days."""
+    holds(
+        model,
+        events="{at: 0d, track: Call Logged, times: 40, every: 1d}",
+        expect=f"{{at: {at}, groups: {{web: {points}}}}}",
+    )
+
+
 FLOODS = [
     ("cap web 20", "web", "track: Demo Requested, every: 1d", 20),
     ("cap e-mail 10", "email", "track: Email Opened, every: 1m", 10),
