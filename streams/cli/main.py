@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "accounts",
     "topics",
     "dead-letters",
+    "verify",
     "model",
     "schema",
     "collector",

@@ -1,0 +1,201 @@
+"""Verification: the topics, read once beside those who use them, prove themselves.
+
+One partition at a time: what must be remembered is the partition's leads, not its
+events. The states are read first. Whatever comes later is compared with what they
+include and is left alone beyond, so a system that runs on can be verified, too.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final, cast
+
+from schemas.topics import (
+    COMMANDS,
+    EVENT_TOPICS,
+    LEAD_STATE,
+    MODEL_VERSIONS,
+    NOTIFICATIONS,
+    SCORE_UPDATES,
+    Topic,
+)
+from scorers.compiled import CompiledModel
+from scorers.state import LeadState
+from streams.dead_letter_log import read_letters
+from streams.errors import UserError
+from streams.event_proof import EventProof, Forwards, Positions, taken
+from streams.model_book import ModelBook
+from streams.proof import Held, Place, Report
+from streams.tables import OWNER_KEY, ChangelogError, Lead, Rebuilt
+from streams.topic_reader import read_topic
+from streams.topics_admin import check_topics, shared_partitions
+from streams.update_proof import UpdateProof
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message
+
+    from streams.settings import Settings
+
+_ANSWER_SECONDS: Final = 10.0
+_REPORTED: Final = 1_000
+_SOURCES: Final = (*EVENT_TOPICS, COMMANDS)
+
+Progress = Callable[[int, int, int], None]
+"""Told the partitions done, all partitions, and the records read so far."""
+
+
+def verify(
+    settings: "Settings",
+    model: CompiledModel,
+    *,
+    progress: Progress = lambda _done, _all, _records: None,
+) -> Report:
+    """Return what the topics prove; `model` is what was in force at their beginning.
+
+    Raises
+    ------
+    UserError
+        When a topic or a state cannot be read, or no broker answers.
+    """
+    partitions = shared_partitions(check_topics(settings))
+    return _Verification(settings, model, partitions, progress).run()
+
+
+class _Verification:
+    """One reading of everything."""
+
+    def __init__(
+        self,
+        settings: "Settings",
+        model: CompiledModel,
+        partitions: int,
+        progress: Progress,
+    ) -> None:
+        self._settings = settings
+        self._partitions = partitions
+        self._progress = progress
+        self._report = Report()
+        self._book = ModelBook(model)
+        self._done = 0
+
+    def run(self) -> Report:
+        # First how far the workers are: what they did by then must be found below.
+        committed = committed_positions(self._settings, self._partitions)
+        dead, dead_cut = self._dead_letters()
+        positions = Positions(self._partitions, committed, dead, dead_cut)
+        forwards = Forwards()
+        for message in read_topic(
+            self._settings, self._settings.topic(MODEL_VERSIONS.name)
+        ):
+            if (value := message.value()) is not None:
+                self._book.load(message.partition() or 0, [value])
+        for partition in range(self._partitions):
+            self._verify(partition, positions, forwards)
+            self._done += 1
+            self._tell()
+        forwards.close(self._report)
+        return self._report
+
+    def _verify(self, partition: int, positions: Positions, forwards: Forwards) -> None:
+        versions = self._book.primary(partition)
+        leads = self._leads(partition)
+        self._report.leads += len(leads)
+        published = UpdateProof(self._report, versions, leads)
+        for message in self._records(NOTIFICATIONS, partition):
+            published.take_alert(message)
+        for message in self._records(SCORE_UPDATES, partition):
+            published.take_update(message)
+        published.close()
+        events = EventProof(self._report, versions, leads, positions, forwards)
+        streams = [
+            taken(topic.name, self._records(topic, partition)) for topic in _SOURCES
+        ]
+        for record in heapq.merge(*streams, key=lambda each: each.now):
+            events.take(record)
+        events.close()
+
+    def _leads(self, partition: int) -> dict[str, Held]:
+        """Return the states of a partition as a new owner would find them."""
+        topic = self._settings.topic(LEAD_STATE.name)
+        rebuilt = Rebuilt(partition, term=0, claim="")
+        offsets: dict[bytes, int] = {}
+        try:
+            for message in self._records(LEAD_STATE, partition):
+                key, offset = message.key(), message.offset() or 0
+                rebuilt.apply(key, message.value(), offset)
+                if key is not None and key != OWNER_KEY:
+                    offsets[key] = offset
+            return {
+                lead_id: Held(
+                    kept,
+                    cast("LeadState", kept.state),
+                    Place(topic, partition, offsets[lead_id.encode()]),
+                )
+                for lead_id, kept in rebuilt.kept(Lead).items()
+            }
+        except ChangelogError as error:
+            msg = f"cannot read the states: {error}"
+            raise UserError(msg) from None
+
+    def _dead_letters(self) -> tuple[frozenset[Place], bool]:
+        """Return which records scoring set aside, and whether older ones are gone."""
+        dead, cut, begun = set(), False, set()
+        for letter in read_letters(self._settings):
+            if letter.partition not in begun:
+                begun.add(letter.partition)
+                cut = cut or letter.offset > 0
+            story = letter.story
+            if story.stage == "scoring":
+                dead.add(Place(story.topic, story.partition, story.offset))
+        return frozenset(dead), cut
+
+    def _records(self, topic: Topic, partition: int) -> "Iterator[Message]":
+        name = self._settings.topic(topic.name)
+        for message in read_topic(self._settings, name, only=(partition,)):
+            self._report.records += 1
+            if self._report.records % _REPORTED == 0:
+                self._tell()
+            yield message
+
+    def _tell(self) -> None:
+        self._progress(self._done, self._partitions, self._report.records)
+
+
+def committed_positions(
+    settings: "Settings", partitions: int
+) -> dict[tuple[str, int], int]:
+    """Return how far the workers have acknowledged each source; nobody is joined.
+
+    Raises
+    ------
+    UserError
+        When no broker answers.
+    """
+    from confluent_kafka import (  # noqa: PLC0415 - loads librdkafka
+        Consumer,
+        KafkaException,
+        TopicPartition,
+    )
+
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.bootstrap,
+            "group.id": f"{settings.app_id}.scoring",
+            "enable.auto.commit": False,
+            "log_level": 0,
+        }
+    )
+    try:
+        found = consumer.committed(
+            [
+                TopicPartition(settings.topic(topic.name), partition)
+                for topic in _SOURCES
+                for partition in range(partitions)
+            ],
+            timeout=_ANSWER_SECONDS,
+        )
+    except KafkaException as error:
+        msg = f"the workers' positions are unknown: {error.args[0].str()}"
+        raise UserError(msg) from None
+    finally:
+        consumer.close()
+    return {(each.topic, each.partition): max(0, each.offset) for each in found}
