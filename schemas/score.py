@@ -114,7 +114,8 @@ class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.Meta(
             description="How the score adds up, by group: points of each rule after "
             "decay and the rule's own maximum, and under keys that begin with / what "
-            "a group's cap or floor takes or gives. The empty group holds what is done "
+            "a group's cap or floor takes or gives; what silence takes, under the "
+            "name of the dormancy. The empty group holds what is done "
             "to the whole: /highest-score, /lowest-score, /rounding. All lines sum to "
             "`score`, a group's lines to its points. Empty where nothing gives points, "
             "and in updates from before there was a ledger."

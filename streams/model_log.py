@@ -155,6 +155,24 @@ def read_history(settings: "Settings", partitions: int) -> History:
     return history
 
 
+def model_in_force(
+    settings: "Settings", file: CompiledModel, now: Instant
+) -> CompiledModel:
+    """Return what leads are scored by at `now`; `file` if nothing was ever published.
+
+    Raises
+    ------
+    UnreadableTopicError
+        When the topic is missing or no broker answers.
+    """
+    topic = settings.topic(MODEL_VERSIONS.name)
+    # The same versions are on every partition.
+    records = read_topic(settings, topic, only={0})
+    book = ModelBook(file)
+    book.load(0, [value for each in records if (value := each.value())])
+    return book.primary(0).at(now).model
+
+
 def version_of(
     model: CompiledModel,
     text: str,

@@ -19,8 +19,7 @@ from streams.cli.viewing import (
 if TYPE_CHECKING:
     from scorers.compiled import CompiledModel
     from scorers.explanation import Explanation
-    from streams.clock import Clock
-    from streams.lead_states import LeadStates
+    from streams.settings import Settings
 
 app = typer.Typer(
     help="Who to call, and why: the ranked leads, one lead's card, its score in words.",
@@ -71,7 +70,6 @@ def show(
     from streams.errors import UserError
     from streams.explanation_screens import explanation_plain, explanation_screen
     from streams.lead_screens import card_screen
-    from streams.lead_states import ChangelogLeadStates
     from streams.model_files import read_model
 
     settings, view = open_view()
@@ -80,20 +78,18 @@ def show(
     if card is None:
         raise UserError(_STRANGER.format(lead))
     model = read_model(settings.model_path)
-    told = None
-    if locale is not None:
-        told = _explained(ChangelogLeadStates(settings), model, found, settings.clock())
+    explained = None if locale is None else _explained(settings, found)
     if json:
         plain = plain_lead(card)
-        if told is not None and locale is not None:
-            plain["explanation"] = explanation_plain(model, told, locale)
+        if explained is not None and locale is not None:
+            plain["explanation"] = explanation_plain(*explained, locale)
         typer.echo(as_json(plain))
         return
     console = Console()
     current = model if model.ref.digest == card.update.model.digest else None
     console.print(card_screen(card, current, settings.clock().now()))
-    if told is not None and locale is not None:
-        console.print(explanation_screen(model, told, locale))
+    if explained is not None and locale is not None:
+        console.print(explanation_screen(*explained, locale))
     if others := found[1:]:
         console.print(f"Also known under this name: {', '.join(others)}", style="dim")
 
@@ -116,22 +112,19 @@ def explain(
     from scorers.identity import is_lead_id
     from streams.errors import UserError
     from streams.explanation_screens import explanation_plain, explanation_screen
-    from streams.lead_states import ChangelogLeadStates
-    from streams.model_files import read_model
     from streams.settings import load_settings
 
     settings = load_settings()
-    model = read_model(settings.model_path)
     # A lead id needs no view: what follows works without Redis, too.
     found = (lead,) if is_lead_id(lead) else open_view()[1].find(lead)
-    told = _explained(ChangelogLeadStates(settings), model, found, settings.clock())
-    if told is None:
+    explained = _explained(settings, found)
+    if explained is None:
         raise UserError(_STRANGER.format(lead))
-    spoken = locale or model.source.locale
+    spoken = locale or explained[0].source.locale
     if json:
-        typer.echo(as_json(explanation_plain(model, told, spoken)))
+        typer.echo(as_json(explanation_plain(*explained, spoken)))
         return
-    Console().print(explanation_screen(model, told, spoken))
+    Console().print(explanation_screen(*explained, spoken))
 
 
 @app.command()
@@ -149,10 +142,20 @@ _STRANGER = "no lead is known as {}; `leadpulse leads top` lists those there are
 
 
 def _explained(
-    states: "LeadStates", model: "CompiledModel", found: tuple[str, ...], clock: "Clock"
-) -> "Explanation | None":
-    """Return the first of the leads explained, None where its state is unknown."""
-    from scorers.explanation import explain_lead
+    settings: "Settings", found: tuple[str, ...]
+) -> "tuple[CompiledModel, Explanation] | None":
+    """Return the model in force and what it says of the first of the leads.
 
-    state = states.get(found[0]) if found else None
-    return None if state is None else explain_lead(model, state, clock.now())
+    None where its state is unknown.
+    """
+    from scorers.explanation import explain_lead
+    from streams.lead_states import ChangelogLeadStates
+    from streams.model_files import read_model
+    from streams.model_log import model_in_force
+
+    state = ChangelogLeadStates(settings).get(found[0]) if found else None
+    if state is None:
+        return None
+    now = settings.clock().now()
+    model = model_in_force(settings, read_model(settings.model_path), now)
+    return model, explain_lead(model, state, now)

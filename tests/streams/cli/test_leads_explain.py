@@ -7,14 +7,17 @@ import msgspec
 import pytest
 
 from schemas.event import Event
-from schemas.time import DAY, HOUR, to_datetime
-from schemas.topics import LEAD_STATE
+from schemas.time import DAY, EARLIEST, HOUR, to_datetime
+from schemas.topics import LEAD_STATE, MODEL_VERSIONS
+from scorers.compiled import compile_model
 from scorers.identity import lead_id_of
+from scorers.loading import load_model
 from scorers.scorer import on_event, read
 from scorers.state import LeadState, encode_state
 from streams.clock import SystemClock
 from streams.lead_states import ChangelogLeadStates
-from streams.model_files import read_model
+from streams.model_files import read_model, read_model_text
+from streams.model_log import version_of
 from streams.partitioner import partition_of
 from streams.processes import free_port
 from streams.settings import Settings
@@ -115,6 +118,26 @@ def test_programs_get_exact_figures(leadpulse: Callable, deployment: Settings) -
     assert told["reasons"][0]["before_decay"] == 10
     assert "employees" in told["unknown"]
     assert told["model"]["name"] == "default"
+
+
+def test_it_is_told_by_the_model_in_force(
+    leadpulse: Callable, deployment: Settings
+) -> None:
+    """What was published counts, not the file, and a moved threshold is said."""
+    text = read_model_text(None)[0].replace("Saw the pricing page", "Eyed the prices")
+    now = SystemClock().now()
+    model = compile_model(load_model(text, "default.yaml"))
+    for version in (
+        version_of(model, text, now=now - DAY, at=EARLIEST),
+        version_of(model, "", now=now, at=now - 1, thresholds={"hot-lead": 71.0}),
+    ):
+        value = msgspec.json.encode(version)
+        put_raw(deployment, MODEL_VERSIONS, value, key=b"v", partition=0)
+
+    ran = leadpulse("leads", "explain", ADA)
+
+    assert "Eyed the prices twice" in ran.out
+    assert "hot-lead begins at 71 points now, not at 60" in ran.out
 
 
 def test_what_a_former_owner_wrote_late_does_not_count(deployment: Settings) -> None:
