@@ -7,7 +7,7 @@ between, and a replay that knows the same versions publishes the same.
 """
 
 import math
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
@@ -69,12 +69,10 @@ class Versions:
 
     def add(self, version: InForce) -> bool:
         """Take one more version in; say whether it was news."""
-        if any(
-            (known.at, known.name) == (version.at, version.name)
-            for known in self._items
-        ):
+        place = bisect_left(self._items, version)
+        if place < len(self._items) and not version < self._items[place]:
             return False
-        insort(self._items, version)
+        self._items.insert(place, version)
         return True
 
     @property

@@ -124,7 +124,7 @@ def _dormancy(model: Model, locale: Locale) -> RenderableType:
         groups = ", ".join(titles[name] for name in phrase.groups)
         row = (phrase.title, phrase.when, groups, phrase.factor, phrase.floor)
         table.add_row(*map(Text, row))
-    return Group(Text("\ndormancy", style="bold"), table)
+    return Group(Text("\nDormancy", style="bold"), table)
 
 
 def model_screen(model: Model, locale: Locale) -> RenderableType:
@@ -193,6 +193,9 @@ def _alert(alert: Alert, model: Model) -> str:
         stages=" or ".join(alert.stages or ()),
         after="" if alert.after is None else tell_duration(alert.after),
     )
+    if alert.capacity is not None:
+        most = [alert.capacity.leads, *(each.leads for each in alert.capacity.shifts)]
+        told += f"; it moves so that {' or '.join(map(str, most))} reach it at the most"
     if alert.dwell:
         told += f", once it lasts {tell_duration(alert.dwell)}"
     if alert.kind in {"hot", "surge", "stage"}:

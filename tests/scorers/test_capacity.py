@@ -321,6 +321,53 @@ def test_a_rising_threshold_ends_what_is_far_below() -> None:
     assert kept.alerts == ()
 
 
+def versions_of(*moves: tuple[int, CompiledModel]) -> Versions:
+    """Return models that come into force so many hours after the start."""
+    first, *later = moves
+    found = Versions(InForce(first[0], lambda: first[1]))
+    for hour, model in later:
+        found.add(InForce(START + hour * HOUR, lambda model=model: model, name="x"))
+    return found
+
+
+def test_who_need_not_hear_of_a_move() -> None:
+    """Below every leave since, a move is no news; another text is for all."""
+    base, high = variant(80.0)
+    low = base.with_thresholds({"hot": 20.0})
+    text = model_of({**RULE, "points": 30.0}, alerts=HOT)
+
+    assert versions_of((0, base), (1, high)).unmoved_below(base.digest) == 30.0
+    assert versions_of((0, base), (1, high), (2, low)).unmoved_below(high.digest) == 15
+    assert versions_of((0, low), (1, high), (2, base)).unmoved_below(high.digest) == 30
+    assert versions_of((0, low), (1, high), (2, base)).unmoved_below(low.digest) == 15
+    assert versions_of((0, base), (1, text)).unmoved_below(base.digest) == 0
+    assert versions_of((0, base), (1, text), (2, high)).unmoved_below(base.digest) == 0
+    assert versions_of((0, base), (1, high)).unmoved_below("nobody knows") == 0
+
+
+def test_when_it_moved_last() -> None:
+    """A move is a threshold that is another in the same text."""
+    base, high = variant(80.0)
+    text = model_of({**RULE, "points": 30.0}, alerts=HOT)
+    story = versions_of((0, base), (1, high), (2, high), (3, base), (4, text))
+    hours = [story.moved_at("hot", START + hour * HOUR) for hour in range(6)]
+    moved = [None if at is None else (at - START) // HOUR for at in hours]
+
+    assert moved == [None, 1, 1, 3, None, None]
+    assert story.moved_at("other", START + 3 * HOUR) is None
+
+
+def test_a_version_is_known_once() -> None:
+    """The same instant and name are the same version, wherever it stands."""
+    base, high = variant(80.0)
+    story = versions_of((0, base), (1, high), (2, base), (3, high))
+
+    for hour in (1, 2, 3):
+        assert not story.add(InForce(START + hour * HOUR, lambda: base, name="x"))
+    assert story.add(InForce(START + 2 * HOUR, lambda: base, name="y"))
+    assert [each.at for each in story] == sorted(each.at for each in story)
+
+
 # ── laws ────────────────────────────────────────────────────────────────────────
 
 
