@@ -23,6 +23,7 @@ from streams.errors import UserError
 from streams.model_files import read_model
 from streams.sending import CollectorTarget
 from streams.supervisor import Stack
+from streams.verify import verify
 from streams.view import View, ViewAwayError, connect_view
 
 SETUP_SECONDS: Final = 8.0
@@ -138,8 +139,16 @@ class Demo:
         recorded = settings.data_dir / "events.ndjson"
         good = (raw for raw in seen.recorded if raw != POISON)
         recorded.write_bytes(b"".join(raw + b"\n" for raw in good))
-        checks = judge(self._people, seen, counts, read_model(settings.model_path))
+        model = read_model(settings.model_path)
+        checks = judge(self._people, seen, counts, model)
         checks.append(Check("the view shows what was published", showing.view_faults()))
+        proof = verify(settings, model)
+        checks.append(
+            Check(
+                "the topics prove it: ledgers, sequences, states, every event, replay",
+                [str(finding) for finding in proof.findings],
+            )
+        )
         return Result(
             people=self._people,
             seen=seen,

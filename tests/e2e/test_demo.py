@@ -34,7 +34,7 @@ def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "hot-lead" in ran.stdout
     assert "lead-cooled" in ran.stdout
-    assert ran.stdout.count("kept  ") == 6
+    assert ran.stdout.count("kept  ") == 7
     assert "BROKEN" not in ran.stdout
     recorded = tmp_path / "with a space" / "demo" / "events.ndjson"
     assert len(recorded.read_bytes().splitlines()) > 500
