@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from schemas.time import Instant, to_instant
+from schemas.workspace import DEFAULT_WORKSPACE, Workspace
 
 EventType = Literal["page", "track", "identify", "group", "alias"]
 Channel = Literal["web", "email", "social", "content", "crm"]
@@ -64,6 +65,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
         str,
         msgspec.Meta(max_length=128, description="Where it came from: segment, …"),
     ] = ""
+    workspace: Workspace = DEFAULT_WORKSPACE
 
     def __post_init__(self) -> None:
         """Refuse an event of nobody and a receipt time without a zone."""

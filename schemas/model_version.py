@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import msgspec
 
 from schemas.score import ModelRef
+from schemas.workspace import DEFAULT_WORKSPACE, Workspace
 
 PRIMARY: Final = "primary"
 """The slot whose scores are the leads' own; every other one runs beside it."""
@@ -27,6 +28,7 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     model: ModelRef
     slot: Annotated[str, msgspec.Meta(pattern=SLOT_PATTERN)] = PRIMARY
+    workspace: Workspace = DEFAULT_WORKSPACE
     text: Annotated[
         str,
         msgspec.Meta(

@@ -15,6 +15,7 @@ import structlog
 
 from schemas.model_version import PRIMARY, ModelVersion
 from schemas.time import EARLIEST, to_instant
+from schemas.workspace import DEFAULT_WORKSPACE
 from scorers.compiled import CompiledModel, compile_model
 from scorers.loading import ModelError, load_model
 from scorers.versions import InForce, Versions
@@ -106,6 +107,10 @@ class Side:
     """Whether it may alert."""
 
 
+_Place = tuple[int, str]
+"""A partition and a workspace."""
+
+
 class ModelBook:
     """What is in force in the partitions that this worker owns."""
 
@@ -114,19 +119,27 @@ class ModelBook:
         self._base = base
         self._shelf = ModelShelf()
         self._shelf.put(base)
-        self._primary: dict[int, Versions] = {}
-        self._sides: dict[int, dict[str, Side]] = {}
+        self._primary: dict[_Place, Versions] = {}
+        self._sides: dict[_Place, dict[str, Side]] = {}
 
-    def primary(self, partition: int) -> Versions:
-        """Return the versions of the leads' own model."""
-        versions = self._primary.get(partition)
+    def primary(self, partition: int, workspace: str = DEFAULT_WORKSPACE) -> Versions:
+        """Return the versions of the own model of a workspace's leads."""
+        place = partition, workspace
+        versions = self._primary.get(place)
         if versions is None:
-            versions = self._primary[partition] = Versions.only(self._base)
+            versions = self._primary[place] = Versions.only(self._base)
         return versions
 
-    def sides(self, partition: int) -> dict[str, Side]:
+    def sides(
+        self, partition: int, workspace: str = DEFAULT_WORKSPACE
+    ) -> dict[str, Side]:
         """Return what runs beside it, by slot."""
-        return self._sides.get(partition, {})
+        return self._sides.get((partition, workspace), {})
+
+    def workspaces(self, partition: int) -> set[str]:
+        """Return the workspaces that have a model of their own, and the default."""
+        places = {*self._primary, *self._sides, (partition, DEFAULT_WORKSPACE)}
+        return {workspace for number, workspace in places if number == partition}
 
     @property
     def has_sides(self) -> bool:
@@ -141,8 +154,9 @@ class ModelBook:
         UnusableVersionError
             When it cannot be used; what was in force stays.
         """
+        place = partition, version.workspace
         if version.slot != PRIMARY and version.ended:
-            gone = self._sides.get(partition, {}).pop(version.slot, None)
+            gone = self._sides.get(place, {}).pop(version.slot, None)
             return gone is not None
         self._shelf.note(version)
         entry = InForce(
@@ -151,13 +165,13 @@ class ModelBook:
             name=version.id,
         )
         if version.slot == PRIMARY:
-            known = self._primary.get(partition)
+            known = self._primary.get(place)
             if known is None and entry.at <= EARLIEST:
                 # Published as what everything began with: no worker's own file is.
-                self._primary[partition] = Versions(entry)
+                self._primary[place] = Versions(entry)
                 return True
-            return self.primary(partition).add(entry)
-        sides = self._sides.setdefault(partition, {})
+            return self.primary(*place).add(entry)
+        sides = self._sides.setdefault(place, {})
         side = sides.get(version.slot)
         if side is None:
             name = f"{version.slot}@{entry.at}"
@@ -168,9 +182,10 @@ class ModelBook:
 
     def drop(self, partitions: Iterable[int]) -> None:
         """Forget partitions that belong to another worker."""
-        for partition in partitions:
-            self._primary.pop(partition, None)
-            self._sides.pop(partition, None)
+        gone = frozenset(partitions)
+        for known in (self._primary, self._sides):
+            for place in [place for place in known if place[0] in gone]:
+                del known[place]
 
     def load(self, partition: int, values: Iterable[bytes]) -> None:
         """Know what was published so far; what cannot be used is told and left out."""

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from schemas.workspace import is_workspace, split_source
 from streams.clock import Clock, ScaledClock, SystemClock
 from streams.errors import UserError
 
@@ -65,7 +66,8 @@ class Settings(BaseSettings):
     )
     write_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
         default_factory=dict,
-        description="Write keys as `source=key`, separated by commas.",
+        description="Write keys as `source=key` or `workspace/source=key`, separated "
+        "by commas.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         ("*",),
@@ -129,6 +131,13 @@ class Settings(BaseSettings):
             source, separator, key = item.partition("=")
             if not (separator and source and key):
                 msg = "write it as source=key[,source=key]"
+                raise ValueError(msg)
+            workspace, name = split_source(source)
+            if not (is_workspace(workspace) and name):
+                msg = (
+                    f"{source!r}: write workspace/source, the workspace in lower-case "
+                    "letters, digits and dashes"
+                )
                 raise ValueError(msg)
             pairs[source] = key
         return pairs

@@ -8,6 +8,7 @@ import msgspec
 
 from schemas.event import Event
 from schemas.time import Instant
+from schemas.workspace import split_source
 from streams.collector.adapters.segment import Call, Envelope, adapt, parse_time
 from streams.collector.verdict import RefusedError, Rejection
 
@@ -105,9 +106,15 @@ def sort(
     limits: Limits,
     now: Instant,
 ) -> Sorted:
-    """Return every message of the parcel as an event or with the reason it is none."""
+    """Return every message of the parcel as an event or with the reason it is none.
+
+    `source` is the name of the write key: the workspace, if it says one, and the
+    source.
+    """
+    workspace, name = split_source(source)
     envelope = Envelope(
-        source=source,
+        source=name,
+        workspace=workspace,
         received_at=now,
         call=call,
         sent_at=parse_time(parcel.sent_at),

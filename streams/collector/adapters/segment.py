@@ -19,6 +19,7 @@ import msgspec
 from schemas.event import Event, EventType
 from schemas.time import EARLIEST, Instant, to_datetime, to_instant
 from schemas.vocabulary import channel_of, spell
+from schemas.workspace import DEFAULT_WORKSPACE
 from scorers.identity import is_legal
 from streams.collector.verdict import Rejection
 
@@ -55,6 +56,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """What the request says of every event in it."""
 
     source: str
+    workspace: str = DEFAULT_WORKSPACE
     received_at: Instant
     call: Call | None = None
     """The call the route names; None where each message says its own."""
@@ -171,6 +173,7 @@ def _event(message: _Message, envelope: Envelope, event_id: str) -> Event | _Pro
         context=context,
         received_at=to_datetime(envelope.received_at),
         source=envelope.source,
+        workspace=envelope.workspace,
     )
 
 
