@@ -122,7 +122,7 @@ def test_test_shows_what_was_expected_and_the_ledger(
 
 def test_test_can_be_narrowed_by_name(leadpulse: Callable) -> None:
     """--only runs the tests with a word in their name, and -v names them."""
-    ran = leadpulse("model", "test", DEFAULT, "--only", "a10", "-v")
+    ran = leadpulse("model", "test", DEFAULT, "--only", "a10 the stage", "-v")
 
     assert ran.code == 0
     assert "A10 the stage of the journey" in ran.out
