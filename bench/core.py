@@ -1,173 +1,175 @@
-"""Measure the core alone: events, wake-ups and bytes of state, with the default model.
+"""Measure the core alone: events, wake-ups, bytes of state and ticks.
 
-Run it on a quiet machine::
+The default model scores the demo's stream, and retailers' clickstreams if there are
+any at hand::
 
-    python bench/core.py                        # a plausible mix of 400 leads
-    python bench/core.py --clicks FILE.csv      # and a retailer's clickstream
-    python bench/core.py --profile              # and where the time goes
+    python -m bench.core
+    python -m bench.core --clicks FILE.csv --clicks OTHER.csv
+    python -m bench.core --profile              # and where the time goes
 
-The clickstream is a CSV with the columns ``user_id``, ``event`` and ``timestamp``; each
-row becomes a page view whose path is the event. Times are of the process, so a busy
-machine shows less than it would in wall time.
+A clickstream has the columns ``user_id``, ``event`` and ``timestamp``, or those of the
+Google Merchandise Store. All times are CPU time of this process, so what else the
+machine does matters less than it would in wall time; each is the median of five runs.
 """
 
 import argparse
 import cProfile
 import csv
 import pstats
-import random
 import statistics
 import time
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from schemas.event import Event
-from schemas.time import DAY
+from schemas.time import DAY, MINUTE, Instant, to_datetime, to_iso
 from scorers.compiled import CompiledModel, compile_model
+from scorers.identity import derive_lead_id
 from scorers.loading import load_model
 from scorers.scorer import on_event, on_wakeup
 from scorers.state import LeadState, encode_state
+from scorers.wheel import Wheel
+from streams.collector.adapters.segment import Envelope, adapt
+from streams.demo.personas import cast
 
 DEFAULT = Path(__file__).parents[1] / "deploy" / "models" / "default.yaml"
-MIX: tuple[tuple[int, str, str, str, dict[str, object]], ...] = (
-    # weight, type, name, channel, properties
-    (30, "page", "", "web", {"path": "/blog/post"}),
-    (10, "page", "", "web", {"path": "/product/one"}),
-    (6, "page", "", "web", {"path": "/pricing"}),
-    (2, "page", "", "web", {"path": "/careers"}),
-    (14, "track", "Email Delivered", "email", {}),
-    (12, "track", "Email Opened", "email", {}),
-    (5, "track", "Email Link Clicked", "email", {"link_url": "https://a.example/l"}),
-    (5, "track", "Product Viewed", "web", {"product": "one"}),
-    (4, "track", "Content Clicked", "content", {"asset_id": "a1"}),
-    (3, "track", "Content Downloaded", "content", {"asset_type": "ebook"}),
-    (3, "track", "Post Liked", "social", {"post_id": "p"}),
-    (2, "track", "Webinar Registered", "content", {"asset_id": "w"}),
-    (1, "track", "Demo Requested", "web", {}),
-    (2, "track", "Call Logged", "crm", {}),
-)
-TRAITS = {
-    "company": "Lamp Ltd",
-    "employees": 40,
-    "industry": "software",
-    "title": "VP Sales",
-    "country": "DE",
-}
+BEGIN: Instant = 1_795_255_200_000
+RUNS = 5
+LEADS = 1_000_000
+DUE = 10_000
+
+Stream = list[tuple[str, Event]]
+"""Leads' ids and what they did, in the order of receipt."""
 
 
-def mixed(leads: int, each: int) -> Iterator[Event]:
-    """Yield a month of a plausible mix, in the order of receipt."""
-    dice = random.Random(1)  # noqa: S311 - the same mix each time, no secret
-    start = datetime(2026, 1, 1, tzinfo=UTC)
-    weights = [weight for weight, *_ in MIX]
-    moments = sorted(dice.uniform(0, 30) for _ in range(leads * each))
-    met: set[int] = set()
-    for number, day in enumerate(moments):
-        lead = dice.randrange(leads)
-        at = start + timedelta(days=day)
-        _, kind, name, channel, properties = dice.choices(MIX, weights)[0]
-        traits: dict[str, object] = {}
-        if lead not in met or dice.random() < 0.02:  # noqa: PLR2004 - now and then
-            met.add(lead)
-            kind, name, channel, properties = "identify", "", "crm", {}
-            traits = TRAITS
-        yield Event(
-            id=f"e{number}",
-            type=kind,
-            name=name,
-            channel=channel,
-            occurred_at=at,
-            received_at=at + timedelta(seconds=1),
-            user_id=f"user-{lead}",
-            email=f"user-{lead}@lamp-{lead % 97}.example"
-            if channel == "email"
-            else None,
-            properties={**properties, "email_id": f"m{number % 5}"},
-            traits=traits,
-        )
+def demo(leads: int) -> Iterator[Event]:
+    """Yield three weeks of the demo's people, through the collector's adapter."""
+    for person in cast(1, leads):
+        for moment in person.life:
+            at = BEGIN + moment.at
+            raw = msgspec.json.encode({**moment.message, "timestamp": to_iso(at)})
+            event = adapt(raw, Envelope(source="demo", received_at=at + MINUTE))
+            if isinstance(event, Event):
+                yield event
 
 
 def clicks(path: Path) -> Iterator[Event]:
-    """Yield a clickstream's rows as page views, in the order of time."""
+    """Yield a clickstream's rows as page views, and views of products."""
     with path.open(newline="") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: row["timestamp"])
-    for number, row in enumerate(rows):
-        at = datetime.fromisoformat(row["timestamp"]).replace(tzinfo=UTC)
-        yield Event(
-            id=f"c{number}",
-            type="page",
-            channel="web",
-            occurred_at=at,
-            received_at=at,
-            anonymous_id=row["user_id"],
-            properties={"path": f"/{row['event']}"},
-        )
+        for number, row in enumerate(csv.DictReader(file)):
+            yield _store(number, row) if "visitId" in row else _click(number, row)
 
 
-def scored(model: CompiledModel, events: Iterable[Event]) -> dict[str, LeadState]:
+def _click(number: int, row: dict[str, str]) -> Event:
+    at = datetime.fromisoformat(row["timestamp"]).replace(tzinfo=UTC)
+    if row["event"] == "product_view":
+        return _event(number, row["user_id"], at, "Product Viewed", product="one")
+    return _event(number, row["user_id"], at, path=f"/{row['event']}")
+
+
+def _store(number: int, row: dict[str, str]) -> Event:
+    at = to_datetime(int(row["visitId"]) * 1_000 + int(row["time"] or 0))
+    who, product = row["fullVisitorId"], row["v2ProductName"]
+    if row["type"] == "EVENT":
+        return _event(number, who, at, "Product Viewed", product=product)
+    return _event(number, who, at, path=row["pagePathLevel1"])
+
+
+def _event(
+    number: int, who: str, at: datetime, name: str = "", **properties: object
+) -> Event:
+    return Event(
+        id=f"c{number}",
+        type="track" if name else "page",
+        name=name,
+        channel="web",
+        occurred_at=at,
+        received_at=at,
+        anonymous_id=who,
+        properties=properties,
+    )
+
+
+def stream_of(events: Iterator[Event]) -> Stream:
+    """Return events with their leads, in the order of receipt."""
+    ordered = sorted(events, key=lambda event: event.now)
+    return [(derive_lead_id(event) or "", event) for event in ordered]
+
+
+def scored(model: CompiledModel, stream: Stream) -> dict[str, LeadState]:
     """Return the states of all leads after all events."""
     states: dict[str, LeadState] = {}
-    for event in events:
-        who = event.user_id or event.anonymous_id or ""
-        states[who] = on_event(model, states.get(who), event, event.now).state
+    for lead, event in stream:
+        states[lead] = on_event(model, states.get(lead), event, event.now).state
     return states
 
 
-def measure(name: str, model: CompiledModel, events: list[Event]) -> None:
-    """Print what events, wake-ups and states cost."""
+def seconds(what: Callable[[], object]) -> float:
+    """Return the CPU time that something takes, the median of five runs."""
     figures = []
-    states: dict[str, LeadState] = {}
-    for _ in range(3):
+    for _ in range(RUNS):
         begin = time.process_time()
-        states = scored(model, events)
-        figures.append((time.process_time() - begin) / len(events))
-    print(f"\n{name}: {len(events):,} events of {len(states):,} leads")
-    print(f"  on_event   {min(figures) * 1e6:8.1f} µs   {1 / min(figures):9,.0f} /s")
+        what()
+        figures.append(time.process_time() - begin)
+    return statistics.median(figures)
+
+
+def measure(name: str, model: CompiledModel, stream: Stream) -> None:
+    """Print what events, wake-ups and states cost."""
+    states = scored(model, stream)
+    each = seconds(lambda: scored(model, stream)) / len(stream)
+    print(f"\n{name}: {len(stream):,} events of {len(states):,} leads")
+    print(f"  on_event   {each * 1e6:8.1f} µs   {1 / each:9,.0f} /s")
 
     due = [state for state in states.values() if state.wake_at is not None]
-    begin = time.process_time()
-    for state in due:
-        on_wakeup(model, state, state.wake_at or 0)
-    took = (time.process_time() - begin) / max(1, len(due))
-    print(f"  on_wakeup  {took * 1e6:8.1f} µs   next change that was due")
-    begin = time.process_time()
-    for state in due:
-        on_wakeup(model, state, state.now + 30 * DAY)
-    took = (time.process_time() - begin) / max(1, len(due))
-    print(f"  on_wakeup  {took * 1e6:8.1f} µs   thirty days late")
-    begin = time.process_time()
-    for state in due:
-        on_wakeup(model, state, state.now)
-    took = (time.process_time() - begin) / max(1, len(due))
-    print(f"  on_wakeup  {took * 1e6:8.1f} µs   nothing due")
+    for what, at in (
+        ("next change that was due", lambda state: state.wake_at),
+        ("thirty days late", lambda state: state.now + 30 * DAY),
+        ("nothing due", lambda state: state.now),
+    ):
+        each = seconds(lambda at=at: [on_wakeup(model, s, at(s)) for s in due])
+        print(f"  on_wakeup  {each / max(1, len(due)) * 1e6:8.1f} µs   {what}")
 
     sizes = sorted(len(encode_state(state)) for state in states.values())
     p99 = sizes[int(len(sizes) * 0.99)]
     middle = statistics.median(sizes)
     print(f"  state      {middle:8,.0f} B median  {p99:,} B p99  {sizes[-1]:,} B most")
-    tiers: dict[str, int] = {}
-    for state in states.values():
-        tiers[state.tier] = tiers.get(state.tier, 0) + 1
-    print(f"  tiers      {tiers}")
+    print(f"  tiers      {dict(Counter(state.tier for state in states.values()))}")
+
+
+def measure_wheel() -> None:
+    """Print what a tick costs when a million leads have plans."""
+    wheel = Wheel()
+    for number in range(LEADS):
+        wheel.plan(f"lead-{number:07}", BEGIN + (number * 7_919) % LEADS)
+    ticks = 1_000
+    idle = seconds(lambda: [wheel.pop_due(DUE, BEGIN - 1) for _ in range(ticks)])
+    busy = seconds(lambda: wheel.pop_due(DUE, BEGIN + LEADS))
+    print(f"\ntimers: {LEADS:,} leads with a plan")
+    print(f"  tick       {idle / ticks * 1e6:8.2f} µs   nothing due")
+    print(f"  tick       {busy * 1e3:8.2f} ms   {DUE:,} due")
 
 
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clicks", type=Path, help="a CSV: user_id, event, timestamp")
-    parser.add_argument("--leads", type=int, default=400)
-    parser.add_argument("--events", type=int, default=50, help="events of each lead")
+    parser.add_argument("--clicks", type=Path, action="append", default=[])
+    parser.add_argument("--leads", type=int, default=400, help="people in the demo")
     parser.add_argument("--profile", action="store_true")
     given = parser.parse_args()
     model = compile_model(load_model(DEFAULT.read_text("utf-8"), DEFAULT.name))
-    events = list(mixed(given.leads, given.events))
-    measure("plausible mix", model, events)
-    if given.clicks:
-        measure(given.clicks.name, model, list(clicks(given.clicks)))
+    stream = stream_of(demo(given.leads))
+    measure("the demo's stream", model, stream)
+    for path in given.clicks:
+        measure(path.name, model, stream_of(clicks(path)))
+    measure_wheel()
     if given.profile:
         with cProfile.Profile() as profile:
-            scored(model, events)
+            scored(model, stream)
         pstats.Stats(profile).sort_stats("tottime").print_stats(25)
 
 
