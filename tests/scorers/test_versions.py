@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from schemas.event import Event
 from schemas.time import DAY, Instant, to_instant
 from scorers.backfill import new_questions, reworded
-from scorers.compiled import CompiledModel, compile_model
+from scorers.compiled import CompiledModel
 from scorers.replay import Replay
 from scorers.scorer import on_event, on_wakeup, read
 from scorers.state import LeadState
@@ -18,7 +18,7 @@ from scorers.versions import InForce, Versions, started
 from tests.scorers.test_model_change import DEARER, OLD, T0, WIDER, model_of, view
 from tests.strategies import START, end_of, lives, models
 
-compiled = models().map(compile_model)
+compiled = models().map(lambda choice: choice.compiled)
 events_only = lives(repeats=False)
 instants = st.integers(0, 40 * DAY).map(lambda offset: START + offset)
 
