@@ -18,10 +18,18 @@ class Wakeup(msgspec.Struct, frozen=True, kw_only=True, tag="wakeup", tag_field=
 class Forward(
     msgspec.Struct, frozen=True, kw_only=True, tag="forward", tag_field="kind"
 ):
-    """An event that arrived under another key or partition than its lead's own."""
+    """An event that arrived under another key than its lead's own."""
 
     lead_id: str
     event: Event
+    source: Annotated[
+        str,
+        msgspec.Meta(description="The redirected lead and the topic it came by."),
+    ] = ""
+    offset: Annotated[
+        int,
+        msgspec.Meta(description="Its place there: what is sent again is known by it."),
+    ] = -1
 
 
 class Retract(
@@ -53,4 +61,41 @@ class Learn(msgspec.Struct, frozen=True, kw_only=True, tag="learn", tag_field="k
     at: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-Command = Wakeup | Forward | Retract | Learn
+class Link(msgspec.Struct, frozen=True, kw_only=True, tag="link", tag_field="kind"):
+    """Two leads are one person: an event has shown their identifiers together."""
+
+    lead_id: Annotated[str, msgspec.Meta(description="Lead of the weaker identifier.")]
+    to: Annotated[str, msgspec.Meta(description="Lead of the stronger one.")]
+    since: Annotated[
+        datetime, msgspec.Meta(tz=True, description="Event time at which it was shown.")
+    ]
+    at: Annotated[datetime, msgspec.Meta(tz=True, description="When it was heard of.")]
+
+
+class Absorb(msgspec.Struct, frozen=True, kw_only=True, tag="absorb", tag_field="kind"):
+    """Take in everything that was known of a weaker lead; it is yours."""
+
+    lead_id: str
+    absorbed: Annotated[str, msgspec.Meta(description="The lead that is no more.")]
+    state: Annotated[
+        bytes, msgspec.Meta(description="What it knew: internal, compressed.")
+    ]
+    since: Annotated[
+        datetime, msgspec.Meta(tz=True, description="Event time of the link.")
+    ]
+    at: Annotated[datetime, msgspec.Meta(tz=True, description="When it was heard of.")]
+
+
+class Release(
+    msgspec.Struct, frozen=True, kw_only=True, tag="release", tag_field="kind"
+):
+    """An identifier is somebody else's by now: link it anew when you see it again."""
+
+    lead_id: str
+    released: Annotated[str, msgspec.Meta(description="Lead of the identifier.")]
+    since: Annotated[
+        datetime, msgspec.Meta(tz=True, description="Event time of the other's claim.")
+    ]
+
+
+Command = Wakeup | Forward | Retract | Learn | Link | Absorb | Release

@@ -121,3 +121,9 @@ class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
             "and in updates from before there was a ledger."
         ),
     ] = {}
+    merged_into: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="Set where this is no lead any more: it is part of that one."
+        ),
+    ] = None

@@ -5,6 +5,7 @@ id is derived, like a lead's, so that whoever sees a lead knows its account's ke
 """
 
 import hashlib
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -91,7 +92,12 @@ def note_sign(state: LeadState, sign: Gain, window: Millis, now: Instant) -> Non
     """Remember a sign of life, as long as the lead's account may ask for it."""
     state.days = _with_day(state.days, sign[0] // DAY)
     kept = [each for each in (*state.signs, sign) if each[0] > now - window]
-    state.signs = tuple(sorted(kept)[-MOST_SIGNS:])
+    state.signs = latest_signs(kept)
+
+
+def latest_signs(signs: Iterable[Gain]) -> tuple[Gain, ...]:
+    """Return the last signs of life by event time, as many as are kept."""
+    return tuple(sorted(signs)[-MOST_SIGNS:])
 
 
 def _with_day(days: tuple[int, int], day: int) -> tuple[int, int]:
@@ -100,6 +106,12 @@ def _with_day(days: tuple[int, int], day: int) -> tuple[int, int]:
     if day > latest:
         return day, (bits << min(day - latest, DAYS_KEPT) | 1) & _ALL_DAYS
     return latest, bits | (1 << (latest - day)) & _ALL_DAYS
+
+
+def merged_days(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    """Return the days of both, counted from the later of their latest days."""
+    (earlier, before), (latest, bits) = sorted((one, other))
+    return latest, (bits | before << min(latest - earlier, DAYS_KEPT)) & _ALL_DAYS
 
 
 def active_at(state: LeadState) -> Instant | None:

@@ -81,14 +81,15 @@ def counted(rule: CompiledRule, state: RuleState) -> Sequence[Entry]:
     return _count(rule.limit, state.entries, state.ranks)[0]
 
 
-_Ranks = dict[tuple[int, int], int]
+Ranks = dict[tuple[int, int], int]
+"""How many matches a limit has met, by key and window."""
 
 
 def _count(
     limit: CompiledLimit, entries: Iterable[Entry], ranks: Iterable[Rank]
-) -> tuple[list[Entry], _Ranks]:
+) -> tuple[list[Entry], Ranks]:
     """Return the entries that count after `ranks`, and the ranks after them."""
-    met: _Ranks = {(key, window): rank for key, window, rank in ranks}
+    met: Ranks = {(key, window): rank for key, window, rank in ranks}
     first, last = limit.after, limit.after + limit.count
     window, keyed = limit.window, limit.key_of is not None
     kept = []
@@ -109,7 +110,7 @@ def _count(
     return kept, met
 
 
-def _latest(ranks: _Ranks) -> tuple[Rank, ...]:
+def latest(ranks: Ranks) -> tuple[Rank, ...]:
     """Return the ranks of the latest windows, as many as are kept."""
     kept = sorted((window, key, rank) for (key, window), rank in ranks.items())
     return tuple((key, window, rank) for window, key, rank in kept[-MAX_RANKS:])
@@ -123,14 +124,24 @@ def _decayed(rule: CompiledRule, mass: float, span: int) -> float:
     return mass * decay.kept(span) if isinstance(decay, HalfLife) else mass
 
 
+def joined(
+    rule: CompiledRule, mass: float, at: Instant, amount: float, when: Instant
+) -> tuple[float, Instant]:
+    """Return two masses as one, at the later of their instants."""
+    if not mass:
+        return amount, when
+    if when < at:  # only what two identities remembered can overlap like this
+        return mass + _decayed(rule, amount, at - when), at
+    return _decayed(rule, mass, when - at) + amount, when
+
+
 def refold(rule: CompiledRule, state: RuleState) -> RuleState:
     """Return `state` with its mass folded anew from base and entries."""
     if not rule.folds or rule.kind == "absence":
         return state
     mass, at = state.base, state.base_at
     for when, _, amount, _ in counted(rule, state):
-        mass = _decayed(rule, mass, when - at) + amount if mass else amount
-        at = when
+        mass, at = joined(rule, mass, at, amount, when)
     return replace(state, mass=mass, mass_at=at)
 
 
@@ -149,7 +160,7 @@ def add(
         state = _continued(rule, state, entry)
     else:
         state = refold(rule, _insert(state, entry))
-    return _bounded(rule, state, now)
+    return bounded(rule, state, now)
 
 
 def _continued(rule: CompiledRule, state: RuleState, entry: Entry) -> RuleState:
@@ -198,7 +209,7 @@ def _add_late(rule: CompiledRule, state: RuleState, entry: Entry) -> RuleState:
     """Return `state` with a match that is older than its base."""
     if rule.limit is not None:
         kept, ranks = _count(rule.limit, (entry,), state.ranks)
-        state = replace(state, ranks=_latest(ranks))
+        state = replace(state, ranks=latest(ranks))
         if not kept:
             return refold(rule, state)
     late = _decayed(rule, entry[2], state.base_at - entry[0])
@@ -207,11 +218,13 @@ def _add_late(rule: CompiledRule, state: RuleState, entry: Entry) -> RuleState:
     )
 
 
-def _bounded(rule: CompiledRule, state: RuleState, now: Instant) -> RuleState:
+def bounded(rule: CompiledRule, state: RuleState, now: Instant) -> RuleState:
     """Return `state` within its bound: fold the oldest, drop what is spent."""
     decay = rule.decay
     if isinstance(decay, HalfLife | NoDecay):
-        return _folded(rule, state) if len(state.entries) > MAX_ENTRIES else state
+        while len(state.entries) > MAX_ENTRIES:
+            state = _folded(rule, state)
+        return state
     state = _unspent(rule, state, now)
     if len(state.entries) <= 2 * MAX_ENTRIES:
         return state
@@ -224,7 +237,7 @@ def _folded(rule: CompiledRule, state: RuleState) -> RuleState:
     base = refold(rule, replace(state, entries=old))
     ranks = state.ranks
     if rule.limit is not None:
-        ranks = _latest(_count(rule.limit, old, ranks)[1])
+        ranks = latest(_count(rule.limit, old, ranks)[1])
     return refold(
         rule,
         RuleState(
@@ -265,7 +278,7 @@ def _coarser(
     ranks = state.ranks
     if rule.limit is not None:
         counting, met = _count(rule.limit, old, ranks)
-        ranks = _latest(met)
+        ranks = latest(met)
     done = now - decay.reach - rule.within
     stretches = _stretches(decay, counting, done)
     return replace(state, entries=(*stretches, *kept), ranks=ranks)
@@ -331,8 +344,7 @@ def bound_absence(
     if rule.folds:
         base, at = state.base, state.base_at
         for when, _, amount, _ in missed:
-            base = _decayed(rule, base, when - at) + amount if base else amount
-            at = when
+            base, at = joined(rule, base, at, amount, when)
         state = replace(
             state,
             entries=tuple(open_[-2 * MAX_ENTRIES :]),
@@ -342,7 +354,7 @@ def bound_absence(
         )
     else:
         open_.extend((when, id_, amount, SETTLED) for when, id_, amount, _ in missed)
-        state = _bounded(rule, replace(state, entries=tuple(sorted(open_))), now)
+        state = bounded(rule, replace(state, entries=tuple(sorted(open_))), now)
     left = tuple(entry for entry in waits.entries if entry[0] >= horizon)
     return state, replace(waits, entries=left)
 

@@ -4,6 +4,7 @@ These functions change the state they are given: the reducer passes its own draf
 Containers are replaced, never changed in place, so the draft's origin stays whole.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -12,7 +13,7 @@ from schemas.event import CHANNELS, Event
 from schemas.time import Instant, Millis
 from scorers import masses
 from scorers.compiled import CompiledModel, CompiledRule
-from scorers.identity import derive_lead_id, is_legal, normalise_email
+from scorers.identity import derive_lead_id, is_legal, normalise, normalise_email
 from scorers.reading import UNLESS
 from scorers.state import (
     MACHINE,
@@ -20,10 +21,12 @@ from scorers.state import (
     MAX_IDS,
     PASSIVE,
     WITHDRAWN,
+    Gain,
     LeadState,
     Recent,
     RuleState,
     Seen,
+    Stamp,
     TraitFact,
 )
 
@@ -229,12 +232,19 @@ def _match(
 
 
 def _remember_id(state: LeadState, event_id: int, at: Instant, mark: int) -> None:
-    ids = {**state.ids, event_id: at * MARKS + mark}
-    while len(ids) > MAX_IDS:
-        # Oldest first by event time: what is kept does not depend on arrival.
+    state.ids = bounded_ids({**state.ids, event_id: at * MARKS + mark})
+
+
+def bounded_ids(ids: dict[int, Stamp]) -> dict[int, Stamp]:
+    """Return the latest ids by event time: what is kept does not hang on arrival."""
+    if len(ids) <= MAX_IDS:
+        return ids
+    if len(ids) == MAX_IDS + 1:
         oldest = min(ids.values())
         del ids[min(known for known, stamp in ids.items() if stamp == oldest)]
-    state.ids = ids
+        return ids
+    latest = sorted(ids.items(), key=lambda item: (item[1], item[0]))
+    return dict(latest[-MAX_IDS:])
 
 
 def _identify(state: LeadState, event: Event, at: Instant, event_id: int) -> None:
@@ -247,15 +257,21 @@ def _identify(state: LeadState, event: Event, at: Instant, event_id: int) -> Non
             # Free-mail and competitor rules read it; the address itself is no trait.
             _learn_fact(state, "email_domain", TraitFact(at, event_id, domain))
     if event.user_id is not None and is_legal(event.user_id):
-        state.user_ids = _with(state.user_ids, event.user_id.strip())
+        state.user_ids = _with(state.user_ids, normalise("user_id", event.user_id))
     if event.anonymous_id is not None and is_legal(event.anonymous_id):
-        state.anonymous_ids = _with(state.anonymous_ids, event.anonymous_id.strip())
+        anonymous_id = normalise("anonymous_id", event.anonymous_id)
+        state.anonymous_ids = _with(state.anonymous_ids, anonymous_id)
 
 
 def _with(known: tuple[str, ...], identifier: str) -> tuple[str, ...]:
     if identifier in known:
         return known
-    return tuple(sorted((*known, identifier)))[:_MOST_IDENTIFIERS]
+    return bounded_names((*known, identifier))
+
+
+def bounded_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return identifiers in the order and number in which they are kept."""
+    return tuple(sorted(names)[:_MOST_IDENTIFIERS])
 
 
 def _learn_traits(
@@ -284,13 +300,19 @@ def _learn_fact(state: LeadState, name: str, fact: TraitFact) -> None:
     if known is None:
         state.traits = {**state.traits, name: fact}
         return
-    latest, former = (fact, known) if _order(known) < _order(fact) else (known, fact)
+    latest, former = latest_facts(name, (*state.former.get(name, ()), known, fact))
     if latest is fact:
         state.traits = {**state.traits, name: fact}
-    if name not in _IDENTIFYING:
-        before = sorted((*state.former.get(name, ()), former), key=_order)
-        kept = tuple(before[-_FORMER_KEPT:])
-        state.former = {**state.former, name: kept}
+    if former:
+        state.former = {**state.former, name: former}
+
+
+def latest_facts(
+    name: str, facts: Iterable[TraitFact]
+) -> tuple[TraitFact, tuple[TraitFact, ...]]:
+    """Return the latest of a trait's facts, and those before it that are kept."""
+    *before, latest = sorted(facts, key=_order)
+    return latest, () if name in _IDENTIFYING else tuple(before[-_FORMER_KEPT:])
 
 
 def _order(fact: TraitFact) -> tuple[Instant, int]:
@@ -319,8 +341,16 @@ def _sign_of_life(state: LeadState, channel: str, at: Instant, event_id: int) ->
     sign = (at, event_id)
     if len(signs) == _SIGNS_KEPT and sign < signs[0]:
         return
-    kept = (*signs, sign) if not signs or signs[-1] < sign else sorted((*signs, sign))
-    state.active = {**state.active, channel: tuple(kept)[-_SIGNS_KEPT:]}
+    if not signs or signs[-1] < sign:
+        kept = (*signs, sign)[-_SIGNS_KEPT:]
+    else:
+        kept = latest_signs((*signs, sign))
+    state.active = {**state.active, channel: kept}
+
+
+def latest_signs(signs: Iterable[Seen]) -> tuple[Seen, ...]:
+    """Return the last signs of life by event time, as many as are kept."""
+    return tuple(sorted(signs)[-_SIGNS_KEPT:])
 
 
 def _recall(state: LeadState, event: Event, at: Instant, event_id: int) -> None:
@@ -332,8 +362,13 @@ def _recall(state: LeadState, event: Event, at: Instant, event_id: int) -> None:
     )
     name = event.name or event.type.capitalize()
     recent = Recent(at, event_id, name[:80], event.channel, detail[:120])
-    ordered = sorted((*state.recent, recent), key=lambda item: (item.at, item.id))
-    state.recent = tuple(ordered[-_MOST_RECENT:])
+    state.recent = latest_events((*state.recent, recent))
+
+
+def latest_events(events: Iterable[Recent]) -> tuple[Recent, ...]:
+    """Return the last events by event time, as many as are kept."""
+    ordered = sorted(events, key=lambda item: (item.at, item.id))
+    return tuple(ordered[-_MOST_RECENT:])
 
 
 def sign_of_life(state: LeadState, event_id: int) -> Instant | None:
@@ -348,7 +383,12 @@ def gain(
     """Remember the points that an event gave, as long as a surge may read them."""
     if points > 0:
         kept = [item for item in state.gains if item[0] > now - window]
-        state.gains = tuple([*kept, (now, event_id, points)][-_MOST_GAINS:])
+        state.gains = latest_gains([*kept, (now, event_id, points)])
+
+
+def latest_gains(gains: Sequence[Gain]) -> tuple[Gain, ...]:
+    """Return the last gains, as many as are kept."""
+    return tuple(gains[-_MOST_GAINS:])
 
 
 def gained(state: LeadState, since: Instant) -> float:
@@ -411,7 +451,5 @@ def _see_again(state: LeadState, ids: frozenset[int], *, full: bool) -> None:
             first = min(first, at) if first else at
     state.first_at = first
     state.active = {
-        channel: tuple(sorted(kept)[-_SIGNS_KEPT:])
-        for channel, kept in signs.items()
-        if kept
+        channel: latest_signs(kept) for channel, kept in signs.items() if kept
     }

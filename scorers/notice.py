@@ -5,13 +5,14 @@ from typing import Any
 
 from schemas.alert import Alert, DealValue, RecentEvent
 from schemas.event import Event
-from schemas.score import Identifiers, Reason
+from schemas.score import NO_TIER, Cause, Identifiers, Reason, ScoreUpdate
 from schemas.time import Instant, to_datetime
 from scorers import explain
 from scorers.alert_rules import CompiledAlert
 from scorers.alerting import Verdict
 from scorers.compiled import CompiledModel
 from scorers.conditions import as_number
+from scorers.linking import present_owner
 from scorers.memory import trait_text
 from scorers.state import LeadState
 
@@ -41,6 +42,30 @@ def deal_value(model: CompiledModel, state: LeadState) -> DealValue | None:
             currency = trait_text(state, "budget_currency") or model.value.currency
             return DealValue(amount=amount, currency=currency)
     return None
+
+
+def last_word_of(
+    model: CompiledModel, before: LeadState, state: LeadState
+) -> ScoreUpdate:
+    """Return the update which says that a lead is part of another one from now on."""
+    return ScoreUpdate(
+        lead_id=state.lead_id,
+        sequence=state.sequence,
+        score=0.0,
+        previous=before.score,
+        delta=round(-before.score, 6),
+        tier=NO_TIER,
+        previous_tier=before.tier,
+        grade="",
+        groups={group.name: 0.0 for group in model.groups},
+        reasons=(),
+        cause=Cause(kind="merge"),
+        as_of=to_datetime(state.now),
+        next_change_at=None,
+        model=model.ref,
+        identifiers=identifiers_of(before),
+        merged_into=present_owner(state),
+    )
 
 
 def alert_of(
@@ -103,7 +128,7 @@ def alert_of(
         stage=stage,
         deal_value=deal_value(model, state),
         traits=shown,
-        recalls=told if verdict.recalled else None,
+        recalls=(verdict.state.told_id or told) if verdict.recalled else None,
         route=policy.route,
         digest=policy.digest,
         account_id=state.account_id,

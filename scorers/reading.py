@@ -5,6 +5,7 @@ dormancy leaves of the group, then total.
 """
 
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 
 from schemas.time import Instant, Millis
 from scorers.compiled import CompiledDormancy, CompiledModel, CompiledRule
@@ -190,6 +191,8 @@ def unmet(
             until = min(until, deadline)
         else:
             matches.append((deadline, entry[2] * rule.points))
+    if memory.base:  # of a merged lead it may be later than what is kept
+        matches.sort(key=itemgetter(0))
     return matches, until
 
 

@@ -14,19 +14,20 @@ import msgspec
 
 from schemas.account import MemberUpdate
 from schemas.alert import Alert
+from schemas.command import Absorb, Command, Link, Release
 from schemas.event import Event
 from schemas.score import Cause, CauseKind, Reason, ScoreUpdate
-from schemas.time import Instant, to_datetime
-from scorers import alerting, belonging, explain, masses, memory
+from schemas.time import Instant, to_datetime, to_instant
+from scorers import alerting, belonging, explain, linking, masses, memory, merging
 from scorers.alert_rules import CompiledAlert
 from scorers.compiled import CompiledModel
 from scorers.crossing import first_exit
 from scorers.curve import NEVER, Curve
 from scorers.explain import LedgerLine
-from scorers.notice import alert_of, identifiers_of
+from scorers.notice import alert_of, identifiers_of, last_word_of
 from scorers.reading import curve_of, group_points
-from scorers.state import AlertState, LeadState
-from scorers.step import Decision, Step
+from scorers.state import AlertState, LeadState, pack_state, unpack_state
+from scorers.step import Decision, Outcome, Step
 
 _SILENT_REASONS = frozenset({"not-hot"})
 """Decisions that are not news: nearly every lead is not hot, all the time."""
@@ -72,18 +73,20 @@ class _Draft:
         self.alerts: list[Alert] = []
         self.decisions: list[Decision] = []
         self.members: tuple[MemberUpdate, ...] = ()
+        self.commands: tuple[Command, ...] = ()
 
     def curve(self, at: Instant) -> Curve:
         return curve_of(self.model, self.state, at)
 
-    def step(self) -> Step:
+    def step(self, outcome: Outcome = "scored") -> Step:
         return Step(
             state=self.state,
-            outcome="scored",
+            outcome=outcome,
             updates=tuple(self.updates),
             alerts=tuple(self.alerts),
             decisions=tuple(self.decisions),
             members=self.members,
+            commands=self.commands,
         )
 
 
@@ -110,6 +113,7 @@ def on_event(
     measured = model.surge_window or (accounts is not None and accounts.measures_points)
     before = draft.curve(draft.now).exact() if measured else 0.0
     memory.learn(model, draft.state, event, event_id, draft.now)
+    draft.commands = linking.links_of(draft.state, event, draft.now)
     gained = draft.curve(draft.now).exact() - before if measured else 0.0
     if model.surge_window:
         memory.gain(draft.state, draft.now, event_id, gained, model.surge_window)
@@ -127,7 +131,9 @@ def on_wakeup(model: CompiledModel, state: LeadState, now: Instant) -> Step:
 
     Where nothing was planned, nothing changes: the state is the one that was given.
     """
-    if state.model == model.digest and (state.wake_at is None or state.wake_at > now):
+    if state.claims or (
+        state.model == model.digest and (state.wake_at is None or state.wake_at > now)
+    ):
         return Step(state=state, outcome="scored")
     draft = _Draft(model, state, now)
     cause = _cause_of_time(draft)
@@ -161,6 +167,8 @@ def on_model_change(
     What was planned up to `at` is settled by the old model; then the new one's
     points, half-lives and caps apply to what is remembered, at once.
     """
+    if state.claims:
+        return Step(state=state, outcome="scored")
     draft = _Draft(old, state, at)
     _settle(draft)
     draft.model = new
@@ -185,6 +193,8 @@ def on_backfill(
     already. Learning it again changes nothing: `place` is the backfill's name, and
     the topic and offset that it has come to.
     """
+    if state.claims:
+        return Step(state=state, outcome="duplicate")
     draft = _Draft(model, state, now)
     if place is not None and memory.taught_before(draft.state, *place):
         return Step(state=state, outcome="duplicate")
@@ -193,6 +203,87 @@ def on_backfill(
         _conclude(draft, Cause(kind="model"), None)
         return draft.step()
     return Step(state=state, outcome="duplicate")
+
+
+def on_link(model: CompiledModel, state: LeadState | None, link: Link) -> Step:
+    """Return what follows when a weaker lead turns out to be a stronger one's.
+
+    It hands over what it knows, says a last word, and keeps a redirect: the first
+    time. From then on only whose it is can change. `state` is None for a lead of
+    which nothing was known: what comes later is redirected all the same.
+    """
+    state = state or LeadState(lead_id=link.lead_id)
+    if state.user_ids or link.to == link.lead_id:
+        return Step(state=state, outcome="duplicate")  # a known person stays
+    claims, release = linking.claimed(state, link)
+    if claims == state.claims:
+        told = () if release is None else (release,)
+        return Step(state=state, outcome="duplicate", commands=told)
+    draft = _Draft(model, state, to_instant(link.at))
+    commands: list[Command] = [] if release is None else [release]
+    if not state.claims and state.ids:
+        _settle(draft)
+        commands.append(
+            Absorb(
+                lead_id=link.to,
+                absorbed=link.lead_id,
+                state=pack_state(draft.state),
+                since=link.since,
+                at=link.at,
+            )
+        )
+    draft.commands = tuple(commands)
+    settled = draft.state
+    draft.state = LeadState(
+        lead_id=state.lead_id,
+        model=model.digest,
+        sequence=settled.sequence,
+        now=draft.now,
+        member_sequence=settled.member_sequence,
+        claims=claims,
+    )
+    if settled.account_id is not None and model.accounts is not None:
+        draft.members = (belonging.leave(draft.state, settled.account_id, draft.now),)
+    if settled.sequence and claims[-1][1] != linking.present_owner(state):
+        draft.state.sequence += 1
+        draft.updates.append(last_word_of(model, settled, draft.state))
+    return draft.step("linked")
+
+
+def on_absorb(model: CompiledModel, state: LeadState | None, absorb: Absorb) -> Step:
+    """Return what follows when a lead takes in what a weaker one knew.
+
+    What it has absorbed before changes nothing.
+
+    Raises
+    ------
+    ValueError
+        If this version cannot read what the other lead knew.
+    """
+    state = state or LeadState(lead_id=absorb.lead_id)
+    absorption = linking.absorption_of(absorb)
+    if absorption in state.absorbed:
+        return Step(state=state, outcome="duplicate")
+    other = unpack_state(absorb.state)
+    if any(lead == absorption[1] for _, lead, _ in state.absorbed):
+        # An owner that had lost the lead was quicker: its folds are counted.
+        other = merging.unfolded(other)
+    draft = _Draft(model, state, to_instant(absorb.at))
+    _settle(draft)
+    draft.state = merging.merged(model, draft.state, other, draft.now)
+    draft.state.absorbed = (*draft.state.absorbed, absorption)[-merging.MAX_ABSORBED :]
+    _conclude(draft, Cause(kind="merge"), None)
+    return draft.step("linked")
+
+
+def on_release(state: LeadState, release: Release) -> Step:
+    """Return what follows when an identifier of the lead is somebody else's."""
+    linked = linking.released(state, release)
+    if linked == state.linked:
+        return Step(state=state, outcome="duplicate")
+    state = copy.copy(state)
+    state.linked = linked
+    return Step(state=state, outcome="linked")
 
 
 def read(model: CompiledModel, state: LeadState, now: Instant) -> Reading:
@@ -404,6 +495,7 @@ def _evaluate(
         or owner != state.owner
         or account_id != state.account_id
         or state.sequence == 0
+        or cause.kind == "merge"
     )
     telling = any(verdict.tell or verdict.ended for _, verdict in verdicts)
     given = explain.reasons(model, state, curve) if changed or telling else ()

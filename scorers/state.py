@@ -4,6 +4,7 @@ Everything is a msgspec struct written as an array, so a stored state is compact
 and its fields may only ever be added at the end (old states then still decode).
 """
 
+import zlib
 from typing import Any
 
 import msgspec
@@ -21,6 +22,12 @@ Gain = tuple[Instant, int, float]
 
 Rank = tuple[int, int, int]
 """A limit's key and window, and how many matches in it are no longer kept."""
+
+Absorption = tuple[Instant, int, int]
+"""When a lead was absorbed, and the hashes of its id and of what it knew."""
+
+Claim = tuple[Instant, str]
+"""From an event time on, an identifier is this lead's."""
 
 Stamp = int
 """An event's time and its mark in one number: ``time * MARKS + mark``."""
@@ -73,6 +80,8 @@ class AlertState(msgspec.Struct, array_like=True, frozen=True):
     told_score: float = 0.0
     muted: bool = False
     """Whether the present episode was inhibited: nobody was told of it."""
+    told_id: str = ""
+    """Id of the alert that told it, where another lead's name or number made it."""
 
 
 class Recent(msgspec.Struct, array_like=True, frozen=True):
@@ -130,6 +139,12 @@ class LeadState(msgspec.Struct, array_like=True, kw_only=True):
     """The latest day of activity (since 1970), and a bit for each day before it."""
     taught: dict[str, dict[str, int]] = {}
     """Per backfill and topic, the offset of the last event that it taught."""
+    linked: dict[str, Instant] = {}
+    """Weaker leads that were told to send what is theirs here, and since when."""
+    absorbed: tuple[Absorption, ...] = ()
+    """What was absorbed lately, so that it counts once if it comes again."""
+    claims: tuple[Claim, ...] = ()
+    """Set where this is no lead any more: who it is, from which event time on."""
 
 
 class _Head(msgspec.Struct, array_like=True):
@@ -143,6 +158,9 @@ class _Head(msgspec.Struct, array_like=True):
 
 
 _HEAD = msgspec.msgpack.Decoder(_Head)
+MAX_STATE_BYTES = 8 * 1024 * 1024
+"""The largest packed state that is taken apart; no lead comes near it."""
+
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(LeadState)
 
@@ -172,3 +190,28 @@ def decode_score(data: bytes) -> float:
         If the bytes are not a state this version can read.
     """
     return _HEAD.decode(data).score
+
+
+def pack_state(state: LeadState) -> bytes:
+    """Return `state` as it travels from lead to lead: encoded and compressed."""
+    return zlib.compress(encode_state(state))
+
+
+def unpack_state(data: bytes) -> LeadState:
+    """Return the state that `pack_state` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are not a state this version can read.
+    """
+    unpacking = zlib.decompressobj()
+    try:
+        encoded = unpacking.decompress(data, MAX_STATE_BYTES)
+        if not unpacking.eof:
+            msg = "a packed state that is cut off, or too large"
+            raise ValueError(msg)
+        return decode_state(encoded)
+    except (zlib.error, msgspec.DecodeError) as error:
+        msg = f"not a packed state: {error}"
+        raise ValueError(msg) from error

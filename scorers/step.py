@@ -6,11 +6,13 @@ import msgspec
 
 from schemas.account import MemberUpdate
 from schemas.alert import Alert, DecisionReason
+from schemas.command import Command
 from schemas.score import ScoreUpdate
 from schemas.time import Instant
 from scorers.state import LeadState
 
-Outcome = Literal["scored", "duplicate"]
+Outcome = Literal["scored", "duplicate", "linked"]
+"""linked: what followed from knowing who a lead is, not from an event of theirs."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -35,6 +37,8 @@ class Step(msgspec.Struct, frozen=True):
     decisions: tuple[Decision, ...] = ()
     members: tuple[MemberUpdate, ...] = ()
     """What the lead tells its account, and the one that it left."""
+    commands: tuple[Command, ...] = ()
+    """What other leads are to do because of it."""
 
     @property
     def wake_at(self) -> Annotated[Instant | None, "when to look again"]:
