@@ -84,6 +84,11 @@ class Lessons:
             if event.now < at and (answer := answers(model, asked, event)):
                 self._noted.setdefault(lead_id, []).append((at, event, answer))
 
+    def move(self, lead_id: str, to: str) -> None:
+        """Note what was kept of a lead under another one: it is part of that now."""
+        if noted := self._noted.pop(lead_id, None):
+            self._noted.setdefault(to, []).extend(noted)
+
     def due(self, lead_id: str, now: Instant) -> list[tuple[Instant, Event, Questions]]:
         """Take out what a lead's rules are to learn by `now`, in order."""
         noted = self._noted.get(lead_id)

@@ -125,7 +125,7 @@ def _sample(
 ) -> None:
     """Note the score as it was before the outcome; the last outcome stands."""
     lead_id = derive_lead_id(event)
-    state = None if lead_id is None else replay.states.get(lead_id)
+    state = None if lead_id is None else replay.find(lead_id)
     if state is not None:
         samples[state.lead_id] = Sample(read(model, state, event.now).score, won)
 

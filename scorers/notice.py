@@ -5,7 +5,7 @@ from typing import Any
 
 from schemas.alert import Alert, DealValue, RecentEvent
 from schemas.event import Event
-from schemas.score import NO_TIER, Cause, Identifiers, Reason, ScoreUpdate
+from schemas.score import Cause, Identifiers, Reason, ScoreUpdate
 from schemas.time import Instant, to_datetime
 from scorers import explain
 from scorers.alert_rules import CompiledAlert
@@ -54,7 +54,7 @@ def last_word_of(
         score=0.0,
         previous=before.score,
         delta=round(-before.score, 6),
-        tier=NO_TIER,
+        tier=model.tier_of(0.0),
         previous_tier=before.tier,
         grade="",
         groups={group.name: 0.0 for group in model.groups},

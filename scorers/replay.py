@@ -2,22 +2,26 @@
 
 Wake-ups come from the states' own plans instead of a timer, each at its planned
 instant, so the updates and alerts are those that a worker publishes. What leads tell
-their accounts is heard at once.
+their accounts and each other is heard at once.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import partial
 from heapq import heappop, heappush
 
+from schemas.command import Absorb, Forward, Link, Release, Retract
 from schemas.event import Event
-from schemas.time import Instant, to_instant
+from schemas.time import Instant, to_datetime, to_instant
 from scorers.account_state import AccountState
 from scorers.accounts import AccountStep, on_account_wakeup, on_member
 from scorers.backfill import Lessons, Questions
 from scorers.belonging import is_account_id
 from scorers.compiled import CompiledModel
 from scorers.identity import derive_lead_id
-from scorers.scorer import Reading, on_backfill, on_event, on_retract, on_wakeup, read
+from scorers.linking import present_owner
+from scorers.mailbox import Addressed, on_message
+from scorers.scorer import Reading, on_backfill, on_wakeup, read
 from scorers.state import LeadState
 from scorers.step import Step
 from scorers.versions import Versions
@@ -29,17 +33,25 @@ Told = Step | AccountStep
 class Replay:
     """Every lead's and every account's state after the events taken so far."""
 
-    def __init__(self, model: CompiledModel | Versions, *, wake: bool = True) -> None:
+    def __init__(
+        self,
+        model: CompiledModel | Versions,
+        *,
+        wake: bool = True,
+        unlinked: frozenset[str] = frozenset(),
+    ) -> None:
         """Begin with no lead, and with one model or with all that were in force.
 
         Without `wake` nobody is woken between events: scores and alerts are the
         same, only the updates in between are left out, and it is much faster.
+        Leads in `unlinked` are never made part of another one.
         """
         self.states: dict[str, LeadState] = {}
         self.accounts: dict[str, AccountState] = {}
         self._versions = model if isinstance(model, Versions) else Versions.only(model)
         self._lessons = Lessons(self._versions)
         self._wake = wake
+        self._unlinked = unlinked
         self._plans: list[tuple[Instant, str]] = []
         self._now: Instant = 0
 
@@ -47,8 +59,9 @@ class Replay:
         """Yield what follows until `event` is received, and then from it.
 
         Events must come in the order of their receipt; an earlier one counts at
-        the latest receipt so far, as it would for a worker. The last `Step` is that
-        of the event itself; what it means for accounts follows it.
+        the latest receipt so far, as it would for a worker. The last `Step` that is
+        scored or a duplicate is that of the event itself; what it means for accounts
+        and for who is who follows it.
 
         Raises
         ------
@@ -61,12 +74,7 @@ class Replay:
             raise ValueError(msg)
         self._now = max(self._now, event.now)
         yield from self._woken(self._now)
-        yield from self._taught(lead_id)
-        self._lessons.note(lead_id, event)
-        now, state = self._now, self.states.get(lead_id)
-        yield from self._keep(
-            self._versions.apply(state, now, lambda m, s: on_event(m, s, event, now))
-        )
+        yield from self._deliver(lead_id, event)
 
     def retract(
         self, lead_id: str, event_ids: Iterable[str], at: Instant
@@ -74,13 +82,13 @@ class Replay:
         """Yield what follows until events of a lead are withdrawn, and then from it."""
         self._now = max(self._now, at)
         yield from self._woken(self._now)
-        yield from self._taught(lead_id)
-        now, ids = self._now, frozenset(event_ids)
-        yield from self._keep(
-            self._versions.apply(
-                self.states[lead_id], now, lambda m, s: on_retract(m, s, ids, now)
-            )
+        command = Retract(
+            lead_id=lead_id,
+            event_ids=tuple(event_ids),
+            at=to_datetime(self._now),
+            reason="",
         )
+        yield from self._deliver(lead_id, command)
 
     def until(self, at: Instant) -> Iterator[Told]:
         """Yield what follows when nothing more is received until `at`."""
@@ -94,9 +102,51 @@ class Replay:
                 yield from self._look(key, self._now)
 
     def readings(self) -> Iterator[tuple[LeadState, Reading]]:
-        """Yield every lead with its score at the instant that was reached."""
+        """Yield every lead with its score at the instant that was reached.
+
+        One that is part of another by now has none of its own.
+        """
         for state in self.states.values():
-            yield state, read(self._model, state, self._now)
+            if not state.claims:
+                yield state, read(self._model, state, self._now)
+
+    def find(self, lead_id: str) -> LeadState | None:
+        """Return the lead that goes by this id today, None if there is none."""
+        state = self.states.get(lead_id)
+        while state is not None and (owner := present_owner(state)) is not None:
+            state = self.states.get(owner)
+        return state
+
+    def _deliver(self, lead_id: str, message: Addressed) -> Iterator[Told]:
+        """Yield what follows from a message, and from what leads then say."""
+        waiting = deque([(lead_id, message)])
+        while waiting:
+            lead_id, message = waiting.popleft()
+            yield from self._taught(lead_id)
+            state = self.states.get(lead_id)
+            step = self._answer(lead_id, state, message)
+            if isinstance(message, Event) and step.outcome == "scored":
+                self._lessons.note(lead_id, message)
+            if isinstance(message, Link) and step.state.claims:
+                self._lessons.move(lead_id, message.to)
+            for command in step.commands:
+                match command:
+                    case Forward():
+                        waiting.append((command.lead_id, command.event))
+                    case Link() if command.lead_id in self._unlinked:
+                        pass
+                    case Retract() | Link() | Absorb() | Release():
+                        waiting.append((command.lead_id, command))
+            if state is not None or step.outcome != "duplicate":
+                yield from self._keep(step)
+
+    def _answer(
+        self, lead_id: str, state: LeadState | None, message: Addressed
+    ) -> Step:
+        now = self._now
+        return self._versions.apply(
+            state, now, lambda m, s: on_message(m, s, message, now, lead_id=lead_id)
+        )
 
     @property
     def _model(self) -> CompiledModel:
@@ -105,7 +155,7 @@ class Replay:
     def _keep(self, step: Step) -> Iterator[Told]:
         state = step.state
         self.states[state.lead_id] = state
-        if step.outcome == "scored":
+        if step.outcome in {"scored", "linked"}:
             self._plan(state.lead_id, self._versions.wake_at(state))
         yield step
         for word in step.members:

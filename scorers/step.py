@@ -11,8 +11,8 @@ from schemas.score import ScoreUpdate
 from schemas.time import Instant
 from scorers.state import LeadState
 
-Outcome = Literal["scored", "duplicate", "linked"]
-"""linked: what followed from knowing who a lead is, not from an event of theirs."""
+Outcome = Literal["scored", "duplicate", "linked", "redirected"]
+"""linked: who a lead is became known. redirected: it was for another lead."""
 
 
 class Decision(msgspec.Struct, frozen=True):

@@ -128,7 +128,7 @@ def _steps(
         end = event.now
         outcome = ""
         for step in replay.take(event):
-            if isinstance(step, Step):
+            if isinstance(step, Step) and step.outcome in {"scored", "duplicate"}:
                 outcome = step.outcome  # the last one is the event's own
             yield step
         if outcome == "duplicate":
