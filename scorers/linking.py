@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from schemas.command import Absorb, Command, Forward, Link, Release, Retract
+from schemas.command import Absorb, Command, Forward, Learn, Link, Release, Retract
 from schemas.event import Event
 from schemas.time import Instant, to_datetime, to_instant
 from scorers.identity import weaker_lead_ids
@@ -113,7 +113,7 @@ def present_owner(state: LeadState) -> str | None:
 
 
 def redirect(
-    state: LeadState, message: Event | Retract | Absorb
+    state: LeadState, message: Event | Retract | Learn | Absorb
 ) -> tuple[Command, ...]:
     """Return `message` to a lead that is no more, addressed to whom it is about."""
     match message:
@@ -121,15 +121,20 @@ def redirect(
             lead_id = owner_at(state, message.time)
             return (Forward(lead_id=lead_id, event=message),)
         case Absorb():
-            lead_id = owner_at(state, to_instant(message.since))
-            return (_readdressed(message, lead_id),)
+            owner = owner_at(state, to_instant(message.since))
+            return (replace(message, lead_id=owner),)
+        case Learn():
+            # Whatever comes by this lead rises by itself, beside the owner's own.
+            return (
+                replace(
+                    message,
+                    lead_id=owner_at(state, message.event.time),
+                    topic=f"{message.topic}/{state.lead_id}",
+                ),
+            )
         case Retract():
             owners = dict.fromkeys(lead_id for _, lead_id in state.claims)
-            return tuple(_readdressed(message, lead_id) for lead_id in owners)
-
-
-def _readdressed(message: Absorb | Retract, lead_id: str) -> Absorb | Retract:
-    return replace(message, lead_id=lead_id)
+            return tuple(replace(message, lead_id=owner) for owner in owners)
 
 
 def absorption_of(absorb: Absorb) -> Absorption:

@@ -1,15 +1,24 @@
 """Whatever is addressed to a lead: the one way in, for workers and for replay."""
 
-from schemas.command import Absorb, Link, Release, Retract
+from typing import assert_never
+
+from schemas.command import Absorb, Learn, Link, Release, Retract
 from schemas.event import Event
-from schemas.time import Instant
+from schemas.time import Instant, to_instant
 from scorers.compiled import CompiledModel
 from scorers.linking import redirect
-from scorers.scorer import on_absorb, on_event, on_link, on_release, on_retract
+from scorers.scorer import (
+    on_absorb,
+    on_backfill,
+    on_event,
+    on_link,
+    on_release,
+    on_retract,
+)
 from scorers.state import LeadState
 from scorers.step import Step
 
-Addressed = Event | Retract | Link | Absorb | Release
+Addressed = Event | Retract | Learn | Link | Absorb | Release
 """What changes a lead; a wake-up only looks at it."""
 
 
@@ -26,23 +35,38 @@ def on_message(
     A lead that is part of another one by now sends it on, and changes nothing.
     Commands carry their own instants. `state` is None for an unknown lead.
     """
-    if state is not None and state.claims and not isinstance(message, Link | Release):
+    if state is None:
+        if isinstance(message, Retract | Learn | Release):
+            return Step(state=LeadState(lead_id=lead_id), outcome="duplicate")
+        state = LeadState(lead_id=lead_id)
+    if state.claims and not isinstance(message, Link | Release):
         return Step(
             state=state, outcome="redirected", commands=redirect(state, message)
         )
     match message:
         case Event():
-            known = state or LeadState(lead_id=lead_id)
-            return on_event(model, known, message, now)
+            return on_event(model, state, message, now)
+        case Retract():
+            return on_retract(model, state, message.event_ids, now)
+        case Learn():
+            return on_backfill(
+                model,
+                state,
+                message.event,
+                frozenset(message.rules),
+                now,
+                traits=frozenset(message.traits),
+                place=(message.backfill, message.topic, message.offset),
+            )
         case Link():
             return on_link(model, state, message)
         case Absorb():
             return on_absorb(model, state, message)
-        case Retract():
-            if state is None:
-                return Step(state=LeadState(lead_id=lead_id), outcome="duplicate")
-            return on_retract(model, state, message.event_ids, now)
         case Release():
-            if state is None:
-                return Step(state=LeadState(lead_id=lead_id), outcome="duplicate")
             return on_release(state, message)
+    assert_never(message)
+
+
+def said_at(command: Retract | Learn | Link | Absorb | Release) -> Instant:
+    """Return the instant at which a command takes effect."""
+    return to_instant(command.since if isinstance(command, Release) else command.at)

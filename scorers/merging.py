@@ -67,6 +67,7 @@ def merged(
     whole.worked_at = max(filter(None, (kept.worked_at, other.worked_at)), default=None)
     whole.member_sequence = max(kept.member_sequence, other.member_sequence)
     whole.absorbed = _absorbed(kept.absorbed, other.absorbed)
+    whole.taught = _taught(kept, other)
     _merge_ids(model, whole, kept.ids, other.ids)
     return whole
 
@@ -83,6 +84,15 @@ def _absorbed(
     one: tuple[Absorption, ...], other: tuple[Absorption, ...]
 ) -> tuple[Absorption, ...]:
     return tuple(sorted({*one, *other})[-MAX_ABSORBED:])
+
+
+def _taught(kept: LeadState, other: LeadState) -> dict[str, dict[str, int]]:
+    """Return how far backfills came with both; what comes by `other` counts apart."""
+    taught = dict(kept.taught)
+    for backfill, places in other.taught.items():
+        came_by = {f"{topic}/{other.lead_id}": at for topic, at in places.items()}
+        taught[backfill] = {**came_by, **taught.get(backfill, {})}
+    return taught
 
 
 # ── event ids ───────────────────────────────────────────────────────────────────

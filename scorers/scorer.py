@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 
 import msgspec
+from msgspec.structs import replace
 
 from schemas.account import MemberUpdate
 from schemas.alert import Alert
@@ -168,6 +169,7 @@ def on_model_change(
     points, half-lives and caps apply to what is remembered, at once.
     """
     if state.claims:
+        state = replace(state, model=new.digest, now=max(state.now, at))
         return Step(state=state, outcome="scored")
     draft = _Draft(old, state, at)
     _settle(draft)
@@ -193,8 +195,6 @@ def on_backfill(
     already. Learning it again changes nothing: `place` is the backfill's name, and
     the topic and offset that it has come to.
     """
-    if state.claims:
-        return Step(state=state, outcome="duplicate")
     draft = _Draft(model, state, now)
     if place is not None and memory.taught_before(draft.state, *place):
         return Step(state=state, outcome="duplicate")
@@ -281,9 +281,7 @@ def on_release(state: LeadState, release: Release) -> Step:
     linked = linking.released(state, release)
     if linked == state.linked:
         return Step(state=state, outcome="duplicate")
-    state = copy.copy(state)
-    state.linked = linked
-    return Step(state=state, outcome="linked")
+    return Step(state=replace(state, linked=linked), outcome="linked")
 
 
 def read(model: CompiledModel, state: LeadState, now: Instant) -> Reading:

@@ -54,4 +54,5 @@ class Step(msgspec.Struct, frozen=True):
             alerts=before.alerts + self.alerts,
             decisions=before.decisions + self.decisions,
             members=before.members + self.members,
+            commands=before.commands + self.commands,
         )

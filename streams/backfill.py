@@ -105,7 +105,7 @@ def _lessons(
 
 
 def _record(settings: "Settings", lesson: Learn, partitions: int) -> Record:
-    output = codec.learn_output(lesson)
+    output = codec.command_output(lesson, ())
     key = lesson.lead_id.encode()
     return Record(
         settings.topic(output.topic),

@@ -17,7 +17,16 @@ from schemas.account import (
     MemberUpdate,
 )
 from schemas.alert import Alert
-from schemas.command import Command, Forward, Learn, Wakeup
+from schemas.command import (
+    Absorb,
+    Command,
+    Forward,
+    Learn,
+    Link,
+    Release,
+    Retract,
+    Wakeup,
+)
 from schemas.dead_letter import DeadLetterReason
 from schemas.event import Event
 from schemas.model_version import ModelVersion
@@ -38,6 +47,9 @@ Headers = Sequence[tuple[str, bytes]]
 
 MAX_VALUE_BYTES: Final = 256 * 1024
 """A larger record is not read: one event must not fill a lead's whole memory."""
+
+MAX_COMMAND_BYTES: Final = 1_000_000
+"""What leads tell each other may be a lead's whole state; brokers take no more."""
 
 _SOURCE: Final = "/worker"
 
@@ -84,8 +96,9 @@ def decode(topic: str, value: bytes | None) -> Message | Refusal:
     invalid: DeadLetterReason = "invalid-event" if is_event else "invalid-command"
     if value is None:
         return Refusal(invalid, "the record has no value")
-    if len(value) > MAX_VALUE_BYTES:
-        return Refusal("too-large", f"{len(value)} bytes, {MAX_VALUE_BYTES} at most")
+    most = MAX_COMMAND_BYTES if topic == COMMANDS.name else MAX_VALUE_BYTES
+    if len(value) > most:
+        return Refusal("too-large", f"{len(value)} bytes, {most} at most")
     try:
         message: Message = _decoders[topic](value)
     except msgspec.ValidationError as error:
@@ -139,27 +152,30 @@ def alert_output(alert: Alert, trace: Headers, key: str = "") -> Output:
     )
 
 
-def forward_output(forward: Forward, trace: Headers) -> Output:
-    """Return a forwarded event as it goes on the topic of commands."""
-    event = forward.event
+def command_output(command: Command, trace: Headers) -> Output:
+    """Return what a lead tells another one as it goes to that lead."""
+    match command:
+        case Forward():
+            told, at = command.event.id, command.event.occurred_at
+        case Retract():
+            told, at = ",".join(command.event_ids[:1]), command.at
+        case Learn():
+            told = f"{command.backfill}:{command.topic}:{command.offset}"
+            at = command.at
+        case Link():
+            told, at = f"{command.lead_id}:{command.to}", command.since
+        case Absorb():
+            told, at = f"{command.absorbed}:{command.lead_id}", command.at
+        case Release():
+            told, at = f"{command.released}:{command.lead_id}", command.since
+        case Wakeup():
+            told, at = f"{command.lead_id}:{command.at.isoformat()}", command.at
+    kind = str(command.__struct_config__.tag)
     return Output(
         COMMANDS.name,
-        _encode(forward),
-        _named(cloudevents.COMMAND, f"forward:{event.id}", event.occurred_at, trace),
-    )
-
-
-def learn_output(lesson: Learn) -> Output:
-    """Return what a new rule is to learn as it goes on the topic of commands."""
-    return Output(
-        COMMANDS.name,
-        _encode(lesson),
-        _named(
-            cloudevents.COMMAND,
-            f"learn:{lesson.backfill}:{lesson.topic}:{lesson.offset}",
-            lesson.at,
-            (),
-        ),
+        _encode(command),
+        _named(cloudevents.COMMAND, f"{kind}:{told}", at, trace),
+        command.lead_id,
     )
 
 
@@ -200,20 +216,6 @@ def account_wakeup_output(wakeup: AccountWakeup) -> Output:
         _named(
             cloudevents.ACCOUNT_COMMAND,
             f"wakeup:{wakeup.account_id}:{wakeup.at.isoformat()}",
-            wakeup.at,
-            (),
-        ),
-    )
-
-
-def wakeup_output(wakeup: Wakeup) -> Output:
-    """Return a wake-up as it goes on the topic of commands."""
-    return Output(
-        COMMANDS.name,
-        _encode(wakeup),
-        _named(
-            cloudevents.COMMAND,
-            f"wakeup:{wakeup.lead_id}:{wakeup.at.isoformat()}",
             wakeup.at,
             (),
         ),

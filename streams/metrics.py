@@ -32,7 +32,8 @@ _LATENCY_BUCKETS: Final = (
 EVENTS: Final = Counter(
     "leadpulse_events_total",
     "Events taken off the topics. "
-    "result: scored, duplicate, replayed, forwarded, dead.",
+    "result: scored, duplicate, replayed, redirected (a second hop: the lead is part "
+    "of another one), forwarded (came under a wrong key), dead.",
     ("source", "result"),
 )
 DEAD_LETTERS: Final = Counter(
@@ -108,6 +109,18 @@ ACCOUNT_SCORES: Final = Counter(
     "leadpulse_account_scores_total",
     "Account scores published.",
     ("tier",),
+)
+LINKS: Final = Counter(
+    "leadpulse_links_total",
+    "What became of links between identifiers. result: handed-over (what a weaker "
+    "lead knew is on its way), absorbed (it has arrived), reserved (nothing was "
+    "known yet), moved (somebody else's now), known.",
+    ("result",),
+)
+MERGE_SECONDS: Final = Histogram(
+    "leadpulse_merge_seconds",
+    "Receipt of the event that linked two identifiers until the leads were one.",
+    buckets=_LATENCY_BUCKETS,
 )
 ASSIGNED_PARTITIONS: Final = Gauge(
     "leadpulse_assigned_partitions",

@@ -98,6 +98,15 @@ class Settings(BaseSettings):
         le=1,
         description="Share of dead letters at which a worker stops the line.",
     )
+    ignore_plus_tags: bool = Field(
+        default=False,
+        description="Whether ada+news@example.com is ada@example.com; the same for "
+        "every role, from the first event on.",
+    )
+    unlinked_path: Path | None = Field(
+        None,
+        description="File of identifiers, one a line, that never make two leads one.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="What is logged: this and what is worse."
     )

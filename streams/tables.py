@@ -24,6 +24,19 @@ MAX_STORED_BYTES: Final = 900_000
 """Brokers take a megabyte by default; a state that outgrows it could not be kept."""
 
 
+_SOURCE_MARK: Final = "/"
+
+
+def source_name(lead_id: str, topic: str) -> str:
+    """Return the name under which a position in what `lead_id` forwards is kept."""
+    return f"{lead_id}{_SOURCE_MARK}{topic}"
+
+
+def is_source(name: str) -> bool:
+    """Say whether a position is in what a lead forwards, not in a topic."""
+    return _SOURCE_MARK in name
+
+
 class ChangelogError(Exception):
     """A changelog record cannot be read: no state may be built on guesses."""
 
@@ -47,7 +60,10 @@ class Stored(msgspec.Struct, array_like=True, frozen=True):
     term: int
     owner: int
     positions: dict[str, int]
-    """Per topic (base name): the last offset whose record this state includes."""
+    """Per topic (base name): the last offset whose record this state includes.
+
+    Also per lead and topic, where the lead forwards what is this one's by now.
+    """
     state: bytes
     wake_at: Instant | None
     outbox: tuple[Output, ...] = ()
@@ -258,6 +274,7 @@ class StateTable:
                 again = any(
                     offset >= committed.get((topic, kept.partition), 0)
                     for topic, offset in kept.positions.items()
+                    if not is_source(topic)
                 )
                 if not again:
                     kept.outbox = ()

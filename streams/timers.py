@@ -98,7 +98,9 @@ class Wakeups:
             codec.account_wakeup_output(AccountWakeup(account_id=key, at=moment))
             if is_account_id(key)
             # What is planned for a slot beside the primary names the slot, too.
-            else codec.wakeup_output(Wakeup(lead_id=key.rpartition("/")[2], at=moment))
+            else codec.command_output(
+                Wakeup(lead_id=key.rpartition("/")[2], at=moment), ()
+            )
         )
         topic = self._settings.topic(output.topic)
         key = key.rpartition("/")[2]

@@ -1,17 +1,28 @@
 """The scoring agent: a fetch of records in, scores and alerts out."""
 
 from collections.abc import Iterator
-from typing import Any, Final, assert_never, cast
+from typing import TYPE_CHECKING, Any, Final, assert_never, cast
+
+from msgspec.structs import replace
 
 from schemas.account import AccountWakeup, MemberUpdate
-from schemas.command import Forward, Learn, Retract, Wakeup
+from schemas.command import (
+    Absorb,
+    Command,
+    Forward,
+    Learn,
+    Link,
+    Release,
+    Retract,
+    Wakeup,
+)
 from schemas.event import Event
 from schemas.model_version import PRIMARY, ModelVersion
 from schemas.time import EARLIEST, MINUTE, Instant, Millis, to_instant, to_iso
 from schemas.topics import COMMANDS, EVENT_TOPICS, LEAD_STATE, MODEL_VERSIONS
-from scorers.compiled import CompiledModel
-from scorers.identity import derive_lead_id
-from scorers.scorer import on_backfill, on_event, on_retract, on_wakeup
+from scorers.identity import derive_lead_id, untagged
+from scorers.mailbox import Addressed, on_message, said_at
+from scorers.scorer import on_wakeup
 from scorers.state import LeadState
 from scorers.step import Step
 from scorers.versions import Act, Versions
@@ -20,9 +31,12 @@ from streams.agents.cycle import Cycle, Touched
 from streams.agents.durable import Change, DurableAgent
 from streams.codec import Message, Refusal
 from streams.model_book import UnusableVersionError
-from streams.partitioner import partition_of
-from streams.tables import Lead
+from streams.tables import Lead, is_source, source_name
 from streams.transport.progress import Record as Raw
+from streams.unlinked import read_unlinked
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
 
 _SOURCES: Final = {
     **{topic.name: topic.name.partition(".")[0] for topic in EVENT_TOPICS},
@@ -30,6 +44,12 @@ _SOURCES: Final = {
     MODEL_VERSIONS.name: "models",
 }
 """The metrics' word for each topic; an event's own `source` could be anything."""
+
+_LINKS: Final = "#links"
+"""In place of a topic: what is counted of links, not of records."""
+
+_MOST_SOURCES: Final = 64
+"""Redirected leads and topics of which a lead remembers how far it got."""
 
 _AHEAD: Final[Millis] = 5 * MINUTE
 """How far a producer's clock may be ahead of ours."""
@@ -49,17 +69,45 @@ def impossible_time(event: Event, now: Instant) -> str | None:
     return None
 
 
-def learn(model: CompiledModel, state: LeadState, command: Learn) -> Step:
-    """Return what follows when new rules take in an event of the past."""
-    return on_backfill(
-        model,
-        state,
-        command.event,
-        frozenset(command.rules),
-        to_instant(command.at),
-        traits=frozenset(command.traits),
-        place=(command.backfill, command.topic, command.offset),
-    )
+def known_as(event: Event, settings: "Settings") -> Event:
+    """Return `event` under the identifiers by which this deployment knows people."""
+    return untagged(event) if settings.ignore_plus_tags else event
+
+
+def _came_before(touched: Touched, forward: Forward) -> bool:
+    """Say whether the lead includes this forwarded event, or one after it."""
+    known = touched.positions.get(forward.source)
+    return known is not None and forward.offset <= known
+
+
+def _note_source(touched: Touched, forward: Forward) -> None:
+    """Remember how far the lead got with what another one forwards."""
+    positions = touched.positions
+    positions.pop(forward.source, None)
+    positions[forward.source] = forward.offset
+    sources = [name for name in positions if is_source(name)]
+    for name in sources[:-_MOST_SOURCES]:
+        del positions[name]
+
+
+def _traceable(command: Command, touched: Touched, topic: str, record: Raw) -> Command:
+    """Return a redirected event with the place by which it is known if it comes again.
+
+    What a lead forwards from one topic reaches the other lead in its order.
+    """
+    if not isinstance(command, Forward):
+        return command
+    source = source_name(touched.key, topic)
+    return replace(command, source=source, offset=record.offset)
+
+
+def _link_result(before: LeadState | None, step: Step) -> str:
+    if step.outcome == "duplicate":
+        return "known"
+    if before is not None and before.claims:
+        return "moved"
+    handed = any(isinstance(command, Absorb) for command in step.commands)
+    return "handed-over" if handed else "reserved"
 
 
 class Scoring(DurableAgent):
@@ -73,6 +121,7 @@ class Scoring(DurableAgent):
         """Begin with no news of models."""
         super().__init__(*args, **works_with)
         self.news: list[tuple[int, ModelVersion]] = []
+        self._unlinked = read_unlinked(self._settings.unlinked_path)
 
     def _handle(
         self, cycle: Cycle, topic: str, partition: int, record: Raw, message: Message
@@ -81,14 +130,13 @@ class Scoring(DurableAgent):
             case Event():
                 self._event(cycle, topic, partition, record, message)
             case Forward():
-                self._event(cycle, topic, partition, record, message.event)
+                self._event(cycle, topic, partition, record, message.event, message)
             case Wakeup():
                 self._look(cycle, topic, partition, record, message)
-            case Retract():
-                self._retract(cycle, topic, partition, record, message)
-            case Learn():
-                if message.slot == PRIMARY:
-                    self._learn(cycle, topic, partition, record, message)
+            case Learn() if message.slot != PRIMARY:
+                pass
+            case Retract() | Learn() | Link() | Absorb() | Release():
+                self._obey(cycle, topic, partition, record, message)
             case ModelVersion():
                 self._publish(cycle, topic, partition, record, message)
             case MemberUpdate() | AccountWakeup():
@@ -97,10 +145,17 @@ class Scoring(DurableAgent):
             case _:
                 assert_never(message)
 
-    def _event(
-        self, cycle: Cycle, topic: str, partition: int, record: Raw, event: Event
+    def _event(  # noqa: PLR0917 - an event, and how it came
+        self,
+        cycle: Cycle,
+        topic: str,
+        partition: int,
+        record: Raw,
+        event: Event,
+        forward: Forward | None = None,
     ) -> None:
-        lead_id = derive_lead_id(event)
+        event = known_as(event, self._settings)
+        lead_id = derive_lead_id(event) if forward is None else forward.lead_id
         if lead_id is None:
             detail = "no identifier names one person"
             refusal = Refusal("unroutable", detail)
@@ -113,19 +168,23 @@ class Scoring(DurableAgent):
             return
         key = lead_id.encode()
         touched = self._touch(cycle, lead_id, partition)
-        if touched is None or (topic != COMMANDS.name and record.key != key):
+        if touched is None or (forward is None and record.key != key):
             self._forward(cycle, topic, record, lead_id, event)
             return
         if self._replayed(cycle, touched, topic, record):
             return
-        now = event.now
-        step = self._stepped(touched, now, lambda m, s: on_event(m, s, event, now))
+        if forward is not None and _came_before(touched, forward):
+            cycle.results[topic, "replayed"] += 1
+            return
+        step = self._told(touched, event, event.now)
+        cycle.results[topic, step.outcome] += 1
         if step.outcome == "duplicate":
-            cycle.results[topic, "duplicate"] += 1
             return
         self._change(cycle, touched, topic, record, step)
-        cycle.results[topic, "scored"] += 1
-        touched.received.append(event.now)
+        if forward is not None and forward.source:
+            _note_source(touched, forward)
+        if step.outcome == "scored":
+            touched.received.append(event.now)
 
     def _look(
         self, cycle: Cycle, topic: str, partition: int, record: Raw, wakeup: Wakeup
@@ -143,31 +202,40 @@ class Scoring(DurableAgent):
         self._expect_rest(step.wake_at, now)
         self._change(cycle, touched, topic, record, step)
 
-    def _retract(
-        self, cycle: Cycle, topic: str, partition: int, record: Raw, command: Retract
+    def _obey(
+        self,
+        cycle: Cycle,
+        topic: str,
+        partition: int,
+        record: Raw,
+        command: Retract | Learn | Link | Absorb | Release,
     ) -> None:
+        """Do what a lead is told, or tell whoever it is part of by now."""
         touched = self._touch(cycle, command.lead_id, partition)
-        if touched is None or touched.state is None:
+        if touched is None or self._replayed(cycle, touched, topic, record):
             return
-        if self._replayed(cycle, touched, topic, record):
-            return
-        now = to_instant(command.at)
-        ids = command.event_ids
-        step = self._stepped(touched, now, lambda m, s: on_retract(m, s, ids, now))
-        self._change(cycle, touched, topic, record, step)
-
-    def _learn(
-        self, cycle: Cycle, topic: str, partition: int, record: Raw, command: Learn
-    ) -> None:
-        touched = self._touch(cycle, command.lead_id, partition)
-        if touched is None or touched.state is None:
-            return
-        if self._replayed(cycle, touched, topic, record):
-            return
-        now = to_instant(command.at)
-        step = self._stepped(touched, now, lambda m, s: learn(m, s, command))
-        if step.outcome == "scored":
+        step = self._told(touched, command, said_at(command))
+        self._count_identity(cycle, touched, command, step)
+        if step.outcome != "duplicate" or step.commands:
             self._change(cycle, touched, topic, record, step)
+
+    def _count_identity(
+        self,
+        cycle: Cycle,
+        touched: Touched,
+        command: Retract | Learn | Link | Absorb | Release,
+        step: Step,
+    ) -> None:
+        match command:
+            case Link():
+                cycle.results[_LINKS, _link_result(touched.state, step)] += 1
+            case Absorb() if step.outcome == "linked":
+                cycle.results[_LINKS, "absorbed"] += 1
+                metrics.MERGE_SECONDS.observe(
+                    self._clock.seconds_since(to_instant(command.at))
+                )
+            case _:
+                pass
 
     def _publish(
         self,
@@ -219,6 +287,13 @@ class Scoring(DurableAgent):
         """Return what `act` leads to, by the model that is in force at `now`."""
         return self._versions(touched).apply(touched.state, now, act)
 
+    def _told(self, touched: Touched, message: Addressed, now: Instant) -> Step:
+        """Return what follows when `message` reaches the touched lead at `now`."""
+        lead_id = touched.key
+        return self._stepped(
+            touched, now, lambda m, s: on_message(m, s, message, now, lead_id=lead_id)
+        )
+
     def _wake_at(self, touched: Touched, state: LeadState) -> Instant | None:
         return self._versions(touched).wake_at(state)
 
@@ -231,6 +306,12 @@ class Scoring(DurableAgent):
             *(codec.update_output(update, trace) for update in step.updates),
             *(codec.alert_output(alert, trace) for alert in step.alerts),
             *(codec.member_output(member, trace) for member in step.members),
+            *(
+                codec.command_output(_traceable(command, touched, topic, record), trace)
+                for command in step.commands
+                if not isinstance(command, Link)
+                or command.lead_id not in self._unlinked
+            ),
         )
         touched.tiers += [update.tier for update in step.updates]
         change = Change(step.state, outputs, step.decisions, bool(step.alerts))
@@ -240,20 +321,20 @@ class Scoring(DurableAgent):
         self, cycle: Cycle, topic: str, record: Raw, lead_id: str, event: Event
     ) -> None:
         cycle.results[topic, "forwarded"] += 1
-        output = codec.forward_output(
+        output = codec.command_output(
             Forward(lead_id=lead_id, event=event), codec.traceparent(record.headers)
         )
-        key = lead_id.encode()
-        cycle.others.append(
-            self._record(output, key, partition_of(key, self._partitions))
-        )
+        cycle.others.append(self._record(output, b"", -1))
 
     def _discount(self, cycle: Cycle, topic: str) -> None:
         cycle.results[topic, "scored"] -= topic != COMMANDS.name
 
     def _count(self, cycle: Cycle) -> None:
         for (topic, result), count in cycle.results.items():
-            metrics.EVENTS.labels(_SOURCES[topic], result).inc(count)
+            if topic == _LINKS:
+                metrics.LINKS.labels(result).inc(count)
+            else:
+                metrics.EVENTS.labels(_SOURCES[topic], result).inc(count)
         metrics.LEADS.set(len(self._table))
         for touched in cycle.touched.values():
             if touched.after is not None and touched.received:

@@ -12,21 +12,30 @@ import msgspec
 
 from schemas.account import AccountWakeup, MemberUpdate
 from schemas.alert import Alert
-from schemas.command import Forward, Learn, Retract, Wakeup
+from schemas.command import (
+    Absorb,
+    Forward,
+    Learn,
+    Link,
+    Release,
+    Retract,
+    Wakeup,
+)
 from schemas.event import Event
 from schemas.model_version import ModelVersion
 from schemas.time import Instant, to_instant
 from schemas.topics import COMMANDS, EVENT_TOPICS, SIDE_STATE
 from scorers.identity import derive_lead_id
+from scorers.mailbox import Addressed, on_message, said_at
 from scorers.notice import alert_id
-from scorers.scorer import on_event, on_retract, on_wakeup
+from scorers.scorer import on_wakeup
 from scorers.state import LeadState
 from scorers.step import Step
-from scorers.versions import Act, started
+from scorers.versions import started
 from streams import codec, metrics
 from streams.agents.cycle import Cycle, Touched
 from streams.agents.durable import Change, Confirm, DurableAgent
-from streams.agents.scoring import impossible_time, learn
+from streams.agents.scoring import impossible_time, known_as
 from streams.codec import Message, Refusal
 from streams.event_log import Record
 from streams.model_book import Side
@@ -104,67 +113,60 @@ class Sides(DurableAgent):
     ) -> None:
         place = _Place(cycle, topic, partition, record)
         match message:
-            case Event() | Forward():
-                self._event(
-                    place, message.event if isinstance(message, Forward) else message
-                )
+            case Event():
+                self._event(place, message)
+            case Forward():
+                self._event(place, message.event, message.lead_id)
             case Wakeup():
                 self._look(place, message)
-            case Retract():
-                ids, now = message.event_ids, to_instant(message.at)
-                self._each(
-                    place, message.lead_id, now, lambda m, s: on_retract(m, s, ids, now)
-                )
-            case Learn():
-                now = to_instant(message.at)
-                self._each(
-                    place,
-                    message.lead_id,
-                    now,
-                    lambda m, s: learn(m, s, message),
-                    only=message.slot,
-                )
+            case Retract() | Learn() | Link() | Absorb() | Release():
+                slot = message.slot if isinstance(message, Learn) else ""
+                self._each(place, message, said_at(message), only=slot)
             case MemberUpdate() | AccountWakeup() | ModelVersion():
                 pass  # the business of others
             case _:
                 assert_never(message)
 
-    def _event(self, place: "_Place", event: Event) -> None:
+    def _event(self, place: "_Place", event: Event, lead_id: str | None = None) -> None:
         """Score an event that the primary's agent scores, too."""
-        lead_id = derive_lead_id(event)
+        event = known_as(event, self._settings)
         record = place.record
-        if (
-            lead_id is None
-            or (place.topic != COMMANDS.name and record.key != lead_id.encode())
-            or impossible_time(event, max(record.timestamp, self._clock.now()))
-        ):
-            return  # set aside or forwarded by the primary's agent
-        now = event.now
-        self._each(
-            place, lead_id, now, lambda m, s: on_event(m, s, event, now), new=True
-        )
+        if lead_id is None:
+            lead_id = derive_lead_id(event)
+            if lead_id is None or record.key != lead_id.encode():
+                return  # set aside or forwarded by the primary's agent
+        if impossible_time(event, max(record.timestamp, self._clock.now())):
+            return
+        self._each(place, event, event.now, lead_id=lead_id)
 
     def _each(
         self,
         place: "_Place",
-        lead_id: str,
+        message: Addressed,
         now: Instant,
-        act: Act,
         *,
         only: str = "",
-        new: bool = False,
+        lead_id: str = "",
     ) -> None:
-        """Let an input act in every slot, or in one; on `new` leads, too, or not."""
+        """Let a message reach its lead in every slot, or in one.
+
+        What leads say to each other only the primary's say: it is heard here, too.
+        """
+        lead_id = lead_id or getattr(message, "lead_id", "")
         for slot, side in self._models.sides(place.partition).items():
             if only and slot != only:
                 continue
             touched = self._begun(place, slot, side, lead_id)
-            if touched is None or (touched.state is None and not new):
+            if touched is None:
                 continue
             if self._replayed(place.cycle, touched, place.topic, place.record):
                 continue
-            step = side.versions.apply(touched.state, now, act)
-            if step.outcome == "scored":
+            step = side.versions.apply(
+                touched.state,
+                now,
+                lambda m, s: on_message(m, s, message, now, lead_id=lead_id),
+            )
+            if step.outcome in {"scored", "linked"}:
                 self._note(place, touched, slot, side, step)
 
     def _look(self, place: "_Place", wakeup: Wakeup) -> None:

@@ -59,9 +59,7 @@ def one_lead(model: CompiledModel, life: list[Input]) -> LeadState:
     return state
 
 
-def lived(
-    model: CompiledModel, life: list[Input], chance: Random
-) -> World:
+def lived(model: CompiledModel, life: list[Input], chance: Random) -> World:
     """Return what several leads make of it that hear of each other at some time."""
     world = World(model, chance)
     for item in life:
