@@ -32,6 +32,7 @@ _BOUNDS: Final = (
 )
 _KINDS: Final = {
     "array": "list",
+    "boolean": "true or false",
     "integer": "whole number",
     "number": "number",
     "object": "list",
@@ -59,6 +60,8 @@ def _default(value: Any) -> str:
     match value:
         case None | "":
             return ""
+        case bool():
+            return f"`{str(value).lower()}`"
         case [*items]:
             return f"`{','.join(items)}`"
         case SecretStr():  # a default is no secret

@@ -272,7 +272,13 @@ def fold(events: Iterable[Event], model: CompiledModel = MODEL) -> dict[str, Lea
 
 
 def stored_states(settings: Settings) -> dict[str, LeadState]:
-    """Return the states that the changelog holds, as a new owner would read them."""
+    """Return the leads that the changelog holds, as a new owner would read them."""
+    stored = stored_with_redirects(settings)
+    return {key: state for key, state in stored.items() if not state.claims}
+
+
+def stored_with_redirects(settings: Settings) -> dict[str, LeadState]:
+    """Return the leads of the changelog, and those that are part of another one."""
     rebuilt = {each: Rebuilt(each, 0, "") for each in range(settings.partitions)}
     for message in read_all(settings, LEAD_STATE):
         partition, offset = message.partition(), message.offset()

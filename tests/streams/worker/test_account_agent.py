@@ -142,6 +142,7 @@ async def test_a_lead_tells_its_account_after_its_state_is_durable(
         "confirm",
         "lead.score-updates.v1",
         "account.members.v1",
+        "lead.commands.v1",  # her address is hers: its lead is to become this one
     ]
     (record,) = bench.log.on(ACCOUNT_MEMBERS.name)
     assert (record.key, record.partition) == (EXAMPLE.encode(), PLACE)

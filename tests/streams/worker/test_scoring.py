@@ -274,10 +274,10 @@ async def test_an_exception_of_the_core_is_a_dead_letter(
     await bench.process(batch(raw(0, event())))
     before = bench.table.get(lead_of(event()))
 
-    def choke(*_: Any) -> None:
+    def choke(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("x" * 5000)
 
-    monkeypatch.setattr(scoring_module, "on_event", choke)
+    monkeypatch.setattr(scoring_module, "on_message", choke)
     await bench.process(batch(raw(1, event(id="e2"))))
 
     (letter,) = bench.log.on("dead-letters.v1")
