@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from schemas.topics import LEAD_STATE
+from scorers.linking import present_owner
 from scorers.state import LeadState
 from streams.errors import UserError
 from streams.tables import OWNER_KEY, ChangelogError, Lead, Rebuilt
@@ -47,6 +48,8 @@ class ChangelogLeadStates:
     def get(self, lead_id: str) -> LeadState | None:
         """Return the lead's state, None where no such lead is known.
 
+        Of one that is part of another it is the other's.
+
         Raises
         ------
         UnreadableTopicError
@@ -54,6 +57,12 @@ class ChangelogLeadStates:
         UnreadableStateError
             When another version wrote the state.
         """
+        state = self._read(lead_id)
+        while state is not None and (owner := present_owner(state)) is not None:
+            state = self._read(owner)
+        return state
+
+    def _read(self, lead_id: str) -> LeadState | None:
         topic = self._settings.topic(LEAD_STATE.name)
         key = lead_id.encode()
         rebuilt = Rebuilt(partition=0, term=0, claim=_NO_CLAIM)

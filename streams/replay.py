@@ -13,6 +13,7 @@ from typing import IO, Final
 
 import msgspec
 
+from schemas.event import Event
 from schemas.score import Identifiers, Reason, Tier
 from schemas.time import Instant, to_datetime
 from scorers.accounts import AccountStep
@@ -73,13 +74,16 @@ def replay_file(
     *,
     at: Instant | None,
     report: Callable[[int], None] = lambda _: None,
+    unlinked: frozenset[str] = frozenset(),
+    known_as: Callable[[Event], Event] | None = None,
 ) -> Tally:
     """Replay checked `events` until `at` and write the outputs asked for.
 
     With several versions of a model each applies from when it was in force.
 
     Events received after `at` are left out; without it the last receipt is the
-    end. `report` is told how many events are done.
+    end. `report` is told how many events are done. Leads in `unlinked` never become
+    part of another one; `known_as` spells identifiers as this deployment does.
 
     Raises
     ------
@@ -90,13 +94,16 @@ def replay_file(
     # Only who wants what is told needs leads woken in between (`scorers.replay`).
     told = (outputs.updates, outputs.alerts, outputs.accounts)
     wake = any(path is not None for path in told)
-    replay = Replay(model, wake=wake)
+    replay = Replay(model, wake=wake, unlinked=unlinked)
+    known = events.in_order_of_receipt()
+    if known_as is not None:
+        known = map(known_as, known)
     with ExitStack() as stack:
         updates = _sink(stack, outputs.updates)
         alerts = _sink(stack, outputs.alerts)
         accounts = _sink(stack, outputs.accounts)
         scores = _sink(stack, outputs.scores)
-        for step in _steps(replay, events, at, tally, report):
+        for step in _steps(replay, known, at, tally, report):
             publish = updates
             if isinstance(step, AccountStep):
                 publish = accounts
@@ -116,13 +123,14 @@ def replay_file(
 
 def _steps(
     replay: Replay,
-    events: EventFile,
+    events: Iterator[Event],
     at: Instant | None,
     tally: Tally,
     report: Callable[[int], None],
 ) -> Iterator[Told]:
     end: Instant = 0
-    for done, event in enumerate(events.in_order_of_receipt(), start=1):
+    done = 0
+    for done, event in enumerate(events, start=1):
         if at is not None and event.now > at:
             break
         end = event.now
@@ -137,7 +145,7 @@ def _steps(
             tally.scored += 1
         if done % 256 == 0:
             report(done)
-    report(len(events))
+    report(done)
     yield from replay.until(end if at is None else at)
 
 

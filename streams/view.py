@@ -21,7 +21,7 @@ from schemas.alert import Alert, RecentEvent
 from schemas.event import Event
 from schemas.score import Identifiers, ScoreUpdate
 from schemas.time import Instant, to_instant
-from scorers.identity import derive_lead_id, lead_id_of, normalise_email
+from scorers.identity import KINDS, Kind, derive_lead_id, lead_id_of, normalise
 from streams.view_accounts import AccountsView
 from streams.view_records import (
     AccountCard,
@@ -35,7 +35,14 @@ from streams.view_records import (
     stored_point,
 )
 from streams.view_redis import ViewAwayError, answering, text
-from streams.view_scripts import ADVANCE, ERASE, PUT_ALERT, PUT_UPDATE
+from streams.view_scripts import (
+    ADVANCE,
+    ERASE,
+    PUT_ALERT,
+    PUT_EVENTS,
+    PUT_MERGED,
+    PUT_UPDATE,
+)
 
 RECENT_EVENTS: Final = 20
 """How many events of a lead are kept, newest by event time."""
@@ -57,8 +64,6 @@ __all__ = [
     "connect_view",
 ]
 
-IDENTIFIER_KINDS: Final = ("user_id", "email", "anonymous_id")
-
 Position = tuple[str, int]
 """A topic and a partition."""
 
@@ -73,6 +78,8 @@ class View:
         self._redis = redis
         self._prefix = f"{prefix}lp:"
         self._put_update = redis.register_script(PUT_UPDATE)
+        self._put_merged = redis.register_script(PUT_MERGED)
+        self._put_events = redis.register_script(PUT_EVENTS)
         self._put_alert = redis.register_script(PUT_ALERT)
         self._erase = redis.register_script(ERASE)
         self._advance = redis.register_script(ADVANCE)
@@ -168,9 +175,10 @@ class View:
         for subject, given in updates.items():
             self._apply_updates(pipe, subject, given)
         for lead_id, members in events.items():
-            key = self._lead(lead_id, "events")
-            pipe.zadd(key, members)
-            pipe.zremrangebyrank(key, 0, -RECENT_EVENTS - 1)
+            scored = [part for event, at in members.items() for part in (at, event)]
+            self._put_events(
+                args=(self._prefix, lead_id, RECENT_EVENTS, *scored), client=pipe
+            )
 
     def _apply_updates(
         self, pipe: Pipeline, subject: str, given: Sequence[tuple[_Scored, bytes]]
@@ -184,6 +192,19 @@ class View:
             own, place = self.accounts.key(subject), f"{self._prefix}account-"
             owner = account = None
             aliases = list(self.accounts.aliases(update))
+        elif update.merged_into is not None:
+            self._put_merged(
+                args=(
+                    self._prefix,
+                    subject,
+                    update.sequence,
+                    update.merged_into,
+                    RECENT_EVENTS,
+                    raw,
+                ),
+                client=pipe,
+            )
+            return
         else:
             own, place = self._lead(subject), self._prefix
             owner, account = update.owner, update.account_id
@@ -272,7 +293,7 @@ class View:
         """
         derived = [
             term.strip(),
-            *(_derive(kind, term) for kind in IDENTIFIER_KINDS),
+            *(_derive(kind, term) for kind in KINDS),
         ]
         with answering():
             aliases = self._redis.hmget(self._key("aliases"), derived)
@@ -283,7 +304,7 @@ class View:
             unique = list(dict.fromkeys(candidates))
             with self._redis.pipeline(transaction=False) as pipe:
                 for lead_id in unique:
-                    pipe.exists(self._lead(lead_id))
+                    pipe.hexists(self._lead(lead_id), "update")
                 there = pipe.execute()
         return tuple(
             lead_id for lead_id, exists in zip(unique, there, strict=True) if exists
@@ -346,18 +367,14 @@ _ALERT: Final = msgspec.json.Decoder(Alert)
 _EVENT: Final = msgspec.json.Decoder(RecentEvent)
 
 
-def _derive(kind: str, value: str) -> str:
-    return lead_id_of(
-        kind, normalise_email(value) if kind == "email" else value.strip()
-    )
+def _derive(kind: Kind, value: str) -> str:
+    return lead_id_of(kind, normalise(kind, value))
 
 
 def _aliases(identifiers: Identifiers, lead_id: str) -> list[str]:
     """Return the ids that weaker identifiers of this lead would derive to."""
     derived = (
-        _derive(kind, value)
-        for kind in IDENTIFIER_KINDS
-        for value in getattr(identifiers, kind)
+        _derive(kind, value) for kind in KINDS for value in getattr(identifiers, kind)
     )
     return [alias for alias in derived if alias != lead_id]
 

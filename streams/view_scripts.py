@@ -25,6 +25,7 @@ if old[4] and old[4] ~= '' and old[4] ~= account then
 end
 redis.call('HSET', card, 'sequence', sequence, 'tier', tier, 'owner', owner,
   'account', account, 'update', body)
+redis.call('HDEL', prefix .. 'merged', lead)
 redis.call('ZADD', rank, score, lead)
 redis.call('ZADD', prefix .. 'rank:tier:' .. tier, score, lead)
 if owner ~= '' then
@@ -33,6 +34,57 @@ end
 if account ~= '' then redis.call('ZADD', members(account), score, lead) end
 for i = 11 + points, #ARGV do redis.call('HSET', aliases, ARGV[i], lead) end
 redis.call('PUBLISH', live, body)
+return 1
+"""
+
+# A lead that is part of another one leaves the ranked sets and gives the other its
+# events and alerts; of its card only the sequence stays, against stale updates.
+PUT_MERGED: Final = """
+local prefix, lead, sequence, to = unpack(ARGV, 1, 4)
+local keep, body, merged = tonumber(ARGV[5]), ARGV[6], prefix .. 'merged'
+local function key(of, part) return prefix .. 'lead:' .. of .. part end
+local own = key(lead, '')
+local old = redis.call('HMGET', own, 'sequence', 'tier', 'owner', 'account')
+if old[1] and tonumber(old[1]) >= tonumber(sequence) then return 0 end
+redis.call('ZREM', prefix .. 'rank', lead)
+if old[2] then redis.call('ZREM', prefix .. 'rank:tier:' .. old[2], lead) end
+if old[3] then redis.call('ZREM', prefix .. 'rank:owner:' .. old[3], lead) end
+if old[4] then
+  redis.call('ZREM', prefix .. 'account:' .. old[4] .. ':members', lead)
+end
+redis.call('HDEL', own, 'tier', 'owner', 'account', 'update')
+redis.call('HSET', own, 'sequence', sequence)
+redis.call('HSET', merged, lead, to)
+redis.call('HSET', prefix .. 'aliases', lead, to)
+for _ = 1, 8 do
+  to = redis.call('HGET', merged, to) or to
+end
+for _, part in ipairs({':events', ':alerts'}) do
+  redis.call('ZUNIONSTORE', key(to, part), 2, key(to, part), key(lead, part),
+    'AGGREGATE', 'MAX')
+end
+redis.call('ZREMRANGEBYRANK', key(to, ':events'), 0, -keep - 1)
+local bodies = redis.call('HGETALL', key(lead, ':alerts:body'))
+for i = 1, #bodies, 2 do
+  redis.call('HSET', key(to, ':alerts:body'), bodies[i], bodies[i + 1])
+end
+redis.call('DEL', key(lead, ':events'), key(lead, ':history'), key(lead, ':alerts'),
+  key(lead, ':alerts:body'))
+redis.call('PUBLISH', prefix .. 'live', body)
+return 1
+"""
+
+# Events of a lead that is part of another one by now are shown there.
+PUT_EVENTS: Final = """
+local prefix, lead, keep = ARGV[1], ARGV[2], tonumber(ARGV[3])
+for _ = 1, 8 do
+  local to = redis.call('HGET', prefix .. 'merged', lead)
+  if not to then break end
+  lead = to
+end
+local events = prefix .. 'lead:' .. lead .. ':events'
+redis.call('ZADD', events, unpack(ARGV, 4))
+redis.call('ZREMRANGEBYRANK', events, 0, -keep - 1)
 return 1
 """
 

@@ -68,6 +68,13 @@ def replay(
     accounts: Annotated[
         Path | None, typer.Option(help="Write every score of an account here.")
     ] = None,
+    unlinked: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of identifiers, one a line, that never make two leads one; "
+            "LEADPULSE_UNLINKED_PATH if absent."
+        ),
+    ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Tell bad lines and go on without them.")
     ] = False,
@@ -78,20 +85,21 @@ def replay(
     """
     from rich.console import Console
 
+    from scorers.identity import untagged
     from streams.event_files import EventFile
     from streams.model_files import read_model
     from streams.model_log import read_versions
     from streams.replay import Outputs, replay_file
     from streams.settings import load_settings
+    from streams.unlinked import read_unlinked
 
     until = None if at is None else parse_at(at)
     if versions is not None and model is not None:
         msg = "give --model or --versions, not both"
         raise typer.BadParameter(msg)
+    settings = load_settings(model_path=model, unlinked_path=unlinked)
     compiled = (
-        read_model(load_settings(model_path=model).model_path)
-        if versions is None
-        else read_versions(versions)
+        read_model(settings.model_path) if versions is None else read_versions(versions)
     )
     outputs = Outputs(scores=scores, updates=updates, alerts=alerts, accounts=accounts)
     errors = Console(stderr=True)
@@ -104,6 +112,8 @@ def replay(
             outputs,
             at=until,
             report=lambda done: progress.update(task, completed=done),
+            unlinked=read_unlinked(settings.unlinked_path),
+            known_as=untagged if settings.ignore_plus_tags else None,
         )
     errors.print(_summary(tally), highlight=False, soft_wrap=True)
     if outputs == Outputs():

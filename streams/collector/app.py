@@ -24,9 +24,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from schemas.dead_letter import DeadLetter
+from schemas.event import Event
 from schemas.time import Instant, to_datetime
 from schemas.topics import DEAD_LETTERS as DEAD_LETTERS_TOPIC
-from scorers.identity import derive_lead_id
+from scorers.identity import derive_lead_id, untagged
 from streams.clock import Clock
 from streams.collector.adapters.segment import Call
 from streams.collector.auth import WriteKeys, key_in_header
@@ -142,6 +143,7 @@ class _Intake:
         self._body_bytes = settings.max_body_bytes
         self._prefix = settings.topic_prefix
         self._dead_letters = settings.topic(DEAD_LETTERS_TOPIC.name)
+        self._known_as = untagged if settings.ignore_plus_tags else _as_it_is
         self._clock = clock
         self._event_log = event_log
 
@@ -224,7 +226,7 @@ class _Intake:
         """Return what goes on the topics, how many are events, and the refused."""
         records = []
         refused = taken.refused
-        for event in taken.events:
+        for event in map(self._known_as, taken.events):
             lead_id = derive_lead_id(event)
             assert lead_id is not None  # noqa: S101 - the adapter drops the illegal
             records.append(
@@ -249,6 +251,10 @@ class _Intake:
                 headers.append((HEADER_TRACEPARENT, traceparent.encode()))
             records.append(Record(self._dead_letters, None, one.raw, headers))
         return records, accepted, refused
+
+
+def _as_it_is(event: Event) -> Event:
+    return event
 
 
 def _counted(source: str, accepted: int, refused: list[Refused]) -> dict[str, int]:

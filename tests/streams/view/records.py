@@ -28,6 +28,7 @@ def update(
     identifiers: Identifiers | None = None,
     at: Instant = T0,
     account_id: str | None = None,
+    merged_into: str | None = None,
 ) -> ScoreUpdate:
     return ScoreUpdate(
         lead_id=lead_id,
@@ -50,6 +51,7 @@ def update(
         identifiers=identifiers or Identifiers(user_id=("ada",)),
         owner=owner,
         account_id=account_id,
+        merged_into=merged_into,
     )
 
 

@@ -392,3 +392,69 @@ def test_an_erased_lead_is_gone_from_its_account(
 
     redis = Redis.from_url(redis_url)
     assert ADA not in repr(contents(redis, view_prefix))
+
+
+# ── leads that became one ───────────────────────────────────────────────────────
+
+COOKIE = lead_id_of("anonymous_id", "cookie")
+
+
+def visit(event_id: str, at: int = 0) -> Change:
+    """Return what a visitor did of whom only the cookie is known."""
+    given = event(event_id=event_id, at=T0 + at)
+    anonymous = msgspec.structs.replace(given, user_id=None, anonymous_id="cookie")
+    return change(anonymous)
+
+
+def gone(sequence: int = 2, into: str = ADA) -> Change:
+    """Return the last word of the cookie's lead."""
+    return change(
+        update(
+            lead_id=COOKIE,
+            sequence=sequence,
+            score=0.0,
+            tier="none",
+            merged_into=into,
+            identifiers=Identifiers(anonymous_id=("cookie",)),
+        )
+    )
+
+
+def test_a_merged_lead_leaves_the_ranking(view: View) -> None:
+    """Its events and alerts are its person's, and so is its name; stale ones too."""
+    before = update(lead_id=COOKIE, owner="kim", account_id=ACME, score=40.0)
+    write(view, change(update(score=50.0)), change(before), visit("e7"))
+    write(view, change(alert(alert_id="al_9", lead_id=COOKIE)))
+    write(view, gone())
+    write(view, change(before), visit("e8", MINUTE))
+
+    assert [card.update.lead_id for card in view.top(limit=9)] == [ADA]
+    assert view.top(limit=9, tier="none", owner="kim") == ()
+    assert view.lead(COOKIE) is None
+    assert view.find("cookie") == view.find(COOKIE) == (ADA,)
+    card = view.lead(ADA)
+    assert card is not None
+    assert len(card.events) == 2
+    assert [each.id for each in card.alerts] == ["al_9"]
+
+
+def test_merged_again_and_again(view: View) -> None:
+    """A chain ends at the last lead, in whatever order it is heard of."""
+    address = lead_id_of("email", "ada@example.com")
+    links = [
+        gone(into=address),
+        change(update(lead_id=address, sequence=2, score=0.0, merged_into=ADA)),
+        change(update()),
+    ]
+    for order in permutations(links):
+        view.drop()
+        write(view, visit("e1"))
+        for each in order:
+            write(view, each)
+        write(view, visit("e2", MINUTE))
+
+        card = view.lead(ADA)
+        assert card is not None
+        assert [card.update.lead_id for card in view.top(limit=9)] == [ADA]
+        assert len(card.events) == 2
+        assert view.find(address) == (ADA,)
