@@ -6,7 +6,7 @@ their accounts and each other is heard at once.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from functools import partial
 from heapq import heappop, heappush
 
@@ -38,7 +38,7 @@ class Replay:
         model: CompiledModel | Versions,
         *,
         wake: bool = True,
-        unlinked: frozenset[str] = frozenset(),
+        unlinked: Container[str] = (),
     ) -> None:
         """Begin with no lead, and with one model or with all that were in force.
 

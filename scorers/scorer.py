@@ -238,6 +238,7 @@ def on_link(model: CompiledModel, state: LeadState | None, link: Link) -> Step:
         lead_id=state.lead_id,
         model=model.digest,
         sequence=settled.sequence,
+        tier=model.tier_of(0.0),
         now=draft.now,
         member_sequence=settled.member_sequence,
         claims=claims,

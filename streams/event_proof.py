@@ -18,6 +18,7 @@ from streams.codec import Message as Input
 from streams.codec import Refusal
 from streams.partitioner import partition_of
 from streams.proof import Held, Leads, Place, Reading, Report
+from streams.tables import is_source
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -27,6 +28,22 @@ EXACT: Final = 1e-6
 
 _GONE: Final = "events that are gone by retention"
 _PENDING: Final = "events that are not processed yet"
+
+
+_REDIRECTED: Final = "events of identifiers that are part of another lead by now"
+
+
+class _Everybody:
+    """Contains every lead: where events of one partition are replayed, none merge."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+def _of_several(held: Held) -> bool:
+    """Say whether the lead knows events that came under other identifiers."""
+    forwarded = any(is_source(name) for name in held.kept.positions)
+    return forwarded or bool(held.state.absorbed)
 
 
 class Taken(NamedTuple):
@@ -108,7 +125,7 @@ class EventProof:
         self._leads = leads
         self._positions = positions
         self._forwards = forwards
-        self._replay = Replay(versions, wake=False)
+        self._replay = Replay(versions, wake=False, unlinked=_Everybody())
         self._cut = False
         self._lost: set[str] = set()
 
@@ -124,9 +141,9 @@ class EventProof:
                 self._refused(record, refusal.detail)
             case Event() as event:
                 self._event(record, event)
-            case Forward(event=event):
+            case Forward(lead_id=lead_id, event=event):
                 self._forwards.seen.add(event.id)
-                self._event(record, event)
+                self._event(record, event, lead_id)
             case Retract() as command:
                 self._retract(record, command)
             case _:
@@ -135,7 +152,12 @@ class EventProof:
     def close(self) -> None:
         """Compare the states, when all of the partition was taken."""
         for lead_id, held in self._leads.items():
-            self._compare(lead_id, held)
+            if held.state.claims:
+                continue  # an identifier of somebody
+            if _of_several(held):
+                self._report.leave("replay", "leads that several identifiers make up")
+            else:
+                self._compare(lead_id, held)
 
     def _processed(self, record: Taken) -> bool:
         place = record.place
@@ -155,8 +177,8 @@ class EventProof:
             problem = f"is in no dead letter, and cannot be scored: {detail}"
             self._report.find("events", record.place, "", problem)
 
-    def _event(self, record: Taken, event: Event) -> None:
-        lead_id = derive_lead_id(event)
+    def _event(self, record: Taken, event: Event, lead_id: str | None = None) -> None:
+        lead_id = lead_id or derive_lead_id(event)
         if lead_id is None:
             self._refused(record, "no identifier names one person")
             return
@@ -169,9 +191,12 @@ class EventProof:
                 self._report.leave("events", _PENDING)
             return
         held = self._leads.get(lead_id)
+        if held is not None and held.state.claims:
+            self._report.leave("events", _REDIRECTED)
+            return
         included = held is not None and self._includes(held, record)
         known = held is not None and hash64(event.id) in held.state.ids
-        if included:
+        if included and derive_lead_id(event) == lead_id:
             for _ in self._replay.take(event):
                 pass
         if known:

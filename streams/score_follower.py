@@ -58,9 +58,7 @@ class LeadScores:
         known = self._known.get(lead)
         before = None if known is None else known % self._levels
         if value is None:
-            if before is not None:
-                del self._known[lead]
-                self.counted.move(before / self.counted.scale, None)
+            self._forget(lead, before)
             return
         try:
             update = _decode(value)
@@ -69,11 +67,19 @@ class LeadScores:
             return
         if known is not None and update.sequence <= known // self._levels:
             return
+        if update.merged_into is not None:
+            self._forget(lead, before)
+            return
         level = self.counted.level(update.score)
         self._known[lead] = update.sequence * self._levels + level
         self.counted.move(
             None if before is None else before / self.counted.scale, update.score
         )
+
+    def _forget(self, lead: int, before: int | None) -> None:
+        if before is not None:
+            del self._known[lead]
+            self.counted.move(before / self.counted.scale, None)
 
 
 class ScoreFollower:

@@ -229,6 +229,8 @@ class UpdateProof:
                 )
         elif state.sequence:
             yield from self._untold(lead_id, held)
+        if state.claims:
+            return  # what is part of another lead has no score to read
         model = self._models.get(state.model)
         if model is None:
             why = f"states by model {state.model}, which is not at hand"
