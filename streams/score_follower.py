@@ -32,6 +32,7 @@ class _Published(msgspec.Struct):
     lead_id: str
     sequence: int
     score: float
+    merged_into: str | None = None
 
 
 _decode: Final = msgspec.json.Decoder(_Published).decode
