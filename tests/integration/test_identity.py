@@ -1,0 +1,112 @@
+"""Leads that become one on Apache Kafka, while workers are killed at any moment."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from schemas.command import Absorb, Command, Forward, Link
+from schemas.time import MINUTE
+from schemas.topics import COMMANDS, DEAD_LETTERS
+from scorers.scorer import read
+from streams.settings import Settings
+from tests.people import make_visits, one_lead_each
+from tests.waiting import wait_until
+from tests.worker_harness import (
+    MODEL,
+    WorkerProcess,
+    check_updates,
+    produce,
+    read_all,
+    stored_states,
+    stored_with_redirects,
+)
+
+pytestmark = pytest.mark.integration
+
+MakeTopics = Callable[..., Settings]
+
+PEOPLE = 150
+VISITS = 3_000
+KILLS = 10
+
+
+@pytest.fixture
+def settings(make_topics: MakeTopics, kafka: str, tmp_path: Path) -> Settings:
+    return make_topics(
+        bootstrap=kafka, partitions=4, session_seconds=6.0, data_dir=tmp_path
+    )
+
+
+@pytest.fixture
+def workers(settings: Settings, tmp_path: Path) -> Iterator[list[WorkerProcess]]:
+    started = [
+        WorkerProcess(
+            settings.model_copy(update={"worker_id": name}), tmp_path / f"{name}.log"
+        ).start()
+        for name in ("a", "b")
+    ]
+    for worker in started:
+        worker.wait_ready(60)
+    yield started
+    for worker in started:
+        worker.end()
+
+
+def told(settings: Settings) -> list[Command]:
+    return [
+        msgspec.json.decode(each.value() or b"", type=Command)
+        for each in read_all(settings, COMMANDS)
+    ]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_between_link_absorb_and_redirect(
+    settings: Settings, workers: list[WorkerProcess], seed: int
+) -> None:
+    """Two workers of which one is killed at a time make every person one lead.
+
+    Each knows exactly the person's events, on whichever partition they arrived, and
+    scores what one lead with all of them scores; every lead's updates are gapless.
+    """
+    chance = random.Random(seed)
+    events = make_visits(VISITS, PEOPLE, anonymous=0.6, seed=seed)
+    expected = one_lead_each(events)
+    share = len(events) // KILLS
+    for kill in range(KILLS):
+        produce(settings, events[kill * share : (kill + 1) * share])
+        # In the midst of it, wherever the worker is by then.
+        time.sleep(chance.uniform(0.0, 1.5))
+        victim = workers[chance.randrange(2)]
+        victim.kill()
+        victim.start()
+        if chance.random() < 0.5:
+            victim.wait_ready(60)
+    produce(settings, events[KILLS * share :])
+
+    def settled() -> bool:
+        found = stored_states(settings)
+        return found.keys() == expected.keys() and all(
+            found[lead_id].ids == state.ids for lead_id, state in expected.items()
+        )
+
+    try:
+        wait_until(settled, 120, "every person to be one lead")
+    finally:
+        for worker in workers:
+            worker.wait_ready(60)
+            assert worker.stop(20) == 0, worker.tail()
+    found = stored_states(settings)
+    at = time.time_ns() // 1_000_000 + MINUTE
+    for lead_id, state in expected.items():
+        want, have = read(MODEL, state, at), read(MODEL, found[lead_id], at)
+        assert abs(want.exact - have.exact) < 1e-9, lead_id
+        assert want.score == have.score
+    check_updates(settings, stored_with_redirects(settings))
+    commands = told(settings)
+    for kind in (Link, Absorb, Forward):
+        assert any(isinstance(each, kind) for each in commands)
+    assert read_all(settings, DEAD_LETTERS) == []
