@@ -128,6 +128,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         about_account = self.account is not None and self.account_id is not None
         return self.account_id or "" if about_account else self.lead_id
 
+    do_not_email: Annotated[
+        bool,
+        msgspec.Meta(description="Whether the person refuses to be followed by mail."),
+    ] = False
     note: Annotated[
         str,
         msgspec.Meta(

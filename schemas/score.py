@@ -109,6 +109,10 @@ class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
     identifiers: Identifiers
     account_id: str | None = None
     owner: str | None = None
+    do_not_email: Annotated[
+        bool,
+        msgspec.Meta(description="Whether the person refuses to be followed by mail."),
+    ] = False
     ledger: Annotated[
         dict[str, dict[str, float]],
         msgspec.Meta(

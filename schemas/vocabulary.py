@@ -29,6 +29,7 @@ NAMES: Final[Mapping[Channel, tuple[str, ...]]] = {
         "Email Bounced",
         "Email Marked as Spam",
         "Unsubscribed",
+        "Resubscribed",
         "Email Replied",
     ),
     "social": (
@@ -59,6 +60,8 @@ NAMES: Final[Mapping[Channel, tuple[str, ...]]] = {
         "Lead Disqualified",
         "Deal Won",
         "Deal Lost",
+        "Consent Given",
+        "Consent Withdrawn",
     ),
 }
 """Names of `track` events; one that two channels share is told apart by properties."""

@@ -120,11 +120,17 @@ def active_at(state: LeadState) -> Instant | None:
 
 
 def members_of(
-    before: LeadState, state: LeadState, now: Instant, *, withdrawn: bool
+    before: LeadState,
+    state: LeadState,
+    now: Instant,
+    *,
+    withdrawn: bool,
+    hidden: bool = False,
 ) -> tuple[MemberUpdate, ...]:
     """Return what a lead that changed from `before` to `state` tells its accounts.
 
     Nothing where nothing changed that concerns them. `state` counts what is told.
+    Of a lead that is `hidden`, for it refuses to be scored, accounts hear no sign.
     """
     told = []
     if before.account_id is not None and before.account_id != state.account_id:
@@ -133,7 +139,8 @@ def members_of(
     if belonging is not None and (
         _facts(before) != _facts(state) or not state.member_sequence
     ):
-        told.append(_present(state, belonging, now, withdrawn=withdrawn))
+        word = _present(state, belonging, now, withdrawn=withdrawn)
+        told.append(_silent(word) if hidden else word)
     return tuple(told)
 
 
@@ -149,6 +156,12 @@ def leave(state: LeadState, account_id: str, now: Instant) -> MemberUpdate:
     )
 
 
+def _silent(word: MemberUpdate) -> MemberUpdate:
+    return msgspec.structs.replace(
+        word, active_at=None, active_days=0, signs=(), last_event=None
+    )
+
+
 _TOLD: Final = ("account_id", "company", "email_domain", "lifecycle_stage")
 
 
@@ -159,6 +172,7 @@ def _facts(state: LeadState) -> tuple[object, ...]:
         state.tier,
         state.grade,
         state.owner,
+        state.refused,
         active_at(state),
         state.signs,
         state.days,

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal
 
 from msgspec.structs import replace
@@ -26,6 +26,7 @@ from scorers.conditions import (
     static_choices,
     trait_field,
 )
+from scorers.consent_gate import Gate, gates_of
 from scorers.curve import Part
 from scorers.decay import AnyDecay, HalfLife, NoDecay, compile_decay
 from scorers.texts import said
@@ -42,6 +43,9 @@ PASSIVE_EVENTS: Final = frozenset(
         "email bounced",
         "email marked as spam",
         "unsubscribed",
+        "resubscribed",
+        "consent given",
+        "consent withdrawn",
         "stage changed",
         "budget stated",
         "lead assigned",
@@ -128,6 +132,10 @@ class CompiledRule:
         self.first: Millis = 0
         self.then: Millis | None = None
         self.trait_path: str | None = None
+        self.takes = isinstance(rule.points, float) and rule.points < 0
+        """Whether it can only take points."""
+        self.gates: tuple[str, ...] = ()
+        """The purposes without consent to which it gives nothing."""
         self.kind: Kind = self._prepare(rule)
 
     def _prepare(self, rule: language.Rule) -> Kind:
@@ -227,11 +235,15 @@ class CompiledModel:
         )
         self.rules = tuple(rule for group in self.groups for rule in group.rules)
         self.by_name = {rule.name: rule for rule in self.rules}
+        self.gates: dict[str, Gate] = gates_of(model.consent, model.locale)
+        """What hangs on consent, by purpose."""
+        self._held_back: dict[tuple[str, ...], frozenset[str] | None] = {}
         self.reactive = tuple(
             (rule, *_statics(text))
             for rule, text in zip(self.rules, _texts(model), strict=True)
             if rule.kind in {"event", "absence"}
         )
+        self._close_gates(model)
         self.dormancies = tuple(
             CompiledDormancy(dormancy, model.locale) for dormancy in model.dormancy
         )
@@ -261,6 +273,43 @@ class CompiledModel:
             None if model.activity is None else compile_event_condition(model.activity)
         )
         self._found: dict[tuple[str, str, str], tuple[CompiledRule, ...]] = {}
+
+    def _close_gates(self, model: language.Model) -> None:
+        for rule, text in zip(self.rules, _texts(model), strict=True):
+            channels = None if text.where or text.silence else _statics(text)[2]
+            rule.gates = tuple(
+                gate.name
+                for gate in self.gates.values()
+                if gate.holds_back(rule.group, channels, takes=rule.takes)
+            )
+
+    def held_back(self, refused: tuple[str, ...]) -> frozenset[str] | None:
+        """Return the rules that give nothing while `refused`; None for the score."""
+        try:
+            return self._held_back[refused]
+        except KeyError:
+            names = frozenset(refused)
+            found = (
+                None
+                if any(gate.whole for gate in self.gates_named(refused))
+                else frozenset(
+                    rule.name for rule in self.rules if not names.isdisjoint(rule.gates)
+                )
+            )
+            self._held_back[refused] = found
+            return found
+
+    def gates_named(self, refused: Iterable[str]) -> tuple[Gate, ...]:
+        """Return the gates of these names, those that the model has."""
+        return tuple(self.gates[name] for name in refused if name in self.gates)
+
+    def withholds(self, refused: tuple[str, ...]) -> bool:
+        """Say whether the whole score is withheld while `refused`."""
+        return bool(refused) and self.held_back(refused) is None
+
+    def forbids(self, refused: tuple[str, ...], way: str) -> bool:
+        """Say whether one may not follow up this way while `refused`."""
+        return any(way in gate.follow_up for gate in self.gates_named(refused))
 
     def _know_alerts(self) -> None:
         """Work out what follows from the alerts."""

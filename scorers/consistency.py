@@ -29,6 +29,7 @@ def inconsistencies(model: Mapping[str, Any]) -> list[Inconsistency]:
     return [
         *_duplicate_rules(model),
         *_dormancies(model),
+        *_consents(model),
         *_tiers(model),
         *_grades(model),
         *_duplicate_alerts(model),
@@ -107,6 +108,29 @@ def _dormancies(model: Mapping[str, Any]) -> Iterator[Inconsistency]:
                     "points would be multiplied twice; name it in one place",
                 )
             multiplied.setdefault(group, str(name))
+
+
+def _consents(model: Mapping[str, Any]) -> Iterator[Inconsistency]:
+    groups = tuple(_mapping(model.get("groups")))
+    seen: set[tuple[object, object]] = set()
+    for index, consent in _entries(model.get("consent")):
+        name = (consent.get("purpose"), consent.get("channel"))
+        if isinstance(name[0], str) and name in seen:
+            yield Inconsistency(
+                ("consent", index, "purpose"),
+                f"{name[0]!r} stands twice: name what hangs on it in one place, or "
+                "give each a channel of its own",
+            )
+        seen.add((str(name[0]), name[1]))
+        named = consent.get("groups")
+        for place, group in enumerate(named if isinstance(named, list) else ()):
+            if isinstance(group, str) and group not in groups:
+                yield Inconsistency(
+                    ("consent", index, "groups", place),
+                    f"there is no group {group!r}",
+                    group,
+                    groups,
+                )
 
 
 def _tiers(model: Mapping[str, Any]) -> Iterator[Inconsistency]:

@@ -1,5 +1,6 @@
 """Why a score is what it is: the reasons in sentences, and the ledger that sums."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ from schemas.locale import Locale
 from schemas.score import CLIP_MARK, ROUNDING, WHOLE_SCORE, Reason
 from schemas.time import Instant, to_datetime
 from scorers.compiled import CompiledModel, CompiledRule
+from scorers.consent_gate import NO_CONSENT
 from scorers.curve import Curve, DormantPiece, Lull, Part
 from scorers.masses import counted
 from scorers.reading import UNLESS, last_activity, unmet
@@ -73,12 +75,29 @@ class _Evidence(NamedTuple):
 
 def reasons(model: CompiledModel, state: LeadState, curve: Curve) -> tuple[Reason, ...]:
     """Return up to five reasons for and five against, strongest first."""
-    return tuple(
-        _reason(model, state, cause, group)
-        if isinstance(cause, Part)
-        else _dormant_reason(model, cause, group)
-        for cause, group in _strongest(curve)
+    return (
+        *_refusals(model, state),
+        *(
+            _reason(model, state, cause, group)
+            if isinstance(cause, Part)
+            else _dormant_reason(model, cause, group)
+            for cause, group in _strongest(curve)
+        ),
     )
+
+
+def _refusals(model: CompiledModel, state: LeadState) -> Iterator[Reason]:
+    """Yield a reason for every refusal that holds points back."""
+    for gate in model.gates_named(state.refused):
+        if gate.whole or gate.groups or gate.channels:
+            yield Reason(
+                rule=NO_CONSENT,
+                group=next(iter(gate.groups)) if len(gate.groups) == 1 else "",
+                points=0.0,
+                text=SPEECH[model.source.locale].say(
+                    "short.no-consent", purpose=gate.title
+                ),
+            )
 
 
 def grounds(model: CompiledModel, state: LeadState, curve: Curve) -> tuple[Ground, ...]:

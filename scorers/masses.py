@@ -77,8 +77,22 @@ def counted(rule: CompiledRule, state: RuleState) -> Sequence[Entry]:
     event time, never by arrival. A match without the key counts by itself.
     """
     if rule.limit is None:
+        return _consented(state)
+    return _count(rule.limit, _consented(state), state.ranks)[0]
+
+
+def _consented(state: RuleState) -> Sequence[Entry]:
+    """Return the matches that happened while consent was not refused."""
+    if not state.silenced:
         return state.entries
-    return _count(rule.limit, state.entries, state.ranks)[0]
+    return [entry for entry in state.entries if not is_silenced(state, entry)]
+
+
+def is_silenced(state: RuleState, entry: Entry) -> bool:
+    """Say whether a match does not count, for consent was refused when it happened."""
+    return entry[3] != SETTLED and any(
+        since <= entry[0] < until for since, until in state.silenced
+    )
 
 
 Ranks = dict[tuple[int, int], int]
@@ -156,7 +170,8 @@ def add(
     if rule.folds and state.base_count and entry[0] < state.base_at:
         return _add_late(rule, state, entry)
     entries = state.entries
-    if rule.folds and (not entries or entries[-1][:2] < entry[:2]):
+    in_order = not entries or entries[-1][:2] < entry[:2]
+    if rule.folds and in_order and not state.silenced:
         state = _continued(rule, state, entry)
     else:
         state = refold(rule, _insert(state, entry))
@@ -207,6 +222,8 @@ def _insert(state: RuleState, entry: Entry) -> RuleState:
 
 def _add_late(rule: CompiledRule, state: RuleState, entry: Entry) -> RuleState:
     """Return `state` with a match that is older than its base."""
+    if is_silenced(state, entry):
+        return state
     if rule.limit is not None:
         kept, ranks = _count(rule.limit, (entry,), state.ranks)
         state = replace(state, ranks=latest(ranks))
@@ -233,8 +250,9 @@ def bounded(rule: CompiledRule, state: RuleState, now: Instant) -> RuleState:
 
 def _folded(rule: CompiledRule, state: RuleState) -> RuleState:
     """Return `state` with its oldest matches in its base."""
-    old, kept = state.entries[:_FOLD], state.entries[_FOLD:]
-    base = refold(rule, replace(state, entries=old))
+    kept = state.entries[_FOLD:]
+    before = replace(state, entries=state.entries[:_FOLD])
+    base, old = refold(rule, before), _consented(before)
     ranks = state.ranks
     if rule.limit is not None:
         ranks = latest(_count(rule.limit, old, ranks)[1])
@@ -246,6 +264,7 @@ def _folded(rule: CompiledRule, state: RuleState) -> RuleState:
             base_at=base.mass_at,
             base_count=state.base_count + len(old),
             ranks=ranks,
+            silenced=state.silenced,
         ),
     )
 
@@ -273,8 +292,9 @@ def _coarser(
     A stretch is a 64th of the age over which points fade, so their fading is off by
     no more than that.
     """
-    old, kept = state.entries[:-MAX_ENTRIES], state.entries[-MAX_ENTRIES:]
-    counting: Sequence[Entry] = old
+    kept = state.entries[-MAX_ENTRIES:]
+    old = _consented(replace(state, entries=state.entries[:-MAX_ENTRIES]))
+    counting = old
     ranks = state.ranks
     if rule.limit is not None:
         counting, met = _count(rule.limit, old, ranks)
@@ -339,7 +359,7 @@ def bound_absence(
     for entry in state.entries:
         if entry[0] >= horizon or entry[3] == SETTLED:
             open_.append(entry)
-        elif not met(entry):
+        elif not met(entry) and not is_silenced(state, entry):
             (missed if entry[0] + rule.within <= now else open_).append(entry)
     if rule.folds:
         base, at = state.base, state.base_at

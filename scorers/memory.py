@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from schemas.event import CHANNELS, Event
 from schemas.time import Instant, Millis
-from scorers import masses
+from scorers import consent, masses
 from scorers.compiled import CompiledModel, CompiledRule
 from scorers.identity import derive_lead_id, is_legal, normalise, normalise_email
 from scorers.reading import UNLESS
@@ -105,7 +105,9 @@ def adopted(model: CompiledModel, state: LeadState) -> LeadState:
     for name, kept in state.rules.items():
         rule = model.by_name.get(name)
         rules[name] = kept if rule is None else masses.refold(rule, kept)
-    return replace(state, model=model.digest, rules=rules)
+    state = replace(state, model=model.digest, rules=rules)
+    consent.settle(model, state)
+    return state
 
 
 def learn(
@@ -116,13 +118,19 @@ def learn(
     now: Instant,
 ) -> None:
     """Take `event` into `state`, which is at `now`."""
+    fresh = state.model != model.digest
     state.model = model.digest
     at = min(event.time, now)
     _identify(state, event, at, event_id)
     if event.properties.get("machine") is True:
         # Seen, so that it is not counted later; it gives nothing.
         _remember_id(state, event_id, at, MACHINE)
+        if fresh:
+            consent.settle(model, state)
         return
+    words = consent.words_of(event)
+    if words:
+        consent.heard(state, words, at, event_id)
     state.first_at = min(state.first_at, at) if state.first_at else at
     _learn_traits(model, state, event, at, event_id)
     if model.is_activity(event):
@@ -137,6 +145,8 @@ def learn(
     for rule in model.candidates(event):
         rules = _match(rule, rules, event, (at, event_id), now)
     state.rules = rules
+    if words or fresh or state.consents or state.refused:
+        consent.settle(model, state)
 
 
 def backfill(
@@ -170,6 +180,8 @@ def backfill(
     if known is state.rules:
         return facts != (state.traits, state.former)
     state.rules = known
+    if state.consents or state.refused:
+        consent.settle(model, state)
     return True
 
 
@@ -408,6 +420,9 @@ def forget(
         rule = model.by_name.get(name.removesuffix(UNLESS))
         rules[name] = kept if rule is None else masses.withdraw(rule, kept, ids)
     state.rules = rules
+    if state.consents:
+        consent.unsaid(state, ids)
+        consent.settle(model, state)
     state.recent = tuple(item for item in state.recent if item.id not in ids)
     state.gains = tuple(item for item in state.gains if item[1] not in ids)
     state.signs = tuple(item for item in state.signs if item[1] not in ids)

@@ -15,7 +15,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from schemas.time import Instant
-from scorers import belonging, masses, memory
+from scorers import belonging, consent, masses, memory
 from scorers.alert_merging import merged_alerts
 from scorers.compiled import CompiledModel, CompiledRule
 from scorers.reading import UNLESS
@@ -44,7 +44,9 @@ def merged(
     whole = copy.copy(kept)
     whole.now = max(kept.now, other.now, now)
     whole.first_at = min(filter(None, (kept.first_at, other.first_at)), default=0)
-    whole.rules = _rules(model, kept, other, whole.now)
+    whole.consents = consent.united(kept, other)
+    refused = consent.times_refused(model, whole)
+    whole.rules = _rules(model, kept, other, whole.now, refused)
     whole.active = {
         channel: memory.latest_signs(
             {*kept.active.get(channel, ()), *other.active.get(channel, ())}
@@ -69,6 +71,7 @@ def merged(
     whole.absorbed = _absorbed(kept.absorbed, other.absorbed)
     whole.taught = _taught(kept, other)
     _merge_ids(model, whole, kept.ids, other.ids)
+    consent.settle(model, whole)
     return whole
 
 
@@ -125,7 +128,11 @@ def _merge_ids(
 
 
 def _rules(
-    model: CompiledModel, one: LeadState, other: LeadState, now: Instant
+    model: CompiledModel,
+    one: LeadState,
+    other: LeadState,
+    now: Instant,
+    refused: consent.TimesRefused,
 ) -> dict[str, RuleState]:
     rules: dict[str, RuleState] = {}
     for name in [*one.rules, *(name for name in other.rules if name not in one.rules)]:
@@ -136,6 +143,9 @@ def _rules(
             _unfolded_by(mine, theirs, other.ids),
             _unfolded_by(theirs, mine, one.ids),
         )
+        if rule is not None and name == rule.name:
+            silenced = consent.silence_of(rule, refused)
+            united = replace(united, silenced=silenced)
         if rule is not None and rule.kind != "absence":
             united = masses.bounded(rule, masses.refold(rule, united), now)
         rules[name] = united

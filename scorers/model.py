@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from schemas.locale import Locale
 from scorers.account_policy import Accounts
+from scorers.consent_policy import Consent
 from scorers.consistency import BEST, inconsistencies
 from scorers.parts import (
     Count,
@@ -48,6 +49,7 @@ __all__ = [
     "Alert",
     "AnyPoints",
     "Condition",
+    "Consent",
     "Decay",
     "Dormancy",
     "Expires",
@@ -282,6 +284,8 @@ class Model(Part):
     """Which events end a silence; everything that the person does if absent."""
     groups: Annotated[dict[Name, Group], Field(min_length=1)]
     """The dimensions of the score. It is their sum, between 0 and 100."""
+    consent: list[Consent] = []
+    """What people may consent to or refuse, and what gives no points without it."""
     dormancy: list[Dormancy] = []
     """What is left of some groups' points while a lead is silent."""
     tiers: list[Tier] = []

@@ -132,6 +132,7 @@ def alert_of(
         route=policy.route,
         digest=policy.digest,
         account_id=state.account_id,
+        do_not_email=model.forbids(state.refused, "email"),
         note=explain.threshold_note(model, policy.of or policy.name, locale)
         if model.ref.thresholds
         else "",

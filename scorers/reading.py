@@ -11,7 +11,7 @@ from schemas.time import Instant, Millis
 from scorers.compiled import CompiledDormancy, CompiledModel, CompiledRule
 from scorers.curve import NEVER, Curve, DormantPiece, Lull, Part, Piece
 from scorers.decay import HalfLife, Linear, NoDecay, Stepped
-from scorers.masses import SETTLED, counted, met_in_time
+from scorers.masses import SETTLED, counted, is_silenced, met_in_time
 from scorers.state import LeadState, RuleState
 
 UNLESS = "/unless"
@@ -39,12 +39,33 @@ def curve_of(model: CompiledModel, state: LeadState, at: Instant) -> Curve:
                 until = min(until, part.until)
         if parts:
             pieces.append(Piece(group.name, group.cap, group.floor, parts))
+    if state.refused:
+        pieces = _consented(model, state.refused, pieces)
     if not model.dormancies or not state.first_at:
         return Curve(at, until, model.ceiling, model.scale, pieces)
     lulls = tuple(_lull(dormancy, state, at) for dormancy in model.dormancies)
     until = min(until, *(lull.until for lull in lulls))
     pieces = _quieted(model, pieces, lulls)
     return Curve(at, until, model.ceiling, model.scale, pieces, lulls=lulls)
+
+
+def _consented(
+    model: CompiledModel, refused: tuple[str, ...], pieces: list[Piece]
+) -> list[Piece]:
+    """Return what counts without consent to what is `refused`."""
+    held_back = model.held_back(refused)
+    if held_back is None:
+        return []
+    left = [
+        Piece(
+            piece.group,
+            piece.cap,
+            piece.floor,
+            [part for part in piece.parts if part.rule not in held_back],
+        )
+        for piece in pieces
+    ]
+    return [piece for piece in left if piece.parts]
 
 
 def _remembered_part(
@@ -185,7 +206,7 @@ def unmet(
         matches.append((memory.base_at + rule.within, memory.base * rule.points))
     for entry in memory.entries:
         deadline = entry[0] + rule.within
-        if entry[3] != SETTLED and met(entry):
+        if entry[3] != SETTLED and (met(entry) or is_silenced(memory, entry)):
             continue
         if deadline > at:
             until = min(until, deadline)

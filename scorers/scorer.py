@@ -390,11 +390,12 @@ def _next_deadline(draft: _Draft, after: Instant) -> Instant | None:
     return min((plan for plan in plans if plan is not None), default=None)
 
 
-def _signal(
-    policy: CompiledAlert, state: LeadState, score: float, at: Instant
-) -> float:
+def _signal(draft: _Draft, policy: CompiledAlert, score: float, at: Instant) -> float:
     """Return the value of what `policy` watches, at `at`."""
+    state = draft.state
     if policy.kind == "surge":
+        if draft.model.withholds(state.refused):
+            return 0.0
         return memory.gained(state, at - policy.within)
     if policy.kind == "stage":
         stage = memory.trait_text(state, "lifecycle_stage") or ""
@@ -412,7 +413,7 @@ def _verdicts(
     muted: set[str] = set()
     for policy in model.policies:
         known = _memory_of(state, policy)
-        verdict = decide(policy, known, _signal(policy, state, score, at), at)
+        verdict = decide(policy, known, _signal(draft, policy, score, at), at)
         if verdict.tell and policy.name in muted:
             verdict = alerting.inhibited(known)
         if verdict.state.phase == "in":
@@ -462,7 +463,11 @@ def _conclude(draft: _Draft, cause: Cause, event: Event | None) -> None:
     state.wake_at = min(plans, default=None)
     if draft.model.accounts is not None:
         draft.members = belonging.members_of(
-            draft.origin[1], state, draft.now, withdrawn=draft.withdrawing
+            draft.origin[1],
+            state,
+            draft.now,
+            withdrawn=draft.withdrawing,
+            hidden=draft.model.withholds(state.refused),
         )
 
 
@@ -493,6 +498,7 @@ def _evaluate(
         or grade != state.grade
         or owner != state.owner
         or account_id != state.account_id
+        or draft.origin[1].refused != state.refused
         or state.sequence == 0
         or cause.kind == "merge"
     )
@@ -527,6 +533,7 @@ def _evaluate(
                 identifiers=identifiers_of(state),
                 account_id=account_id,
                 owner=owner,
+                do_not_email=model.forbids(state.refused, "email"),
                 ledger=explain.published_ledger(explain.ledger(curve), score),
             )
         )

@@ -13,6 +13,7 @@ TEMPLATES: Final = {
     "points.of": "{points} of {whole}",
     "points.most": "{points}, the most this can give",
     "points.least": "{points}, the most this can take",
+    "short.no-consent": "No consent to {purpose}",
     "short.value": "{title}: {value}",
     "short.times": "{title} ({times})",
     "short.share": "{title}: only {share} counts",

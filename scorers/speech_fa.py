@@ -15,6 +15,7 @@ TEMPLATES: Final = {
     "points.of": "{points} از {whole}",
     "points.most": "{points}، بیشترین امتیاز ممکن",
     "points.least": "{points}، بیشترین کسر ممکن",
+    "short.no-consent": "بدون رضایت برای {purpose}",
     "short.value": "{title}: {value}",
     "short.times": "{title} ({times})",
     "short.share": "{title}: تنها {share} به حساب می‌آید",

@@ -29,6 +29,9 @@ Absorption = tuple[Instant, int, int]
 Claim = tuple[Instant, str]
 """From an event time on, an identifier is this lead's."""
 
+Span = tuple[Instant, Instant]
+"""From an instant on, until before another one."""
+
 Stamp = int
 """An event's time and its mark in one number: ``time * MARKS + mark``."""
 
@@ -56,6 +59,16 @@ class RuleState(msgspec.Struct, array_like=True, frozen=True):
     base_at: Instant = 0
     base_count: int = 0
     ranks: tuple[Rank, ...] = ()
+    silenced: tuple[Span, ...] = ()
+    """When consent was refused: matches of these times are kept and do not count."""
+
+
+class ConsentWord(msgspec.Struct, array_like=True, frozen=True):
+    """What an event said of a purpose: that consent is given, or refused."""
+
+    at: Instant
+    id: int
+    given: bool
 
 
 class TraitFact(msgspec.Struct, array_like=True, frozen=True):
@@ -145,6 +158,10 @@ class LeadState(msgspec.Struct, array_like=True, kw_only=True):
     """What was absorbed lately, so that it counts once if it comes again."""
     claims: tuple[Claim, ...] = ()
     """Set where this is no lead any more: who it is, from which event time on."""
+    consents: dict[str, tuple[ConsentWord, ...]] = {}
+    """What was said of each purpose (and channel), by event time."""
+    refused: tuple[str, ...] = ()
+    """The model's purposes to which there is no consent now."""
 
 
 class _Head(msgspec.Struct, array_like=True):

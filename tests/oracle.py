@@ -17,6 +17,7 @@ from schemas.time import Instant
 from scorers.model import (
     Alert,
     Condition,
+    Consent,
     Dormancy,
     Expires,
     HalfLife,
@@ -52,6 +53,8 @@ class Known(NamedTuple):
     at: Instant
     place: int
     event: Event
+    counts: bool = True
+    """Whether consent was not refused when it happened."""
 
 
 class Worth(NamedTuple):
@@ -225,6 +228,11 @@ def silent(rule: Rule, known: list[Known]) -> Worth:
     )
 
 
+def within(at: Instant, spans: list[tuple[Instant, Instant]]) -> bool:
+    """Say whether an instant is in one of the spans."""
+    return any(since <= at < until for since, until in spans)
+
+
 def worth_of(
     rule: Rule, decay: Any, known: list[Known], traits: dict[str, Any]
 ) -> Worth:
@@ -234,7 +242,8 @@ def worth_of(
         matches = [
             item
             for item in known
-            if holds(when, lambda path, item=item: field_of(item.event, path))
+            if item.counts
+            and holds(when, lambda path, item=item: field_of(item.event, path))
         ]
         worths = {
             item.place: points_of(
@@ -260,7 +269,8 @@ def worth_of(
             [
                 (item.at + absence.within, points_of(rule, None))
                 for item in known
-                if holds(
+                if item.counts
+                and holds(
                     absence.after, lambda path, item=item: field_of(item.event, path)
                 )
                 and not any(
@@ -395,6 +405,49 @@ class Policy:
         return [self.enter, self.leave, self.told_score * (1 + self.alert.re_rise)]
 
 
+class Purpose:
+    """A purpose of the model, and when it was refused."""
+
+    def __init__(self, consent: Consent, known: list[Known]) -> None:
+        """Live through everything that was said of it."""
+        self.consent = consent
+        names = [name.casefold() for name in (consent.purpose, *consent.also)]
+        words: list[tuple[Instant, bool, int, int]] = []
+        for item in known:
+            said = item.event.traits.get("consent")
+            answers = [said]
+            for purpose, answer in said.items() if isinstance(said, dict) else ():
+                of_all = not isinstance(answer, dict)
+                if purpose in names:
+                    answers += (
+                        [answer] if of_all else [..., answer.get(consent.channel)]
+                    )
+            words += [
+                (item.at, not answer, item.place, special)
+                for special, answer in enumerate(answers)
+                if isinstance(answer, bool)
+            ]
+        self.refused: list[tuple[Instant, Instant]] = []
+        standing = {0} if consent.required else set()
+        since: Instant = 0
+        for at, refusal, _, special in sorted(words):
+            if refusal:
+                since = since if standing else at
+                standing.add(special)
+            elif standing and special >= max(standing):
+                standing = set()
+                self.refused.append((since, at))
+        if standing:
+            self.refused.append((since, FOREVER))
+
+    def concerns(self, group: str, rule: Rule) -> bool:
+        """Say whether a rule gives nothing while this is refused."""
+        if self.consent.groups is None:
+            return True
+        takes = isinstance(rule.points, float) and rule.points < 0
+        return group in self.consent.groups and not takes
+
+
 class Oracle:
     """One lead, with everything that ever happened to it."""
 
@@ -443,10 +496,29 @@ class Oracle:
         traits: dict[str, Any] = {}
         for item in known:
             traits |= item.event.traits
+        purposes = [Purpose(each, known) for each in self.model.consent]
+
+        def refused(group: str, rule: Rule) -> list[tuple[Instant, Instant]]:
+            return [
+                span
+                for purpose in purposes
+                if purpose.concerns(group, rule)
+                for span in purpose.refused
+            ]
+
         self._worths = {
             name: [
-                worth_of(rule, rule.decay or group.decay, known, traits)
+                worth_of(
+                    rule,
+                    rule.decay or group.decay,
+                    [
+                        item._replace(counts=not within(item.at, refused(name, rule)))
+                        for item in known
+                    ],
+                    traits,
+                )
                 for rule in group.rules
+                if FOREVER not in {until for _, until in refused(name, rule)}
             ]
             for name, group in self.model.groups.items()
         }

@@ -272,4 +272,21 @@ def model_text(
     }
     if _now_and_then(dice):
         text["dormancy"] = _dormancies(dice, list(groups))
+    if dice.randrange(2):
+        text["consent"] = _consents(dice, list(groups))
     return text
+
+
+def _consents(dice: Random, groups: list[str]) -> list[Text]:
+    """Return what may be refused: the whole score, groups, one of two channels."""
+    whole: Text = {"purpose": "profiling", "required": _now_and_then(dice)}
+    part: Text = {
+        "purpose": "marketing",
+        "groups": dice.sample(groups, dice.randint(1, len(groups))),
+        "required": _now_and_then(dice),
+    }
+    if dice.randrange(2):
+        part["channel"] = "email"
+    if _now_and_then(dice):
+        part["also"] = ["Advertising"]
+    return dice.choice([[whole], [part], [part, whole]])

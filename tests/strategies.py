@@ -155,6 +155,20 @@ _TRAITS = tuple(
 )
 
 
+_WORDS: tuple[Any, ...] = (
+    False,
+    True,
+    {"profiling": False},
+    {"profiling": True},
+    {"marketing": False},
+    {"marketing": True},
+    {"marketing": {"email": False}},
+    {"marketing": {"email": True}},
+    {"advertising": False, "profiling": True},
+)
+"""What lives say of consent."""
+
+
 def _happenings() -> tuple[Happening, ...]:
     """Return enough of what may happen that one draw tells all of it."""
     dice = Random(SEED)
@@ -164,6 +178,12 @@ def _happenings() -> tuple[Happening, ...]:
         name, channel = dice.choice(_TRACKED) if kind == "track" else ("", "web")
         traits = dice.choice(_TRAITS) if kind == "identify" else {}
         found.append(Happening(kind, name, channel, dice.choice(_PROPERTIES), traits))
+    found += [
+        Happening("identify", "", "web", {}, {"consent": word})
+        for word in _WORDS
+        for _ in range(150)
+    ]
+    dice.shuffle(found)
     return tuple(found)
 
 
