@@ -64,7 +64,7 @@ laws: setup ## The laws of scoring, 1,000 new examples each; 10,000 lives by the
 	HYPOTHESIS_PROFILE=thorough $(RUN) pytest -m hypothesis tests/scorers
 
 mutation: setup ## Break the core on purpose; list what no test notices
-	"$(BIN)/python" bench/mutation.py --sample 130
+	"$(BIN)/python" bench/mutation.py --sample 400
 
 e2e: setup ## The whole product, watched from outside
 	$(RUN) pytest -m e2e
