@@ -16,7 +16,7 @@ UV_COMPILE := $(RUN) uv pip compile --quiet --universal --python-version 3.11 \
 
 # What `make test` must reach; raise them, never lower them. The core is on its way to
 # 100. Roles that tests run as processes of their own are not counted in streams.
-COVERAGE_CORE := 93
+COVERAGE_CORE := 96
 COVERAGE_STREAMS := 53
 
 .DEFAULT_GOAL := help

@@ -13,7 +13,8 @@ from scorers.compiled import compile_model
 from scorers.identity import lead_id_of
 from scorers.loading import load_model
 from scorers.masses import hash64
-from scorers.scorer import on_event, on_retract, read
+from scorers.memory import taught_before
+from scorers.scorer import on_backfill, on_event, on_retract, read
 from scorers.state import MAX_IDS, LeadState, decode_state, encode_state
 from tests.scorers.living import event, live
 from tests.scorers.small_models import CLICK, model_of, text_of
@@ -332,3 +333,38 @@ def test_shown_texts_are_short() -> None:
     recent = lived(event(1, name="n" * 200, path="p" * 200)).recent[0]
 
     assert (recent.name, recent.detail) == ("n" * 80, "p" * 120)
+
+
+# ── backfills ───────────────────────────────────────────────────────────────────
+
+
+def test_a_backfill_that_is_run_again_is_known_by_its_place() -> None:
+    """What a backfill taught once, by topic and offset, it does not teach again."""
+    rule = {"name": "page", "when": {"type": "page"}, "points": 2.0}
+    model = model_of({"name": "click", "when": CLICK, "points": 1.0}, rule)
+    state = on_event(model, None, event("now", DAY), START + DAY).state
+    rules, at = frozenset({"page"}), START + DAY
+    scores, outcomes = [], []
+    for number, place in enumerate(
+        [("b", "web", 7), ("b", "web", 7), ("b", "web", 6), ("b", "email", 6)]
+    ):
+        old = event(f"old-{number}", name="")
+        step = on_backfill(model, state, old, rules, at, place=place)
+        state = step.state
+        outcomes.append(step.outcome)
+        scores.append(state.score)
+
+    assert outcomes == ["scored", "duplicate", "duplicate", "scored"]
+    assert scores == [3.0, 3.0, 3.0, 5.0]
+
+
+def test_the_places_of_few_backfills_are_kept() -> None:
+    """A lead remembers the last backfills only, each with all its topics."""
+    state = LeadState(lead_id="ld")
+    for number in range(20):
+        assert not taught_before(state, f"b{number}", "web", 1)
+        assert not taught_before(state, f"b{number}", "email", 1)
+
+    assert len(state.taught) < 20
+    assert state.taught["b19"] == {"web": 1, "email": 1}
+    assert taught_before(state, "b19", "web", 1)
