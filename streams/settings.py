@@ -74,7 +74,11 @@ class Settings(BaseSettings):
         description="Origins whose pages may send, separated by commas; * for all.",
     )
     max_body_bytes: int = Field(
-        512_000, ge=1_000, description="Largest request body, after gunzip."
+        512_000,
+        ge=1_000,
+        le=900_000,
+        description="Largest request body, after gunzip; what is refused must fit a "
+        "dead letter.",
     )
     max_event_bytes: int = Field(
         32_768, ge=256, description="Largest single event, as JSON."

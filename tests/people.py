@@ -3,7 +3,7 @@
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from schemas.event import Channel, Event
 from schemas.time import MINUTE, Instant, to_datetime
@@ -29,8 +29,8 @@ def make_visits(
     anonymous: float = 0.3,
     seed: int = 1,
     now: Instant | None = None,
-) -> list[Event]:
-    """Return what `people` do within the last 25 minutes, in the order of receipt.
+) -> Iterator[Event]:
+    """Yield what `people` do within the last 25 minutes, in the order of receipt.
 
     A share of them is `anonymous` at first: a cookie, then an address, then known by
     both with the user id; afterwards all three come up alone. Each of these shows all
@@ -38,10 +38,9 @@ def make_visits(
     """
     chance = random.Random(seed)
     end = now or time.time_ns() // 1_000_000
-    step = 25 * MINUTE // count
+    step = 25 * MINUTE / count
     strangers = int(people * anonymous)
     done: dict[int, int] = defaultdict(int)
-    events = []
     for number in range(count):
         who = number % people if number < 4 * people else chance.randrange(people)
         shown: dict[str, str] = {"user_id": f"user-{seed}-{who}"}
@@ -55,21 +54,18 @@ def make_visits(
             shown = {name: whole[name] for name in names}
         done[who] += 1
         channel, name = chance.choice(_DEEDS)
-        received = end - (count - number) * step
-        events.append(
-            Event(
-                id=f"visit-{seed}-{number}",
-                type="track",
-                channel=channel,
-                name=name,
-                properties={"email_id": f"m{number % 7}"},
-                occurred_at=to_datetime(received - chance.randrange(60_000)),
-                received_at=to_datetime(received),
-                source="test",
-                **shown,
-            )
+        received = end - int((count - number) * step)
+        yield Event(
+            id=f"visit-{seed}-{number}",
+            type="track",
+            channel=channel,
+            name=name,
+            properties={"email_id": f"m{number % 7}"},
+            occurred_at=to_datetime(received - chance.randrange(60_000)),
+            received_at=to_datetime(received),
+            source="test",
+            **shown,
         )
-    return events
 
 
 def _shown(visit: int, chance: random.Random) -> tuple[str, ...]:

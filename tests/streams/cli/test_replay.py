@@ -202,3 +202,53 @@ def test_memory_is_by_the_line_not_by_the_byte(tmp_path: Path) -> None:
         held = source._offsets.buffer_info()[1] + source._receipts.buffer_info()[1]
 
     assert held == 2 * 9 * 200
+
+
+def visit(number: int, **who: str) -> str:
+    """Return a line of somebody who asks for a demo."""
+    at = f"2026-11-21T10:0{number}:00Z"
+    deed = {"type": "track", "name": "Demo Requested", "channel": "web"}
+    return json.dumps({"id": f"e{number}", "occurred_at": at, **deed, **who})
+
+
+def test_one_person_is_one_lead(leadpulse: Callable, tmp_path: Path) -> None:
+    """What a cookie did is the person's who logs in; taken apart, it is not."""
+    events, scores = tmp_path / "events.ndjson", tmp_path / "scores"
+    visits = [
+        visit(1, anonymous_id="visitor"),
+        visit(2, anonymous_id="visitor", user_id="ada"),
+        visit(3, anonymous_id="visitor"),
+    ]
+    events.write_text("\n".join(visits))
+    ran = leadpulse("replay", events, "--scores", scores)
+
+    assert "3 events scored, 0 duplicates, 1 leads" in ran.err
+    (ada,) = lines(scores)
+    assert ada["lead_id"] == ADA
+    assert ada["identifiers"] == {
+        "email": [],
+        "user_id": ["ada"],
+        "anonymous_id": ["visitor"],
+    }
+
+    unlinked = tmp_path / "unlinked.txt"
+    unlinked.write_text("# a kiosk\n\nvisitor\n")
+    ran = leadpulse("replay", events, "--scores", scores, "--unlinked", unlinked)
+    assert {line["lead_id"] for line in lines(scores)} == {ADA, VISITOR}
+
+    ran = leadpulse("replay", events, "--unlinked", tmp_path / "none")
+    assert ran.code != 0
+    assert "cannot read the identifiers that never link" in ran.err
+
+
+def test_tags_may_be_ignored(
+    leadpulse: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a deployment ignores what follows a plus, so does a replay."""
+    events = tmp_path / "events.ndjson"
+    events.write_text(
+        "\n".join([visit(1, email="a+b@example.com"), visit(2, email="a@example.com")])
+    )
+    assert "2 leads" in leadpulse("replay", events).err
+    monkeypatch.setenv("LEADPULSE_IGNORE_PLUS_TAGS", "true")
+    assert "1 leads" in leadpulse("replay", events).err

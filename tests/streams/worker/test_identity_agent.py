@@ -16,7 +16,7 @@ from scorers.identity import derive_lead_id, lead_id_of
 from scorers.masses import hash64
 from scorers.replay import Replay
 from scorers.scorer import read
-from scorers.state import LeadState
+from scorers.state import MAX_IDS, LeadState
 from streams.event_log import NotDurableError, Record
 from streams.partitioner import partition_of
 from tests.worker_bench import (
@@ -308,6 +308,42 @@ async def test_what_cannot_be_unpacked_is_a_dead_letter() -> None:
     (letter,) = cluster.bench.log.on("dead-letters.v1")
     assert dict(letter.headers)["dl_reason"] == b"scoring-failed"
     assert set(cluster.state(ADA).ids) == {hash64("1")}
+
+
+async def test_a_forwarded_event_that_comes_again() -> None:
+    """It counts once even where the lead remembers its id no longer."""
+    cluster = Cluster()
+    cluster.put(seen(1, anonymous_id="cookie", user_id="ada"))
+    await cluster.run()
+    cluster.put(seen(2, anonymous_id="cookie", minute=1))
+    await cluster.run()
+    before = read(MODEL, cluster.state(ADA), NOW).exact
+    for number in range(10, 12 + MAX_IDS):
+        cluster.put(seen(number, name="Nothing Much", user_id="ada", minute=2))
+    await cluster.run()
+    assert hash64("2") not in cluster.state(ADA).ids
+    (forward,) = cluster.commands(Forward)
+    cluster._put(COMMANDS.name, ADA.encode(), msgspec.json.encode(forward))
+    await cluster.run()
+
+    assert read(MODEL, cluster.state(ADA), NOW).exact == pytest.approx(before)
+
+
+async def test_a_busy_visitor_fits_a_command() -> None:
+    """A visitor with as much memory as a lead can have is handed over whole."""
+    cluster = Cluster()
+    names = ("Offer Clicked", "Form Submitted", "Demo Requested", "Video Watched")
+    for number in range(600):
+        cluster.put(
+            seen(number, name=names[number % 4], anonymous_id="cookie", minute=1)
+        )
+    await cluster.run()
+    cluster.put(seen("login", anonymous_id="cookie", user_id="ada", minute=2))
+    await cluster.run()
+
+    assert set(cluster.leads()) == {ADA}
+    assert len(cluster.state(ADA).ids) == MAX_IDS
+    assert not cluster.bench.log.on("dead-letters.v1")
 
 
 def lives_of_three(chance: Random) -> list[Event]:

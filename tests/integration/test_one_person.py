@@ -73,7 +73,7 @@ def test_killed_between_link_absorb_and_redirect(
     scores what one lead with all of them scores; every lead's updates are gapless.
     """
     chance = random.Random(seed)
-    events = make_visits(VISITS, PEOPLE, anonymous=0.6, seed=seed)
+    events = list(make_visits(VISITS, PEOPLE, anonymous=0.6, seed=seed))
     expected = one_lead_each(events)
     share = len(events) // KILLS
     for kill in range(KILLS):
