@@ -14,6 +14,7 @@ import msgspec
 from schemas.account import MemberUpdate, Sign
 from schemas.alert import RecentEvent
 from schemas.time import DAY, Instant, Millis, to_datetime
+from schemas.workspace import DEFAULT_WORKSPACE, prefixed, workspace_of
 from scorers.free_mail import company_domain
 from scorers.identity import is_legal
 from scorers.state import Gain, LeadState
@@ -35,17 +36,19 @@ class Belonging(msgspec.Struct, frozen=True):
     domain: str | None
 
 
-def account_id_of(kind: str, value: str) -> str:
+def account_id_of(kind: str, value: str, workspace: str = DEFAULT_WORKSPACE) -> str:
     """Return the id of the account that is known by this.
 
-    128 bits of BLAKE2b over kind (``account`` or ``domain``) and value, after ``ac_``.
+    128 bits of BLAKE2b over kind (``account`` or ``domain``) and value, after ``ac_``
+    and the workspace.
     """
+    told = f"{kind}\x00{value}"
+    if workspace != DEFAULT_WORKSPACE:
+        told = f"{workspace}\x00{told}"
     digest = hashlib.blake2b(
-        f"{kind}\x00{value}".encode(errors="surrogatepass"),
-        digest_size=16,
-        person=b"leadpulse.accnt",
+        told.encode(errors="surrogatepass"), digest_size=16, person=b"leadpulse.accnt"
     )
-    return f"ac_{digest.hexdigest()}"
+    return prefixed("ac", workspace) + digest.hexdigest()
 
 
 def is_account_id(key: str) -> bool:
@@ -60,24 +63,27 @@ def belonging_of(state: LeadState) -> Belonging | None:
         _text(state, "company"),
         _text(state, "email_domain"),
         state.emails,
+        workspace_of(state.lead_id),
     )
 
 
 @lru_cache(maxsize=8_192)
 def _belonging(
-    account: str, company: str, domain: str, emails: tuple[str, ...]
+    account: str, company: str, domain: str, emails: tuple[str, ...], workspace: str
 ) -> Belonging | None:
     # The latest address says most; of a person's others, any that is a company's.
     others = (email.rpartition("@")[2] for email in emails)
     at_company = next(filter(None, map(company_domain, (domain, *others))), None)
     if account and is_legal(account):
         return Belonging(
-            account_id_of("account", account), company or account, at_company
+            account_id_of("account", account, workspace), company or account, at_company
         )
     if at_company is None:
         return None
     return Belonging(
-        account_id_of("domain", at_company), company or at_company, at_company
+        account_id_of("domain", at_company, workspace),
+        company or at_company,
+        at_company,
     )
 
 

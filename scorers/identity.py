@@ -12,6 +12,7 @@ from typing import Final, Literal
 from msgspec.structs import replace
 
 from schemas.event import Event
+from schemas.workspace import DEFAULT_WORKSPACE, prefixed
 
 _ILLEGAL: Final = frozenset(
     {
@@ -184,7 +185,7 @@ def _label(label: str) -> str:
         return label
 
 
-_LEAD_ID: Final = re.compile(r"ld_[0-9a-f]{32}")
+_LEAD_ID: Final = re.compile(r"ld_(?:[a-z][a-z0-9-]{0,39}_)?[0-9a-f]{32}")
 
 
 def is_lead_id(text: str) -> bool:
@@ -196,18 +197,20 @@ def is_lead_id(text: str) -> bool:
     return _LEAD_ID.fullmatch(text) is not None
 
 
-def lead_id_of(kind: str, value: str) -> str:
+def lead_id_of(kind: str, value: str, workspace: str = DEFAULT_WORKSPACE) -> str:
     """Return the id of the lead whose strongest identifier is this one.
 
-    128 bits of BLAKE2b over kind and value, in hexadecimal, after ``ld_``: the
-    same everywhere, and nobody's e-mail address can be read from it.
+    128 bits of BLAKE2b over kind and value, in hexadecimal, after ``ld_`` and the
+    workspace: the same everywhere, and nobody's e-mail address can be read from it.
+    One person in two workspaces is two leads that nobody can tell to be one.
     """
+    told = f"{kind}\x00{value}"
+    if workspace != DEFAULT_WORKSPACE:
+        told = f"{workspace}\x00{told}"
     digest = hashlib.blake2b(
-        f"{kind}\x00{value}".encode(errors="surrogatepass"),
-        digest_size=16,
-        person=b"leadpulse.lead",
+        told.encode(errors="surrogatepass"), digest_size=16, person=b"leadpulse.lead"
     )
-    return f"ld_{digest.hexdigest()}"
+    return prefixed("ld", workspace) + digest.hexdigest()
 
 
 def derive_lead_id(event: Event) -> str | None:
@@ -219,7 +222,7 @@ def derive_lead_id(event: Event) -> str | None:
     for kind in KINDS:
         value = getattr(event, kind)
         if is_legal(value):
-            return lead_id_of(kind, normalise(kind, value))
+            return lead_id_of(kind, normalise(kind, value), event.workspace)
     return None
 
 
@@ -239,7 +242,7 @@ def weaker_lead_ids(event: Event) -> tuple[str, ...]:
             if not found:  # the strongest there is
                 return ()
             continue
-        found.append(lead_id_of(kind, name))
+        found.append(lead_id_of(kind, name, event.workspace))
     return tuple(found[1:])
 
 

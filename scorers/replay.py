@@ -6,13 +6,14 @@ their accounts and each other is heard at once.
 """
 
 from collections import deque
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from functools import partial
 from heapq import heappop, heappush
 
 from schemas.command import Absorb, Forward, Link, Release, Retract
 from schemas.event import Event
 from schemas.time import Instant, to_datetime, to_instant
+from schemas.workspace import workspace_of
 from scorers.account_state import AccountState
 from scorers.accounts import AccountStep, on_account_wakeup, on_member
 from scorers.backfill import Lessons, Questions
@@ -35,12 +36,14 @@ class Replay:
 
     def __init__(
         self,
-        model: CompiledModel | Versions,
+        model: CompiledModel | Versions | Callable[[str], Versions],
         *,
         wake: bool = True,
         unlinked: Container[str] = (),
     ) -> None:
         """Begin with no lead, and with one model or with all that were in force.
+
+        Where workspaces have models of their own, `model` returns theirs by name.
 
         Without `wake` nobody is woken between events: scores and alerts are the
         same, only the updates in between are left out, and it is much faster.
@@ -48,8 +51,8 @@ class Replay:
         """
         self.states: dict[str, LeadState] = {}
         self.accounts: dict[str, AccountState] = {}
-        self._versions = model if isinstance(model, Versions) else Versions.only(model)
-        self._lessons = Lessons(self._versions)
+        self._models = _by_workspace(model)
+        self._lessons: dict[str, Lessons] = {}
         self._wake = wake
         self._unlinked = unlinked
         self._plans: list[tuple[Instant, str]] = []
@@ -108,7 +111,14 @@ class Replay:
         """
         for state in self.states.values():
             if not state.claims:
-                yield state, read(self._model, state, self._now)
+                yield (
+                    state,
+                    read(
+                        self._versions(state.lead_id).at(self._now).model,
+                        state,
+                        self._now,
+                    ),
+                )
 
     def find(self, lead_id: str) -> LeadState | None:
         """Return the lead that goes by this id today, None if there is none."""
@@ -126,9 +136,9 @@ class Replay:
             state = self.states.get(lead_id)
             step = self._answer(lead_id, state, message)
             if isinstance(message, Event) and step.outcome == "scored":
-                self._lessons.note(lead_id, message)
+                self._lessons_of(lead_id).note(lead_id, message)
             if isinstance(message, Link) and step.state.claims:
-                self._lessons.move(lead_id, message.to)
+                self._lessons_of(lead_id).move(lead_id, message.to)
             for command in step.commands:
                 match command:
                     case Forward():
@@ -144,24 +154,30 @@ class Replay:
         self, lead_id: str, state: LeadState | None, message: Addressed
     ) -> Step:
         now = self._now
-        return self._versions.apply(
+        return self._versions(lead_id).apply(
             state, now, lambda m, s: on_message(m, s, message, now, lead_id=lead_id)
         )
 
-    @property
-    def _model(self) -> CompiledModel:
-        return self._versions.at(self._now).model
+    def _versions(self, key: str) -> Versions:
+        """Return the versions of the model of a lead's or an account's workspace."""
+        return self._models(workspace_of(key))
+
+    def _lessons_of(self, lead_id: str) -> Lessons:
+        workspace = workspace_of(lead_id)
+        if workspace not in self._lessons:
+            self._lessons[workspace] = Lessons(self._models(workspace))
+        return self._lessons[workspace]
 
     def _keep(self, step: Step) -> Iterator[Told]:
         state = step.state
         self.states[state.lead_id] = state
         if step.outcome in {"scored", "linked"}:
-            self._plan(state.lead_id, self._versions.wake_at(state))
+            self._plan(state.lead_id, self._versions(state.lead_id).wake_at(state))
         yield step
         for word in step.members:
             account = self.accounts.get(word.account_id)
             at = to_instant(word.as_of)
-            model = self._versions.at(at).model
+            model = self._versions(word.account_id).at(at).model
             yield self._keep_account(on_member(model, account, word, at))
 
     def _keep_account(self, step: AccountStep) -> AccountStep:
@@ -177,22 +193,24 @@ class Replay:
     def _planned(self, key: str) -> Instant | None:
         if is_account_id(key):
             return self.accounts[key].wake_at
-        return self._versions.wake_at(self.states[key])
+        return self._versions(key).wake_at(self.states[key])
 
     def _look(self, key: str, at: Instant) -> Iterator[Told]:
         if is_account_id(key):
-            model = self._versions.at(at).model
+            model = self._versions(key).at(at).model
             yield self._keep_account(on_account_wakeup(model, self.accounts[key], at))
             return
         yield from self._keep(
-            self._versions.apply(self.states[key], at, lambda m, s: on_wakeup(m, s, at))
+            self._versions(key).apply(
+                self.states[key], at, lambda m, s: on_wakeup(m, s, at)
+            )
         )
         yield from self._taught(key)
 
     def _taught(self, lead_id: str) -> Iterator[Told]:
         """Let rules that came into force since then learn what a lead did before."""
-        for at, event, asked in self._lessons.due(lead_id, self._now):
-            step = self._versions.apply(
+        for at, event, asked in self._lessons_of(lead_id).due(lead_id, self._now):
+            step = self._versions(lead_id).apply(
                 self.states[lead_id],
                 at,
                 partial(_learn, event=event, asked=asked, at=at),
@@ -205,6 +223,17 @@ class Replay:
             at, key = heappop(self._plans)
             if self._planned(key) == at:  # else it was planned anew since
                 yield from self._look(key, at)
+
+
+def _by_workspace(
+    model: CompiledModel | Versions | Callable[[str], Versions],
+) -> Callable[[str], Versions]:
+    if isinstance(model, Versions):
+        return lambda _: model
+    if isinstance(model, CompiledModel):
+        versions = Versions.only(model)
+        return lambda _: versions
+    return model
 
 
 def _learn(

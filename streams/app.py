@@ -5,7 +5,7 @@ There is no app at module level: every test and every process makes its own.
 
 import os
 import socket
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -23,7 +23,7 @@ from streams.agents.accounts import Accounts
 from streams.agents.roster import Roster
 from streams.agents.scoring import Scoring
 from streams.agents.sides import Sides
-from streams.capacity import LOOK_SECONDS, PARTITION, Capacity
+from streams.capacity import LOOK_SECONDS, PARTITION, Capacities
 from streams.clock import Clock
 from streams.event_log import EventLog
 from streams.model_book import ModelBook
@@ -74,9 +74,9 @@ class WorkerApp(faust.App):
     roster: Roster
     models: ModelBook
     wakeups: Wakeups
-    capacity: Capacity
+    capacity: Capacities
     failed: bool = False
-    _told: ModelRef | None = None
+    _told: Mapping[str, ModelRef] | None = None
 
     @property
     def batches(self) -> BatchConsumer:
@@ -109,11 +109,16 @@ class WorkerApp(faust.App):
         partition = min(self.owner.tables[LEAD_STATE].partitions, default=None)
         if partition is None:
             return
-        ref = self.models.primary(partition).at(now).model.ref
-        if ref != self._told:
-            self._told = ref
+        refs = {
+            workspace: self.models.primary(partition, workspace).at(now).model.ref
+            for workspace in self.models.workspaces(partition)
+        }
+        if refs != self._told:
+            self._told = refs
             metrics.MODEL_INFO.clear()
-            metrics.MODEL_INFO.labels(ref.name, ref.version, ref.digest).set(1)
+            for workspace, ref in refs.items():
+                told = ref.name, ref.version, ref.digest, workspace
+                metrics.MODEL_INFO.labels(*told).set(1)
 
     def _create_directories(self) -> None:
         """Make no folders: the state is in the changelog."""
@@ -186,7 +191,7 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
         wakeups=wakeups,
     )
 
-    app.capacity = Capacity(
+    app.capacity = Capacities(
         settings,
         log=ports.log,
         clock=ports.clock,

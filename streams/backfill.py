@@ -88,7 +88,10 @@ def _lessons(
                 continue
             answer = answers(model, questions, event)
             lead_id = derive_lead_id(event)
-            if not answer or lead_id is None or event.now >= in_force:
+            if event.workspace != version.workspace or event.now >= in_force:
+                yield None
+                continue
+            if not answer or lead_id is None:
                 yield None
                 continue
             yield Learn(

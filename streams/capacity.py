@@ -5,11 +5,13 @@ published scores and publishes a threshold as a version of the model, which ever
 worker meets in the log. Where no model asks for a capacity, nothing is read.
 """
 
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from schemas.time import SECOND, Instant, Millis, to_instant
+from schemas.workspace import DEFAULT_WORKSPACE
 from scorers.capacity import Move, decide
 from scorers.compiled import CompiledModel
 from scorers.versions import Versions
@@ -46,14 +48,18 @@ class Capacity:
         clock: Clock,
         models: ModelBook,
         partitions: int,
+        workspace: str = DEFAULT_WORKSPACE,
     ) -> None:
-        """Look at nothing yet."""
+        """Look at nothing yet; then at the leads of `workspace`."""
+        self._workspace = workspace
         self._settings = settings
         self._log = log
         self._clock = clock
         self._models = models
         self._partitions = partitions
         self._follower: ScoreFollower | None = None
+        self._told: set[str] = set()
+        """The alerts that the metrics tell of."""
         self._awaited: Instant = 0
         """When the version comes into force that was published last."""
 
@@ -63,7 +69,7 @@ class Capacity:
             await self.rest()
             return
         now = self._clock.now()
-        versions = self._models.primary(PARTITION)
+        versions = self._models.primary(PARTITION, self._workspace)
         model = versions.at(now).model
         if not model.limited:
             await self.rest()
@@ -80,7 +86,9 @@ class Capacity:
         follower, self._follower = self._follower, None
         if follower is not None:
             for gauge in (metrics.THRESHOLD, metrics.LEADS_ABOVE, metrics.CAPACITY):
-                gauge.clear()
+                for alert in self._told:
+                    gauge.remove(alert, self._workspace)
+            self._told.clear()
             await follower.close()
 
     async def _followed(self, model: CompiledModel) -> ScoreFollower:
@@ -89,7 +97,9 @@ class Capacity:
             await self.rest()
             follower = None
         if follower is None:
-            follower = ScoreFollower(self._settings, self._partitions, model.scale)
+            follower = ScoreFollower(
+                self._settings, self._partitions, model.scale, self._workspace
+            )
             self._follower = follower
         return follower
 
@@ -105,9 +115,11 @@ class Capacity:
             moved_at = versions.moved_at(alert.name, now)
             counted = follower.scores.counted
             move = decide(capacity, counted, alert.enter, moved_at, now)
-            metrics.THRESHOLD.labels(alert.name).set(alert.enter)
-            metrics.LEADS_ABOVE.labels(alert.name).set(move.above)
-            metrics.CAPACITY.labels(alert.name).set(move.leads)
+            place = alert.name, self._workspace
+            self._told.add(alert.name)
+            metrics.THRESHOLD.labels(*place).set(alert.enter)
+            metrics.LEADS_ABOVE.labels(*place).set(move.above)
+            metrics.CAPACITY.labels(*place).set(move.leads)
             if move.moves:
                 moves[alert.name] = move
         if moves:
@@ -124,6 +136,7 @@ class Capacity:
             model.base,
             "",  # every worker has the text: it is in force
             now=now,
+            workspace=self._workspace,
             # What is where the text says so need not be said.
             thresholds=model.with_thresholds(thresholds).ref.thresholds,
             note="; ".join(_told(alert, move) for alert, move in moves.items()),
@@ -135,7 +148,7 @@ class Capacity:
             return
         self._awaited = to_instant(version.at)
         for alert, move in moves.items():
-            metrics.THRESHOLD_MOVES.labels(alert, move.reason).inc()
+            metrics.THRESHOLD_MOVES.labels(alert, move.reason, self._workspace).inc()
             _log.info(
                 "threshold_moved",
                 alert=alert,
@@ -144,6 +157,32 @@ class Capacity:
                 above=move.above,
                 capacity=move.leads,
             )
+
+
+class Capacities:
+    """The capacities of every workspace that has a model of its own, and the default.
+
+    Nobody's leads count for anybody else's people.
+    """
+
+    def __init__(self, settings: "Settings", *, models: ModelBook, **works_with: Any):
+        """Look at nothing yet."""
+        self._models = models
+        self._make = partial(Capacity, settings, models=models, **works_with)
+        self._of: dict[str, Capacity] = {}
+
+    async def look(self, *, owner: bool) -> None:
+        """Move the thresholds that belong elsewhere, if it is on us to do so."""
+        for workspace in self._models.workspaces(PARTITION):
+            if workspace not in self._of:
+                self._of[workspace] = self._make(workspace=workspace)
+        for each in self._of.values():
+            await each.look(owner=owner)
+
+    async def rest(self) -> None:
+        """Read nothing and say nothing, until it is on us to look."""
+        for each in self._of.values():
+            await each.rest()
 
 
 def _told(alert: str, move: Move) -> str:

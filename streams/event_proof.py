@@ -1,12 +1,13 @@
 """Proof of what was taken in: every event in one state, and the states by replay."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from schemas.command import Forward, Retract
 from schemas.event import Event
 from schemas.time import Instant, to_instant
 from schemas.topics import COMMANDS
+from schemas.workspace import workspace_of
 from scorers.identity import derive_lead_id
 from scorers.masses import hash64
 from scorers.replay import Replay
@@ -114,7 +115,7 @@ class EventProof:
     def __init__(
         self,
         report: Report,
-        versions: Versions,
+        versions: Callable[[str], Versions],
         leads: Leads,
         positions: Positions,
         forwards: Forwards,
@@ -236,7 +237,8 @@ class EventProof:
         if self._cut and len(known) >= MAX_IDS:
             self._report.leave("replay", f"leads with {_GONE}")
             return
-        model = self._versions.known(live.model)
+        versions = self._versions(workspace_of(lead_id))
+        model = versions.known(live.model)
         if model is None:
             why = f"leads scored by model {live.model}, which is not at hand"
             self._report.leave("replay", why)
@@ -245,7 +247,7 @@ class EventProof:
         one, other = read(model, live, at), read(model, again, at)
         if abs(one.exact - other.exact) <= EXACT:
             self._report.prove("replay")
-        elif len(self._versions) > 1:
+        elif len(versions) > 1:
             why = "leads that differ, and whose model changed: is it backfilled?"
             self._report.leave("replay", why)
         else:

@@ -54,12 +54,12 @@ ALERT_LATENCY: Final = Histogram(
 SCORE_UPDATES: Final = Counter(
     "leadpulse_score_updates_total",
     "Score updates published.",
-    ("tier",),
+    ("tier", "workspace"),
 )
 ALERTS: Final = Counter(
     "leadpulse_alerts_total",
     "Alert decisions by reason, sent or not.",
-    ("alert", "reason", "sent"),
+    ("alert", "reason", "sent", "workspace"),
 )
 BATCH_RECORDS: Final = Histogram(
     "leadpulse_batch_records",
@@ -74,22 +74,22 @@ BATCH_SECONDS: Final = Histogram(
 THRESHOLD: Final = Gauge(
     "leadpulse_alert_threshold",
     "The score at which an alert with a capacity begins just now.",
-    ("alert",),
+    ("alert", "workspace"),
 )
 LEADS_ABOVE: Final = Gauge(
     "leadpulse_leads_above_threshold",
     "Leads that have reached that score.",
-    ("alert",),
+    ("alert", "workspace"),
 )
 CAPACITY: Final = Gauge(
     "leadpulse_alert_capacity",
     "Leads that the people on shift can deal with.",
-    ("alert",),
+    ("alert", "workspace"),
 )
 THRESHOLD_MOVES: Final = Counter(
     "leadpulse_threshold_moves_total",
     "Times a threshold was moved. reason: over-capacity, room.",
-    ("alert", "reason"),
+    ("alert", "reason", "workspace"),
 )
 LEADS: Final = Gauge(
     "leadpulse_leads",
@@ -108,7 +108,7 @@ ACCOUNT_COMMANDS: Final = Counter(
 ACCOUNT_SCORES: Final = Counter(
     "leadpulse_account_scores_total",
     "Account scores published.",
-    ("tier",),
+    ("tier", "workspace"),
 )
 LINKS: Final = Counter(
     "leadpulse_links_total",
@@ -187,7 +187,7 @@ VIEW_LAG: Final = Gauge(
 MODEL_INFO: Final = Gauge(
     "leadpulse_model_info",
     "1 for the model in force.",
-    ("name", "version", "digest"),
+    ("name", "version", "digest", "workspace"),
 )
 SIDE_EVENTS: Final = Counter(
     "leadpulse_side_events_total",

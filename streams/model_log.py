@@ -5,7 +5,8 @@ the events. It comes into force a moment later: until then every worker has met 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ from schemas import cloudevents
 from schemas.model_version import PRIMARY, ModelVersion
 from schemas.time import EARLIEST, SECOND, Instant, Millis, to_datetime, to_iso
 from schemas.topics import MODEL_VERSIONS
+from schemas.workspace import DEFAULT_WORKSPACE
 from scorers.compiled import CompiledModel, compile_model
 from scorers.loading import ModelError, load_model
 from scorers.versions import Versions
@@ -76,6 +78,14 @@ class History:
             return None
         return versions[-1]
 
+    def within(self, workspace: str) -> "History":
+        """Return the history of one workspace."""
+        return History(
+            version
+            for version in self._by_id.values()
+            if version.workspace == workspace
+        )
+
     def slots(self) -> list[str]:
         """Return what runs: the primary, and what runs beside it."""
         names = dict.fromkeys(version.slot for version in self.versions)
@@ -98,8 +108,10 @@ class History:
         return None
 
 
-def read_versions(path: Path) -> Versions:
-    """Return the primary's versions that `leadpulse model history --export` wrote.
+def read_versions(path: Path) -> Callable[[str], Versions]:
+    """Return what gives the primary's versions of a workspace.
+
+    They are read from what `leadpulse model history --export` wrote.
 
     Raises
     ------
@@ -121,7 +133,7 @@ def read_versions(path: Path) -> Versions:
     if book is None:
         msg = f"{path}: no version of a model in it"
         raise ModelFileError(msg)
-    return book.primary(0)
+    return partial(book.primary, 0)
 
 
 def read_history(settings: "Settings", partitions: int) -> History:
@@ -156,7 +168,10 @@ def read_history(settings: "Settings", partitions: int) -> History:
 
 
 def model_in_force(
-    settings: "Settings", file: CompiledModel, now: Instant
+    settings: "Settings",
+    file: CompiledModel,
+    now: Instant,
+    workspace: str = DEFAULT_WORKSPACE,
 ) -> CompiledModel:
     """Return what leads are scored by at `now`; `file` if nothing was ever published.
 
@@ -170,7 +185,7 @@ def model_in_force(
     records = read_topic(settings, topic, only={0})
     book = ModelBook(file)
     book.load(0, [value for each in records if (value := each.value())])
-    return book.primary(0).at(now).model
+    return book.primary(0, workspace).at(now).model
 
 
 def version_of(
@@ -180,6 +195,7 @@ def version_of(
     now: Instant,
     at: Instant | None = None,
     slot: str = PRIMARY,
+    workspace: str = DEFAULT_WORKSPACE,
     alerts: bool = False,
     thresholds: Mapping[str, float] | None = None,
     note: str = "",
@@ -197,10 +213,11 @@ def version_of(
         raise PublicationError(msg)
     start = now + LEAD_TIME if at is None else at
     return ModelVersion(
-        id=f"{slot}@{to_iso(start)}#{model.ref.digest}",
+        id=f"{_place(slot, workspace)}@{to_iso(start)}#{model.ref.digest}",
         at=to_datetime(start),
         model=model.ref,
         slot=slot,
+        workspace=workspace,
         text=text,
         thresholds=dict(thresholds or {}),
         alerts=alerts,
@@ -209,11 +226,15 @@ def version_of(
     )
 
 
+def _place(slot: str, workspace: str) -> str:
+    return slot if workspace == DEFAULT_WORKSPACE else f"{workspace}/{slot}"
+
+
 def ending(version: ModelVersion, now: Instant) -> ModelVersion:
     """Return what says that the slot of `version` ends at `now`."""
     return msgspec.structs.replace(
         version,
-        id=f"{version.slot}@{to_iso(now)}#ended",
+        id=f"{_place(version.slot, version.workspace)}@{to_iso(now)}#ended",
         at=to_datetime(now),
         published_at=to_datetime(now),
         text="",
@@ -268,7 +289,7 @@ async def settle_model(
     text, model = given
     history = read_history(settings, partitions)
     await mend(settings, log, history)
-    primary = history.of(PRIMARY)
+    primary = history.within(DEFAULT_WORKSPACE).of(PRIMARY)
     if not primary:
         first = version_of(model, text, now=now, at=EARLIEST)
         await publish(settings, log, first, partitions)

@@ -68,7 +68,7 @@ class Tally(msgspec.Struct):
 
 
 def replay_file(
-    model: CompiledModel | Versions,
+    model: CompiledModel | Callable[[str], Versions],
     events: EventFile,
     outputs: Outputs,
     *,

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from schemas.topics import SCORE_UPDATES
+from schemas.workspace import DEFAULT_WORKSPACE, workspace_of
 from scorers.capacity import HIGHEST, Scores
 from scorers.masses import hash64
 
@@ -86,8 +87,18 @@ class LeadScores:
 class ScoreFollower:
     """Reads the topic of updates from its start on, and stays at its end."""
 
-    def __init__(self, settings: "Settings", partitions: int, scale: int) -> None:
-        """Begin to read; nothing waits for the broker here."""
+    def __init__(
+        self,
+        settings: "Settings",
+        partitions: int,
+        scale: int,
+        workspace: str = DEFAULT_WORKSPACE,
+    ) -> None:
+        """Begin to read; nothing waits for the broker here.
+
+        Only the leads of `workspace` are counted.
+        """
+        self._workspace = workspace
         from confluent_kafka import (  # noqa: PLC0415 - loads librdkafka
             OFFSET_BEGINNING,
             Consumer,
@@ -152,7 +163,10 @@ class ScoreFollower:
 
         error = message.error()
         if error is None:
-            self.scores.take(message.key(), message.value())
+            key = message.key()
+            lead_id = "" if key is None else key.decode(errors="replace")
+            if workspace_of(lead_id) == self._workspace:
+                self.scores.take(key, message.value())
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
             self._unread.discard(message.partition() or 0)
         elif not error.retriable():

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from scorers.identity import KINDS, lead_id_of, normalise
+from scorers.identity import KINDS, is_lead_id, lead_id_of, normalise
 from streams.errors import UserError
 
 
@@ -13,7 +13,8 @@ class UnlinkedFileError(UserError):
 def read_unlinked(path: Path | None) -> frozenset[str]:
     """Return the leads of the identifiers in `path`, one a line; none without a file.
 
-    Empty lines and what follows a # at the start of a line do not count.
+    A lead id may stand for them: in a workspace it must. Empty lines and what follows
+    a # at the start of a line do not count.
 
     Raises
     ------
@@ -29,8 +30,15 @@ def read_unlinked(path: Path | None) -> frozenset[str]:
         raise UnlinkedFileError(msg) from None
     names = [line.strip() for line in lines]
     return frozenset(
-        lead_id_of(kind, normalise(kind, name))
+        lead_id
         for name in names
         if name and not name.startswith("#")
-        for kind in KINDS
+        for lead_id in _leads_of(name)
     )
+
+
+def _leads_of(name: str) -> list[str]:
+    """Return the lead that a line names by its id, or by any identifier."""
+    if is_lead_id(name):
+        return [name]
+    return [lead_id_of(kind, normalise(kind, name)) for kind in KINDS]

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -14,7 +14,7 @@ from schemas.topics import SCORE_UPDATES
 from scorers.scorer import Reading as Score
 from scorers.scorer import read
 from scorers.state import LeadState
-from scorers.versions import Versions
+from scorers.versions import InForce
 from streams.proof import Held, Leads, Place, Reading, Report
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ class _Told(NamedTuple):
 class UpdateProof:
     """Takes one partition of the alerts, then of the updates, then is closed."""
 
-    def __init__(self, report: Report, versions: Versions, leads: Leads) -> None:
+    def __init__(
+        self, report: Report, versions: Iterable[InForce], leads: Leads
+    ) -> None:
         """Prove against `leads`, the partition's states as they were read before."""
         self._report = report
         self._models = {each.model.digest: each.model for each in versions}

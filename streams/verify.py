@@ -7,6 +7,8 @@ include and is left alone beyond, so a system that runs on can be verified, too.
 
 import heapq
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Final, cast
 
 from schemas.topics import (
@@ -96,10 +98,11 @@ class _Verification:
         return self._report
 
     def _verify(self, partition: int, positions: Positions, forwards: Forwards) -> None:
-        versions = self._book.primary(partition)
+        versions = partial(self._book.primary, partition)
+        every = chain.from_iterable(map(versions, self._book.workspaces(partition)))
         leads = self._leads(partition)
         self._report.leads += len(leads)
-        published = UpdateProof(self._report, versions, leads)
+        published = UpdateProof(self._report, every, leads)
         for message in self._records(NOTIFICATIONS, partition):
             published.take_alert(message)
         for message in self._records(SCORE_UPDATES, partition):

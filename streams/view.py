@@ -8,6 +8,7 @@ lost the positions too, and is filled again from the beginning by itself.
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,7 @@ from schemas.alert import Alert, RecentEvent
 from schemas.event import Event
 from schemas.score import Identifiers, ScoreUpdate
 from schemas.time import Instant, to_instant
+from schemas.workspace import DEFAULT_WORKSPACE, workspace_of
 from scorers.identity import KINDS, Kind, derive_lead_id, lead_id_of, normalise
 from streams.view_accounts import AccountsView
 from streams.view_records import (
@@ -73,10 +75,18 @@ _Scored = ScoreUpdate | AccountScore
 class View:
     """Reads and writes the view under one key prefix of one Redis."""
 
-    def __init__(self, redis: Redis, *, prefix: str = "") -> None:
-        """Use the keys that start with ``<prefix>lp:``."""
+    def __init__(
+        self, redis: Redis, *, prefix: str = "", workspace: str = DEFAULT_WORKSPACE
+    ) -> None:
+        """Use the keys that start with ``<prefix>lp:``, show those of `workspace`."""
         self._redis = redis
-        self._prefix = f"{prefix}lp:"
+        self._root = f"{prefix}lp:"
+        self._prefix = self._root
+        if workspace != DEFAULT_WORKSPACE:
+            self._prefix = f"{self._root}ws:{workspace}:"
+        self._workspace = workspace
+        self._of = {workspace: self}
+        self._make = partial(View, redis, prefix=prefix)
         self._put_update = redis.register_script(PUT_UPDATE)
         self._put_merged = redis.register_script(PUT_MERGED)
         self._put_events = redis.register_script(PUT_EVENTS)
@@ -84,13 +94,19 @@ class View:
         self._erase = redis.register_script(ERASE)
         self._advance = redis.register_script(ADVANCE)
         self.accounts = AccountsView(
-            redis, self._prefix, lambda leads: self._cards(leads, events=1)
+            redis, self._prefix, workspace, lambda leads: self._cards(leads, events=1)
         )
 
     @property
     def live_channel(self) -> str:
         """The pub/sub channel on which accepted updates and new alerts appear."""
         return self._key("live")
+
+    def of(self, workspace: str) -> "View":
+        """Return the view of a workspace: its keys, its channel, nobody else's."""
+        if workspace not in self._of:
+            self._of[workspace] = self._make(workspace=workspace)
+        return self._of[workspace]
 
     def close(self) -> None:
         """Let go of the connection to Redis."""
@@ -101,13 +117,13 @@ class View:
     def build(self) -> str:
         """Return the id of the present build, beginning one when there is none."""
         with answering():
-            self._redis.set(self._key("build"), uuid.uuid4().hex, nx=True)
-            return text(self._redis.get(self._key("build")))
+            self._redis.set(self._shared("build"), uuid.uuid4().hex, nx=True)
+            return text(self._redis.get(self._shared("build")))
 
     def positions(self) -> dict[Position, int]:
         """Return the next offset to read of every partition the view has read."""
         with answering():
-            stored = self._redis.hgetall(self._key("positions"))
+            stored = self._redis.hgetall(self._shared("positions"))
         positions: dict[Position, int] = {}
         for field, offset in stored.items():
             topic, _, partition = text(field).rpartition(":")
@@ -129,7 +145,7 @@ class View:
         with answering(), self._redis.pipeline(transaction=False) as pipe:
             self._apply(pipe, changes)
             self._advance(
-                keys=(self._key("build"), self._key("positions")),
+                keys=(self._shared("build"), self._shared("positions")),
                 args=(build, *fields),
                 client=pipe,
             )
@@ -141,16 +157,24 @@ class View:
         The build and the positions go last: whoever writes meanwhile then reads
         everything again, after the last key is gone.
         """
-        last = [self._key("positions"), self._key("build")]
+        last = [self._shared("positions"), self._shared("build")]
         gone = 0
         with answering():
-            keys = self._redis.scan_iter(match=f"{self._prefix}*", count=1000)
+            keys = self._redis.scan_iter(match=f"{self._root}*", count=1000)
             for some in _chunks(keys, 500):
                 doomed = [key for key in some if text(key) not in last]
                 gone += self._redis.unlink(*doomed) if doomed else 0
             return gone + self._redis.unlink(*last)
 
     def _apply(self, pipe: Pipeline, changes: Iterable[Change]) -> None:
+        """Queue the changes, each into the view of its workspace."""
+        apart: dict[str, list[Change]] = {}
+        for change in changes:
+            apart.setdefault(_workspace_of(change), []).append(change)
+        for workspace, own in apart.items():
+            self.of(workspace)._apply_own(pipe, own)  # noqa: SLF001 - of its kind
+
+    def _apply_own(self, pipe: Pipeline, changes: Iterable[Change]) -> None:
         """Queue the changes, those of one lead and kind together: fewer commands."""
         updates: dict[str, list[tuple[_Scored, bytes]]] = {}
         events: dict[str, dict[bytes, Instant]] = {}
@@ -293,7 +317,7 @@ class View:
         """
         derived = [
             term.strip(),
-            *(_derive(kind, term) for kind in KINDS),
+            *(_derive(kind, term, self._workspace) for kind in KINDS),
         ]
         with answering():
             aliases = self._redis.hmget(self._key("aliases"), derived)
@@ -342,11 +366,24 @@ class View:
             if body is not None
         )
 
+    def _shared(self, name: str) -> str:
+        return f"{self._root}{name}"
+
     def _key(self, name: str) -> str:
         return f"{self._prefix}{name}"
 
     def _lead(self, lead_id: str, part: str = "") -> str:
         return f"{self._prefix}lead:{lead_id}{':' if part else ''}{part}"
+
+
+def _workspace_of(change: Change) -> str:
+    match change.value:
+        case AccountScore(account_id=subject):
+            return workspace_of(subject)
+        case Event(workspace=workspace):
+            return workspace
+        case ScoreUpdate() | Alert() | Erased() as of_lead:
+            return workspace_of(of_lead.lead_id)
 
 
 def connect_view(url: str, *, prefix: str = "") -> View:
@@ -367,14 +404,16 @@ _ALERT: Final = msgspec.json.Decoder(Alert)
 _EVENT: Final = msgspec.json.Decoder(RecentEvent)
 
 
-def _derive(kind: Kind, value: str) -> str:
-    return lead_id_of(kind, normalise(kind, value))
+def _derive(kind: Kind, value: str, workspace: str) -> str:
+    return lead_id_of(kind, normalise(kind, value), workspace)
 
 
 def _aliases(identifiers: Identifiers, lead_id: str) -> list[str]:
     """Return the ids that weaker identifiers of this lead would derive to."""
     derived = (
-        _derive(kind, value) for kind in KINDS for value in getattr(identifiers, kind)
+        _derive(kind, value, workspace_of(lead_id))
+        for kind in KINDS
+        for value in getattr(identifiers, kind)
     )
     return [alias for alias in derived if alias != lead_id]
 

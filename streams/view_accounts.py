@@ -7,6 +7,7 @@ import msgspec
 from redis import Redis
 
 from schemas.account import AccountScore
+from schemas.workspace import workspace_of
 from scorers.belonging import account_id_of
 from scorers.free_mail import company_domain
 from streams.view_records import AccountCard, LeadCard, read_alerts, read_point
@@ -23,9 +24,11 @@ class AccountsView:
         self,
         redis: Redis,
         prefix: str,
+        workspace: str,
         cards: Callable[[Sequence[str]], tuple[LeadCard, ...]],
     ) -> None:
         """Read keys that start with `prefix`; `cards` returns those of leads."""
+        self._workspace = workspace
         self._redis = redis
         self._prefix = prefix
         self._leads = cards
@@ -65,7 +68,11 @@ class AccountsView:
         A term is an account id, the CRM's id, a mail domain or the company's name.
         """
         term = term.strip()
-        derived = [term, account_id_of("account", term), _of_domain(term)]
+        derived = [
+            term,
+            account_id_of("account", term, self._workspace),
+            _of_domain(term, self._workspace),
+        ]
         with answering():
             aliases = [*derived, term.casefold()]
             found = self._redis.hmget(f"{self._prefix}account-aliases", aliases)
@@ -86,7 +93,7 @@ class AccountsView:
         if score.name:
             yield score.name.casefold()
         if score.domain is not None:
-            yield _of_domain(score.domain)
+            yield _of_domain(score.domain, workspace_of(score.account_id))
 
     def _cards(self, account_ids: Sequence[str]) -> tuple[AccountCard, ...]:
         with self._redis.pipeline(transaction=False) as pipe:
@@ -106,5 +113,5 @@ class AccountsView:
 _SCORE: Final = msgspec.json.Decoder(AccountScore)
 
 
-def _of_domain(domain: str) -> str:
-    return account_id_of("domain", company_domain(domain) or domain)
+def _of_domain(domain: str, workspace: str) -> str:
+    return account_id_of("domain", company_domain(domain) or domain, workspace)

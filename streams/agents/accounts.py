@@ -1,9 +1,11 @@
 """The accounts' agent: what leads tell in, account scores and alerts out."""
 
 from schemas.account import AccountWakeup, MemberUpdate
-from schemas.time import to_instant
+from schemas.time import Instant, to_instant
 from schemas.topics import ACCOUNT_MEMBERS, ACCOUNT_STATE
+from schemas.workspace import workspace_of
 from scorers.accounts import AccountStep, on_account_wakeup, on_member
+from scorers.compiled import CompiledModel
 from streams import codec, metrics
 from streams.agents.cycle import Cycle, Touched
 from streams.agents.durable import Change, DurableAgent
@@ -39,7 +41,7 @@ class Accounts(DurableAgent):
         member: MemberUpdate,
     ) -> None:
         now = to_instant(member.as_of)
-        model = self._models.primary(partition).at(now).model
+        model = self._model(partition, member.account_id, now)
         touched = self._touch(cycle, member.account_id, partition)
         if touched is None or model.accounts is None:
             # Not the account's partition: nothing of ours was put there.
@@ -61,7 +63,7 @@ class Accounts(DurableAgent):
         wakeup: AccountWakeup,
     ) -> None:
         now = to_instant(wakeup.at)
-        model = self._models.primary(partition).at(now).model
+        model = self._model(partition, wakeup.account_id, now)
         touched = self._touch(cycle, wakeup.account_id, partition)
         if touched is None or touched.state is None or model.accounts is None:
             cycle.results[topic, "ignored"] += 1
@@ -75,6 +77,11 @@ class Accounts(DurableAgent):
         self._expect_rest(step.wake_at, now)
         cycle.results[topic, "applied"] += 1
         self._change(cycle, touched, topic, record, step)
+
+    def _model(self, partition: int, account_id: str, now: Instant) -> CompiledModel:
+        """Return the model that is in force for an account."""
+        versions = self._models.primary(partition, workspace_of(account_id))
+        return versions.at(now).model
 
     def _change(
         self, cycle: Cycle, touched: Touched, topic: str, record: Raw, step: AccountStep
@@ -96,5 +103,5 @@ class Accounts(DurableAgent):
         for (_, result), count in cycle.results.items():
             metrics.ACCOUNT_COMMANDS.labels(result).inc(count)
         metrics.ACCOUNTS.set(len(self._table))
-        for tier, count in cycle.tiers().items():
-            metrics.ACCOUNT_SCORES.labels(tier).inc(count)
+        for (tier, workspace), count in cycle.tiers().items():
+            metrics.ACCOUNT_SCORES.labels(tier, workspace).inc(count)

@@ -7,6 +7,7 @@ from typing import Any
 
 from schemas.dead_letter import DeadLetterReason
 from schemas.time import Instant
+from schemas.workspace import workspace_of
 from scorers.step import Decision
 from streams.codec import Output
 from streams.event_log import Record
@@ -61,6 +62,10 @@ class Cycle:
     bytes: int = 0
     full: bool = False
 
-    def tiers(self) -> Counter[str]:
-        """Return how many scores of each tier are published."""
-        return Counter(tier for each in self.touched.values() for tier in each.tiers)
+    def tiers(self) -> Counter[tuple[str, str]]:
+        """Return how many scores of each tier and workspace are published."""
+        return Counter(
+            (tier, workspace_of(each.key))
+            for each in self.touched.values()
+            for tier in each.tiers
+        )

@@ -20,6 +20,7 @@ import structlog
 from schemas.dead_letter import DeadLetter, Stage
 from schemas.time import Instant, to_datetime
 from schemas.topics import DEAD_LETTERS, Topic
+from schemas.workspace import workspace_of
 from scorers.step import Decision
 from streams import codec, metrics
 from streams.agents.cycle import Cycle, Touched
@@ -337,11 +338,13 @@ class DurableAgent(ABC):
         """Tell the metrics, once a cycle."""
         for reason, count in cycle.dead.items():
             metrics.DEAD_LETTERS.labels(self.stage, reason).inc(count)
-        decisions: Counter[Decision] = Counter()
-        for touched in cycle.touched.values():
-            decisions.update(touched.decisions)
-        for decision, count in decisions.items():
+        decisions = Counter(
+            (decision, workspace_of(touched.key))
+            for touched in cycle.touched.values()
+            for decision in touched.decisions
+        )
+        for (decision, workspace), count in decisions.items():
             metrics.ALERTS.labels(
-                decision.alert, decision.reason, str(decision.sent).lower()
+                decision.alert, decision.reason, str(decision.sent).lower(), workspace
             ).inc(count)
         self._count(cycle)

@@ -20,6 +20,7 @@ from schemas.event import Event
 from schemas.model_version import PRIMARY, ModelVersion
 from schemas.time import EARLIEST, MINUTE, Instant, Millis, to_instant, to_iso
 from schemas.topics import COMMANDS, EVENT_TOPICS, LEAD_STATE, MODEL_VERSIONS
+from schemas.workspace import workspace_of
 from scorers.identity import derive_lead_id, untagged
 from scorers.mailbox import Addressed, on_message, said_at
 from scorers.scorer import on_wakeup
@@ -264,24 +265,32 @@ class Scoring(DurableAgent):
         Where only thresholds have moved, that is who came up to one of them; the
         others will hear of it when they are looked at anyway.
         """
-        versions = self._models.primary(partition)
-        if len(versions) == 1:
+        changed = {
+            workspace: versions
+            for workspace in self._models.workspaces(partition)
+            if len(versions := self._models.primary(partition, workspace)) > 1
+        }
+        if not changed:
             return
-        last = versions.last
-        spared: dict[str, float] = {}
+        spared: dict[tuple[str, str], float] = {}
         for lead_id, lead in self._table.held([partition]):
-            if lead.model != last.model.digest:
-                if lead.model not in spared:
-                    spared[lead.model] = versions.unmoved_below(lead.model)
-                below = spared[lead.model]
-                if below and cast("Lead", lead).score < below:
-                    continue
-                planned = lead.wake_at
-                yield lead_id, last.at if planned is None else min(last.at, planned)
+            workspace = workspace_of(lead_id)
+            if workspace not in changed:
+                continue
+            versions = changed[workspace]
+            if lead.model == versions.last.model.digest:
+                continue
+            place = workspace, lead.model
+            if place not in spared:
+                spared[place] = versions.unmoved_below(lead.model)
+            if spared[place] and cast("Lead", lead).score < spared[place]:
+                continue
+            at, planned = versions.last.at, lead.wake_at
+            yield lead_id, at if planned is None else min(at, planned)
 
     def _versions(self, touched: Touched) -> Versions:
         """Return the versions of the model that the touched lead is scored by."""
-        return self._models.primary(touched.partition)
+        return self._models.primary(touched.partition, workspace_of(touched.key))
 
     def _stepped(self, touched: Touched, now: Instant, act: Act) -> Step:
         """Return what `act` leads to, by the model that is in force at `now`."""
@@ -343,5 +352,5 @@ class Scoring(DurableAgent):
                 metrics.SCORE_LATENCY.observe(waited)
                 if touched.alerted:
                     metrics.ALERT_LATENCY.observe(waited)
-        for tier, count in cycle.tiers().items():
-            metrics.SCORE_UPDATES.labels(tier).inc(count)
+        for (tier, workspace), count in cycle.tiers().items():
+            metrics.SCORE_UPDATES.labels(tier, workspace).inc(count)

@@ -25,6 +25,7 @@ from schemas.event import Event
 from schemas.model_version import ModelVersion
 from schemas.time import Instant, to_instant
 from schemas.topics import COMMANDS, EVENT_TOPICS, SIDE_STATE
+from schemas.workspace import workspace_of
 from scorers.identity import derive_lead_id
 from scorers.mailbox import Addressed, on_message, said_at
 from scorers.notice import alert_id
@@ -79,8 +80,10 @@ class Sides(DurableAgent):
 
     def wakeups(self, partition: int) -> Iterator[tuple[str, Instant]]:
         """Yield every lead of every slot that is to be looked at, and when."""
-        for side in self._models.sides(partition).values():
-            for lead_id, _ in self._leads.held([partition]):
+        if not self._models.has_sides:
+            return
+        for lead_id, _ in self._leads.held([partition]):
+            for side in self._sides(partition, lead_id).values():
                 key = _key(side, lead_id)
                 kept = self._table.get(key)
                 at: Instant | None = side.versions.first.at
@@ -91,11 +94,10 @@ class Sides(DurableAgent):
 
     async def prune(self, partition: int, confirm: Confirm) -> None:
         """Forget what slots knew that have ended."""
-        names = {side.name for side in self._models.sides(partition).values()}
         gone = [
             key
             for key, _ in self._table.held([partition])
-            if key.partition(_SEPARATOR)[0] not in names
+            if self._side(partition, key) is None
         ]
         if not gone:
             return
@@ -153,7 +155,7 @@ class Sides(DurableAgent):
         What leads say to each other only the primary's say: it is heard here, too.
         """
         lead_id = lead_id or getattr(message, "lead_id", "")
-        for slot, side in self._models.sides(place.partition).items():
+        for slot, side in self._sides(place.partition, lead_id).items():
             if only and slot != only:
                 continue
             touched = self._begun(place, slot, side, lead_id)
@@ -171,7 +173,7 @@ class Sides(DurableAgent):
 
     def _look(self, place: "_Place", wakeup: Wakeup) -> None:
         now = to_instant(wakeup.at)
-        for slot, side in self._models.sides(place.partition).items():
+        for slot, side in self._sides(place.partition, wakeup.lead_id).items():
             touched = self._begun(place, slot, side, wakeup.lead_id)
             if touched is None or touched.state is None:
                 continue
@@ -234,9 +236,18 @@ class Sides(DurableAgent):
         ]
         return (*updates, *alerts)
 
+    def _sides(self, partition: int, lead_id: str) -> dict[str, Side]:
+        """Return what runs beside the primary of a lead's workspace."""
+        return self._models.sides(partition, workspace_of(lead_id))
+
+    def _side(self, partition: int, key: str) -> Side | None:
+        """Return what a state is of, None if that has ended."""
+        name, _, lead_id = key.partition(_SEPARATOR)
+        side = self._sides(partition, lead_id).get(name.partition("@")[0])
+        return side if side is not None and side.name == name else None
+
     def _wake_at(self, touched: Touched, state: LeadState) -> Instant | None:
-        slot = touched.key.partition("@")[0]
-        side = self._models.sides(touched.partition).get(slot)
+        side = self._side(touched.partition, touched.key)
         return None if side is None else side.versions.wake_at(state)
 
     def _refuse(

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.workspace import DEFAULT_WORKSPACE
 from streams.cli.viewing import (
     AsJson,
     Limit,
     OfTier,
+    OfWorkspace,
     Watch,
     as_json,
     open_view,
@@ -32,11 +34,12 @@ def top(
     limit: Limit = 20,
     watch: Watch = False,
     json: AsJson = False,
+    workspace: OfWorkspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Show the best accounts, best first, with how many people are active."""
     from streams.account_screens import accounts_table
 
-    settings, view = open_view()
+    settings, view = open_view(workspace)
     show_ranking(
         lambda: view.accounts.top(limit=limit, tier=tier),
         draw=accounts_table,
@@ -55,6 +58,7 @@ def show(
     ],
     *,
     json: AsJson = False,
+    workspace: OfWorkspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Show all about one account: score, trend, its people, what was told."""
     from rich.console import Console
@@ -63,7 +67,7 @@ def show(
     from streams.errors import UserError
     from streams.model_files import read_model
 
-    settings, view = open_view()
+    settings, view = open_view(workspace)
     found = view.accounts.find(account)
     card = None if found is None else view.accounts.show(found)
     if card is None:

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.locale import Locale
+from schemas.workspace import DEFAULT_WORKSPACE
 from streams.cli.viewing import (
     AsJson,
     Limit,
     OfTier,
+    OfWorkspace,
     Watch,
     as_json,
     open_view,
@@ -39,11 +41,12 @@ def top(
     limit: Limit = 20,
     watch: Watch = False,
     json: AsJson = False,
+    workspace: OfWorkspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Show the best leads, best first, each with the reason in one line."""
     from streams.lead_screens import ranking_table
 
-    settings, view = open_view()
+    settings, view = open_view(workspace)
     show_ranking(
         lambda: view.top(limit=limit, tier=tier, owner=owner),
         draw=ranking_table,
@@ -63,6 +66,7 @@ def show(
         typer.Option(help="Add the explanation of the score in this language."),
     ] = None,
     json: AsJson = False,
+    workspace: OfWorkspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Show all about one lead: who, how much, why, what happened, what was told."""
     from rich.console import Console
@@ -72,7 +76,7 @@ def show(
     from streams.lead_screens import card_screen
     from streams.model_files import read_model
 
-    settings, view = open_view()
+    settings, view = open_view(workspace)
     found = view.find(lead)
     card = view.lead(found[0]) if found else None
     if card is None:
@@ -102,6 +106,7 @@ def explain(
         Locale | None, typer.Option(help="The language; the model's own if absent.")
     ] = None,
     json: AsJson = False,
+    workspace: OfWorkspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Say why a lead scores what it does, what changed, and what would lift it.
 
@@ -116,7 +121,7 @@ def explain(
 
     settings = load_settings()
     # A lead id needs no view: what follows works without Redis, too.
-    found = (lead,) if is_lead_id(lead) else open_view()[1].find(lead)
+    found = (lead,) if is_lead_id(lead) else open_view(workspace)[1].find(lead)
     explained = _explained(settings, found)
     if explained is None:
         raise UserError(_STRANGER.format(lead))
@@ -148,6 +153,7 @@ def _explained(
 
     None where its state is unknown.
     """
+    from schemas.workspace import workspace_of
     from scorers.explanation import explain_lead
     from streams.lead_states import ChangelogLeadStates
     from streams.model_files import read_model
@@ -157,5 +163,7 @@ def _explained(
     if state is None:
         return None
     now = settings.clock().now()
-    model = model_in_force(settings, read_model(settings.model_path), now)
+    model = model_in_force(
+        settings, read_model(settings.model_path), now, workspace_of(state.lead_id)
+    )
     return model, explain_lead(model, state, now)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from schemas.model_version import PRIMARY, SLOT_PATTERN
+from schemas.workspace import DEFAULT_WORKSPACE, is_workspace
 
 if TYPE_CHECKING:
     from schemas.model_version import ModelVersion
@@ -26,6 +27,9 @@ Slot = Annotated[
         "own, and does not alert.",
     ),
 ]
+Workspace = Annotated[
+    str, typer.Option("--workspace", help="For whose leads: the tenant's name.")
+]
 Note = Annotated[
     str, typer.Option(help="Why; whoever reads the history will want to know.")
 ]
@@ -43,6 +47,7 @@ def publish(
     ],
     *,
     slot: Slot = PRIMARY,
+    workspace: Workspace = DEFAULT_WORKSPACE,
     alerts: Annotated[
         bool, typer.Option("--alerts", help="With --as: let it alert, too.")
     ] = False,
@@ -58,7 +63,7 @@ def publish(
 
     _check_slot(slot, alerts=alerts)
     text, compiled = read_model_text(model)
-    desk = _Desk()
+    desk = _Desk(workspace)
     last = desk.history.last(slot)
     if last is not None and last.model == compiled.ref and last.alerts == alerts:
         desk.run(desk.mended())
@@ -79,6 +84,7 @@ def rollback(
     ] = "",
     *,
     slot: Slot = PRIMARY,
+    workspace: Workspace = DEFAULT_WORKSPACE,
     note: Note = "",
 ) -> None:
     """Bring a model that was published before into force again."""
@@ -87,7 +93,7 @@ def rollback(
     from streams.errors import UserError
 
     _check_slot(slot)
-    desk = _Desk()
+    desk = _Desk(workspace)
     versions = desk.history.of(slot)
     digests = [each.model.digest for each in versions]
     if to:
@@ -112,12 +118,14 @@ def rollback(
 
 def retire(
     slot: Annotated[str, typer.Argument(help="What it was published as.")],
+    *,
+    workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """End a model beside the primary; what it knew is forgotten."""
     from streams.errors import UserError
     from streams.model_log import ending
 
-    desk = _Desk()
+    desk = _Desk(workspace)
     last = None if slot == PRIMARY else desk.history.last(slot)
     if last is None:
         beside = [each for each in desk.history.slots() if each != PRIMARY]
@@ -139,6 +147,7 @@ def history(
             "reads it.",
         ),
     ] = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """List what was published when, and what is in force now."""
     import msgspec
@@ -148,9 +157,9 @@ def history(
     from streams.cli.history_screen import history_screen
     from streams.errors import UserError
 
-    desk = _Desk()
-    versions = desk.history.versions
+    desk = _Desk(workspace)
     if export is not None:
+        versions = desk.all.versions
         lines = [msgspec.json.encode(version) + b"\n" for version in versions]
         try:
             export.write_bytes(b"".join(lines))
@@ -159,6 +168,7 @@ def history(
             raise UserError(msg) from None
         typer.echo(f"{len(versions)} versions written to {export}", err=True)
         return
+    versions = desk.history.versions
     if not versions:
         typer.echo("nothing was published yet: the workers' own model file is in force")
         return
@@ -179,14 +189,19 @@ def history(
 class _Desk:
     """What every one of these commands needs: the topics, the history, the time."""
 
-    def __init__(self) -> None:
+    def __init__(self, workspace: str) -> None:
         from streams.model_log import read_history
         from streams.settings import load_settings
         from streams.topics_admin import check_topics, shared_partitions
 
+        if not is_workspace(workspace):
+            msg = "lower-case letters, digits and dashes, at most 40, a letter first"
+            raise typer.BadParameter(msg, param_hint="--workspace")
         self.settings: Settings = load_settings()
         self.partitions = shared_partitions(check_topics(self.settings))
-        self.history: History = read_history(self.settings, self.partitions)
+        self.all: History = read_history(self.settings, self.partitions)
+        self.history = self.all.within(workspace)
+        self.workspace = workspace
         self._clock = self.settings.clock()
 
     @property
@@ -205,7 +220,13 @@ class _Desk:
         from streams.model_log import version_of
 
         return version_of(
-            compiled, text, now=self.now, slot=slot, alerts=alerts, note=note
+            compiled,
+            text,
+            now=self.now,
+            slot=slot,
+            workspace=self.workspace,
+            alerts=alerts,
+            note=note,
         )
 
     def bring(
@@ -250,7 +271,7 @@ class _Desk:
 
         log = self._log()
         try:
-            await mend(self.settings, log, self.history)
+            await mend(self.settings, log, self.all)
             await publish(self.settings, log, version, self.partitions)
         finally:
             await log.close()
@@ -260,7 +281,7 @@ class _Desk:
 
         log = self._log()
         try:
-            await mend(self.settings, log, self.history)
+            await mend(self.settings, log, self.all)
         finally:
             await log.close()
 
@@ -277,8 +298,13 @@ class _Desk:
         from scorers.compiled import compile_model
         from scorers.loading import load_model
 
-        last = self.history.last(version.slot) or self.history.last(PRIMARY)
-        text = None if last is None else self.history.text(last.model.digest)
+        last = (
+            self.history.last(version.slot)
+            or self.history.last(PRIMARY)
+            # Who has published nothing yet has what everything began with.
+            or next(iter(self.all.within(DEFAULT_WORKSPACE).of(PRIMARY)), None)
+        )
+        text = None if last is None else self.all.text(last.model.digest)
         if last is None or text is None:
             return None
         return compile_model(load_model(text, last.id))
@@ -337,6 +363,8 @@ _LOOK_SECONDS: Final = 0.05
 def _named(version: "ModelVersion") -> str:
     ref = version.model
     beside = "" if version.slot == PRIMARY else f" as {version.slot}"
+    if version.workspace != DEFAULT_WORKSPACE:
+        beside += f" in {version.workspace}"
     return f"{ref.name} {ref.version} ({ref.digest}){beside}"
 
 

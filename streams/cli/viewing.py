@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from schemas.workspace import DEFAULT_WORKSPACE, is_workspace
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,14 +27,23 @@ OfTier = Annotated[
 Watch = Annotated[bool, typer.Option("--watch", help="Stay and follow; Ctrl-C leaves.")]
 
 
-def open_view() -> "tuple[Settings, View]":
-    """Return the settings and the view that they name."""
+OfWorkspace = Annotated[
+    str, typer.Option("--workspace", help="Whose leads: the tenant's name.")
+]
+
+
+def open_view(workspace: str = DEFAULT_WORKSPACE) -> "tuple[Settings, View]":
+    """Return the settings and a workspace's view that they name."""
     from streams.settings import load_settings
     from streams.view import connect_view
 
     settings = load_settings()
+    if not is_workspace(workspace):
+        msg = "lower-case letters, digits and dashes, at most 40, a letter first"
+        raise typer.BadParameter(msg, param_hint="--workspace")
     url = settings.redis_url.get_secret_value()
-    return settings, connect_view(url, prefix=settings.topic_prefix)
+    view = connect_view(url, prefix=settings.topic_prefix)
+    return settings, view.of(workspace)
 
 
 def show_ranking(

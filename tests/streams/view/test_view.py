@@ -458,3 +458,29 @@ def test_merged_again_and_again(view: View) -> None:
         assert [card.update.lead_id for card in view.top(limit=9)] == [ADA]
         assert len(card.events) == 2
         assert view.find(address) == (ADA,)
+
+
+def test_a_workspace_sees_its_own(view: View) -> None:
+    """Ranking, cards, aliases, alerts and the live channel are apart."""
+    theirs = lead_id_of("user_id", "ada", "acme")
+    write(
+        view,
+        change(update(score=10)),
+        change(update(lead_id=theirs, score=70)),
+        change(alert(alert_id="al_2", lead_id=theirs)),
+        change(account(account_id=account_id_of("domain", "acme.example", "acme"))),
+    )
+
+    acme = view.of("acme")
+    assert [card.update.lead_id for card in view.top(limit=9)] == [ADA]
+    assert [card.update.lead_id for card in acme.top(limit=9)] == [theirs]
+    assert view.find("ada") == (ADA,)
+    assert acme.find("ada") == (theirs,)
+    assert view.alerts(9) == ()
+    assert [each.id for each in acme.alerts(9)] == ["al_2"]
+    assert view.accounts.find("acme.example") is None
+    assert acme.accounts.find("acme.example") is not None
+    assert view.lead(theirs) is None
+    assert view.live_channel != acme.live_channel
+    assert view.drop() > 0
+    assert acme.top(limit=9) == (), "the view is dropped as a whole"
