@@ -122,7 +122,9 @@ def scored(settings: Settings) -> dict[str, ScoreUpdate]:
 def metric(worker: WorkerProcess, name: str) -> float | None:
     """Return what the worker says of the alert."""
     found = re.search(
-        rf'^{name}{{alert="hot-lead",workspace="default"}} (\S+)$', worker.get("/metrics")[1], re.MULTILINE
+        rf'^{name}{{alert="hot-lead",workspace="default"}} (\S+)$',
+        worker.get("/metrics")[1],
+        re.MULTILINE,
     )
     return None if found is None else float(found[1])
 
