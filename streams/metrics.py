@@ -161,6 +161,12 @@ COLLECTOR_EVENTS: Final = Counter(
     "Events offered to the collector by verdict.",
     ("source", "verdict"),
 )
+COLLECTOR_PROVIDER_EVENTS: Final = Counter(
+    "leadpulse_collector_provider_events_total",
+    "What providers sent. verdict: accepted, refused (a dead letter), ignored (a type "
+    "that says nothing of a person).",
+    ("provider", "verdict"),
+)
 COLLECTOR_SECONDS: Final = Histogram(
     "leadpulse_collector_request_seconds",
     "Time from the request's last byte until its answer.",

@@ -5,6 +5,7 @@ holds it. A wrong setting is one clear line, never a stack trace.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -69,6 +70,29 @@ class Settings(BaseSettings):
         description="Write keys as `source=key` or `workspace/source=key`, separated "
         "by commas.",
     )
+    webhook_secrets: Annotated[dict[str, tuple[SecretStr, ...]], NoDecode] = Field(
+        default_factory=dict,
+        description="What providers sign with, as `provider=secret` or "
+        "`workspace/provider=secret`, separated by commas or lines; a provider named "
+        "twice may use either.",
+    )
+    webhook_unsigned: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Providers that always sign and are trusted by the write key "
+        "alone nevertheless: `amazon_ses`.",
+    )
+    webhook_replay_seconds: int | None = Field(
+        None,
+        ge=0,
+        description="How old a signed time may be; each provider's own limit if "
+        "unset, any age with 0.",
+    )
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^/?#\s]+)?/?$",
+        description="URL by which senders know the collector, for schemes that sign "
+        "it; as requested if unset.",
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         ("*",),
         description="Origins whose pages may send, separated by commas; * for all.",
@@ -127,12 +151,12 @@ class Settings(BaseSettings):
         1.0, gt=0, description="Scaled clock: scaled seconds per real second."
     )
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "webhook_unsigned", mode="before")
     @classmethod
-    def _split_origins(cls, value: object) -> object:
+    def _split_list(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return tuple(filter(None, (origin.strip() for origin in value.split(","))))
+        return tuple(filter(None, (item.strip() for item in value.split(","))))
 
     @field_validator("write_keys", mode="before")
     @classmethod
@@ -154,6 +178,22 @@ class Settings(BaseSettings):
                 raise ValueError(msg)
             pairs[source] = key
         return pairs
+
+    @field_validator("webhook_secrets", mode="before")
+    @classmethod
+    def _split_webhook_secrets(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        secrets: dict[str, tuple[str, ...]] = {}
+        for item in filter(None, (part.strip() for part in re.split(r"[,\n]", value))):
+            name, separator, secret = item.partition("=")
+            workspace, provider = split_source(name.strip())
+            if not (separator and provider and secret and is_workspace(workspace)):
+                msg = "write it as provider=secret or workspace/provider=secret"
+                raise ValueError(msg)
+            of = f"{workspace}/{provider}"
+            secrets[of] = (*secrets.get(of, ()), secret.strip())
+        return secrets
 
     def topic(self, name: str) -> str:
         """Return the full name of a topic of this deployment."""
@@ -189,7 +229,11 @@ def _to_text(value: object) -> str:
         case Path():
             return str(value.absolute())
         case dict():
-            return ",".join(f"{name}={_to_text(key)}" for name, key in value.items())
+            return ",".join(
+                f"{name}={_to_text(one)}"
+                for name, given in value.items()
+                for one in (given if isinstance(given, tuple) else (given,))
+            )
         case tuple():
             return ",".join(map(_to_text, value))
         case _:

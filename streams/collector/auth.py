@@ -2,7 +2,8 @@
 
 import base64
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from pydantic import SecretStr
 
@@ -18,6 +19,19 @@ class WriteKeys:
             (source, key.get_secret_value().encode())
             for source, key in write_keys.items()
         ]
+
+    def first_known(self, keys: Sequence[str]) -> tuple[str, str]:
+        """Return the source of the first of `keys` that one has, and that key.
+
+        Raises
+        ------
+        RefusedError
+            401 when no source has any of them.
+        """
+        for key in keys[:-1]:
+            with suppress(RefusedError):
+                return self.source_of(key), key
+        return self.source_of(keys[-1]), keys[-1]
 
     def source_of(self, key: object) -> str:
         """Return the source that `key` belongs to.
@@ -44,6 +58,31 @@ class WriteKeys:
         return found
 
 
+def keys_in_header(authorization: str | None) -> tuple[str, ...]:
+    """Return the write keys that an `Authorization` header may mean.
+
+    Who pastes a URL may give the key as the user, as the password, or take both
+    together as the key.
+
+    >>> keys_in_header("Basic dXNlcjpwYXNz"), keys_in_header("Basic a2V5Og==")
+    (('user:pass', 'pass', 'user'), ('key',))
+    >>> keys_in_header("Bearer key"), keys_in_header(None)
+    (('key',), ())
+
+    Raises
+    ------
+    RefusedError
+        401 when the header is neither basic nor bearer.
+    """
+    credentials = _credentials(authorization)
+    if credentials is None:
+        return ()
+    user, separator, password = credentials
+    if not password:
+        return (user,)
+    return (f"{user}{separator}{password}", password, user)
+
+
 def key_in_header(authorization: str | None) -> str | None:
     """Return the write key in an `Authorization` header, None without a header.
 
@@ -57,6 +96,12 @@ def key_in_header(authorization: str | None) -> str | None:
     RefusedError
         401 when the header is neither.
     """
+    credentials = _credentials(authorization)
+    return None if credentials is None else credentials[0]
+
+
+def _credentials(authorization: str | None) -> tuple[str, str, str] | None:
+    """Return user, separator and password; a bearer token is a user alone."""
     if authorization is None or not authorization.strip():
         return None
     scheme, _, credentials = authorization.strip().partition(" ")
@@ -64,15 +109,13 @@ def key_in_header(authorization: str | None) -> str | None:
     match scheme.lower():
         case "basic":
             try:
-                user, _, _ = base64.b64decode(credentials, validate=True).partition(
-                    b":"
-                )
-                return user.decode()
+                decoded = base64.b64decode(credentials, validate=True).decode()
             except ValueError:
                 msg = "Authorization: Basic needs base64 of `write_key:`"
                 raise RefusedError(401, "malformed-authorization", msg) from None
+            return decoded.partition(":")
         case "bearer":
-            return credentials
+            return credentials, "", ""
         case _:
             msg = "Authorization must be `Basic` or `Bearer`"
             raise RefusedError(401, "malformed-authorization", msg)

@@ -1,8 +1,6 @@
 """The gate: a request's body in, canonical events and verdicts out. Pure."""
 
-import re
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
@@ -10,9 +8,8 @@ from schemas.event import Event
 from schemas.time import Instant
 from schemas.workspace import split_source
 from streams.collector.adapters.segment import Call, Envelope, adapt, parse_time
-from streams.collector.verdict import RefusedError, Rejection
-
-T = TypeVar("T")
+from streams.collector.json_body import decoded, mend
+from streams.collector.verdict import Refused, Rejection
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,14 +27,6 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     """The key in the body: of the whole, or the one all messages agree on."""
     sent_at: object = None
     context: dict[str, Any] = {}
-
-
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """One message that was not taken: where it stood, why, and its bytes."""
-
-    index: int
-    rejection: Rejection
-    raw: bytes
 
 
 class Sorted(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +59,7 @@ def open_batch(body: bytes) -> Parcel:
     RefusedError
         400 when the body is not JSON, or not a batch.
     """
-    opened = _decoded(_decode_batch, body)
+    opened = decoded(_decode_batch, body)
     messages = [bytes(raw) for raw in opened.batch]
     write_key = opened.write_key
     if write_key is None and messages:
@@ -94,7 +83,7 @@ def open_single(body: bytes) -> Parcel:
         400 when the body is not a JSON object.
     """
     body = body.strip()
-    opened = _decoded(_decode_keyed, body)
+    opened = decoded(_decode_keyed, body)
     return Parcel(messages=[body], write_key=opened.write_key)
 
 
@@ -141,52 +130,9 @@ def _too_much(index: int, raw: bytes, limits: Limits) -> Rejection | None:
     return None
 
 
-_ESCAPED_SURROGATE: Final = re.compile(
-    rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
-    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
-)
-_REPLACEMENT: Final = rb"\ufffd"
-
-
-def mend(raw: bytes) -> bytes:
-    r"""Return `raw` with half a surrogate pair replaced by U+FFFD.
-
-    A browser that cuts a text in the middle of an emoji escapes half of it, which
-    is not Unicode; one such title must not cost a batch. The length stays the same.
-
-    >>> mend(rb'{"cut": "\ud83d", "whole": "\ud83d\ude00"}').decode()
-    '{"cut": "\\ufffd", "whole": "\\ud83d\\ude00"}'
-    """
-    if b"\\ud" not in raw and b"\\uD" not in raw:
-        return raw
-    return _ESCAPED_SURROGATE.sub(lambda match: match[1] or _REPLACEMENT, raw)
-
-
 def _key_of(message: bytes) -> object:
     try:
         key = _decode_keyed(mend(message)).write_key
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return key if isinstance(key, str) else None
-
-
-_POSITION: Final = re.compile(r" \(byte (\d+)\)$")
-
-
-def _decoded(decode: Callable[[bytes], T], body: bytes) -> T:
-    try:
-        return decode(body)
-    except msgspec.ValidationError as error:
-        raise RefusedError(400, "invalid-event", str(error)) from None
-    except RecursionError:
-        raise RefusedError(400, "invalid-json", "nested too deeply") from None
-    except UnicodeDecodeError as error:
-        raise RefusedError(400, "invalid-json", f"not UTF-8: {error.reason}") from None
-    except msgspec.DecodeError as error:
-        if (mended := mend(body)) != body:
-            return _decoded(decode, mended)
-        said = str(error)
-        found = _POSITION.search(said)
-        position = int(found[1]) if found else len(body)
-        detail = said if found else f"{said} (byte {position})"
-        raise RefusedError(400, "invalid-json", detail, position=position) from None

@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 
 from schemas.event import Event
 from scorers.identity import derive_lead_id, lead_id_of
-from streams.collector import app as app_module
+from streams.collector import intake as intake_module
 from streams.collector.app import ROUTES
 from streams.settings import Settings
 from tests.streams.collector.conftest import Read, running
@@ -193,7 +193,7 @@ def test_position_of_the_mistake(client: httpx.Client) -> None:
 
 def test_a_slow_body(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that does not arrive in time is answered 408."""
-    monkeypatch.setattr(app_module, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(intake_module, "BODY_SECONDS", 0.2)
     port = client.base_url.port
     import socket
 
@@ -288,7 +288,7 @@ def test_a_bug_is_not_shown(
         message = "secret inside"
         raise ZeroDivisionError(message)
 
-    monkeypatch.setattr(app_module, "derive_lead_id", broken)
+    monkeypatch.setattr(intake_module, "derive_lead_id", broken)
     answer = client.post("/v1/track", json=TRACK, auth=AUTH)
 
     assert answer.status_code == 500

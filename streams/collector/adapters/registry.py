@@ -1,0 +1,12 @@
+"""The registry: every provider whose requests are taken in. Routes are made from it.
+
+Segment's own API has its routes in `app`: its keys may stand in every message.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from streams.collector.adapters.mailjet import MAILJET
+from streams.collector.adapters.provider import Provider
+
+PROVIDERS: Final[Sequence[Provider]] = (MAILJET,)
