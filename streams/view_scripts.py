@@ -32,7 +32,17 @@ if owner ~= '' then
   redis.call('ZADD', prefix .. 'rank:owner:' .. owner, score, lead)
 end
 if account ~= '' then redis.call('ZADD', members(account), score, lead) end
-for i = 11 + points, #ARGV do redis.call('HSET', aliases, ARGV[i], lead) end
+for i = 11 + points, #ARGV do
+  redis.call('HSET', aliases, ARGV[i], lead)
+  -- Events of an identifier that never was a lead of its own are this one's.
+  local other = prefix .. 'lead:' .. ARGV[i]
+  if redis.call('HEXISTS', other, 'update') == 0
+    and redis.call('EXISTS', other .. ':events') == 1 then
+    redis.call('ZUNIONSTORE', card .. ':events', 2, card .. ':events',
+      other .. ':events', 'AGGREGATE', 'MAX')
+    redis.call('DEL', other .. ':events')
+  end
+end
 redis.call('PUBLISH', live, body)
 return 1
 """
@@ -81,6 +91,9 @@ for _ = 1, 8 do
   local to = redis.call('HGET', prefix .. 'merged', lead)
   if not to then break end
   lead = to
+end
+if redis.call('HEXISTS', prefix .. 'lead:' .. lead, 'update') == 0 then
+  lead = redis.call('HGET', prefix .. 'aliases', lead) or lead
 end
 local events = prefix .. 'lead:' .. lead .. ':events'
 redis.call('ZADD', events, unpack(ARGV, 4))

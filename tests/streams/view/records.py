@@ -125,13 +125,20 @@ def surge(*, at: Instant = T0) -> Alert:
     )
 
 
-def event(*, event_id: str = "e1", user_id: str = "ada", at: Instant = T0) -> Event:
+def event(
+    *,
+    event_id: str = "e1",
+    user_id: str | None = "ada",
+    anonymous_id: str | None = None,
+    at: Instant = T0,
+) -> Event:
     return Event(
         id=event_id,
         type="page",
         channel="web",
         name="Pricing",
         user_id=user_id,
+        anonymous_id=anonymous_id,
         properties={"path": "/pricing"},
         occurred_at=to_datetime(at),
         received_at=to_datetime(at + HOUR),

@@ -484,3 +484,19 @@ def test_a_workspace_sees_its_own(view: View) -> None:
     assert view.live_channel != acme.live_channel
     assert view.drop() > 0
     assert acme.top(limit=9) == (), "the view is dropped as a whole"
+
+
+@pytest.mark.parametrize("event_first", [True, False])
+def test_events_of_an_identifier_that_was_no_lead(
+    view: View, *, event_first: bool
+) -> None:
+    """What a known person does before logging in again is on their card."""
+    known = change(update(identifiers=Identifiers(anonymous_id=("c",))))
+    seen = change(event(user_id=None, anonymous_id="c"))
+    for each in (seen, known) if event_first else (known, seen):
+        write(view, each)
+
+    card = view.lead(ADA)
+
+    assert card is not None
+    assert len(card.events) == 1
