@@ -72,8 +72,8 @@ def place_of(node: yaml.Node) -> Place:
     return (mark.line + 1, mark.column + 1)
 
 
-def read_document(text: str) -> Document:
-    """Return the one document of `text`.
+def read_document(text: str, first_keys: str = "`model:` and `version:`") -> Document:
+    """Return the one document of `text`; an empty one is told what it begins with.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def read_document(text: str) -> Document:
     root = _compose(text)
     document = Document(text)
     if root is None:
-        msg = "the file is empty: begin with `model:` and `version:`"
+        msg = f"the file is empty: begin with {first_keys}"
         raise TextProblem(msg)
     _check_size(root)
     document.data = _plain(root, (), document)

@@ -84,7 +84,7 @@ def load_part(kind: type[_Loaded], text: str, source: str) -> _Loaded:
         With every problem there is, not only the first.
     """
     try:
-        document = read_document(text)
+        document = read_document(text, _first_keys(kind))
     except TextProblem as problem:
         raise ModelError([_in_text(problem, text, source)]) from None
     findings: list[Finding] = []
@@ -102,6 +102,12 @@ def load_part(kind: type[_Loaded], text: str, source: str) -> _Loaded:
     if problems or loaded is None:
         raise ModelError(problems)
     return loaded
+
+
+def _first_keys(kind: type[Part]) -> str:
+    """Return the keys that must be there, as a file begins with them."""
+    needed = [name for name, field in kind.model_fields.items() if field.is_required()]
+    return " and ".join(f"`{name}:`" for name in needed[:2])
 
 
 def _contradictions(data: Mapping[str, Any]) -> Iterator[Finding]:

@@ -63,7 +63,7 @@ class EventFile:
             When it cannot be opened, or is gzip and broken.
         """
         try:
-            source = _opened(path)
+            source = open_lines(path)
             # An empty file cannot be mapped.
             empty = source.seek(0, 2) == 0
             data = b"" if empty else mmap.mmap(source.fileno(), 0, prot=mmap.PROT_READ)
@@ -149,8 +149,16 @@ class EventFile:
         return _decode(line), line
 
 
-def _opened(path: str) -> IO[bytes]:
-    """Return a seekable file of plain lines: `path` itself or a copy unpacked."""
+def open_lines(path: str) -> IO[bytes]:
+    """Return a seekable file of plain lines: `path` itself or a copy unpacked.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    EOFError
+        When it is gzip that ends too early.
+    """
     if path != STDIN:
         source = Path(path).open("rb")  # noqa: SIM115 - closed by its EventFile
         if source.seekable():

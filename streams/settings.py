@@ -60,6 +60,11 @@ class Settings(BaseSettings):
     model_path: Path | None = Field(
         None, description="Model file; the shipped default model if unset."
     )
+    mappings_dir: Path | None = Field(
+        None,
+        description="Folder of mappings (*.yaml) for webhooks and imports, beside "
+        "those that are shipped.",
+    )
     host: str = Field("127.0.0.1", description="Address that servers bind to.")
     collector_port: Port = Field(8080, description="Collector's HTTP port.")
     metrics_port: Port = Field(

@@ -21,6 +21,8 @@ COMMANDS: Final = (
     "demo",
     "doctor",
     "send",
+    "import",
+    "source",
     "replay",
     "leads",
     "accounts",
@@ -90,7 +92,9 @@ def _show_version() -> None:
 
 
 def _module(name: str) -> str:
-    return f"streams.cli.{name.replace('-', '_')}"
+    # `import` is a word of Python's own, which no module can be called.
+    word = "importing" if name == "import" else name.replace("-", "_")
+    return f"streams.cli.{word}"
 
 
 def _exists(name: str) -> bool:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from rich.console import Console
 
     from streams.event_files import EventFile
-    from streams.sending import Sent, Target
+    from streams.sending import Line, Sent, Target
     from streams.settings import Settings
 
 app = typer.Typer()
@@ -59,40 +61,39 @@ def send(
 
     from streams.cli.replay import check, progress_on
     from streams.event_files import EventFile
-    from streams.sending import Sent, keeps_channel
+    from streams.sending import Sent
     from streams.settings import load_settings
 
     settings = load_settings()
-    over_http = to.startswith(("http://", "https://"))
-    key = _write_key(settings, write_key) if over_http else ""
+    over_http = is_collector(to)
+    key = write_key_of(settings, write_key) if over_http else ""
     console, sent = Console(stderr=True), Sent()
     with EventFile.open(events) as source, progress_on(console) as progress:
         check(source, progress, skip_bad=skip_bad)
         if over_http:
-            changed = sum(not keeps_channel(event) for event in source)
-            if changed:
-                console.print(
-                    f"{changed:,} events have names of another channel than their own; "
-                    "Segment's API goes by the name. Send to the broker to keep both.",
-                    style="yellow",
-                )
+            warn_of_channels(source, console)
         task = progress.add_task("sending", total=len(source))
         started = time.monotonic()
         try:
-            _run(
-                source,
-                _target(settings, to, key),
+            run_sending(
+                source.lines_in_order_of_receipt(),
+                target_of(settings, to, key),
                 sent,
                 rate,
                 lambda done: progress.update(task, completed=done),
             )
         finally:
-            _tell(sent, time.monotonic() - started)
+            tell_sent(sent, time.monotonic() - started)
     if sent.refused:
         raise typer.Exit(1)
 
 
-def _target(settings: "Settings", to: str, write_key: str) -> "Callable[[], Target]":
+def is_collector(to: str) -> bool:
+    """Say whether `to` is a collector's URL; else it is a broker's address."""
+    return to.startswith(("http://", "https://"))
+
+
+def target_of(settings: "Settings", to: str, write_key: str) -> "Callable[[], Target]":
     """Return what makes the target, inside the loop it will be used in."""
     from streams.event_log import KafkaEventLog
     from streams.sending import CollectorTarget, TopicTarget
@@ -105,19 +106,32 @@ def _target(settings: "Settings", to: str, write_key: str) -> "Callable[[], Targ
     )
 
 
-def _run(
-    source: "EventFile",
+def warn_of_channels(source: "EventFile", console: "Console") -> None:
+    """Say how many events a collector will put on another channel than their own."""
+    from streams.sending import keeps_channel
+
+    changed = sum(not keeps_channel(event) for event in source)
+    if changed:
+        console.print(
+            f"{changed:,} events have names of another channel than their own; "
+            "Segment's API goes by the name. Send to the broker to keep both.",
+            style="yellow",
+        )
+
+
+def run_sending(
+    lines: "Iterable[Line]",
     target: "Callable[[], Target]",
     sent: "Sent",
     rate: float | None,
     report: "Callable[[int], None]",
 ) -> None:
+    """Send `lines` to the end, or until Ctrl-C: `sent` says how far it came."""
     import asyncio
 
     from streams.sending import send_all
 
     async def run() -> None:
-        lines = source.lines_in_order_of_receipt()
         await send_all(lines, target(), sent, rate=rate, report=report)
 
     # Ctrl-C ends a long sending; what was sent is told like at any other end.
@@ -125,7 +139,14 @@ def _run(
         asyncio.run(run())
 
 
-def _write_key(settings: "Settings", given: str | None) -> str:
+def write_key_of(settings: "Settings", given: str | None) -> str:
+    """Return the write key to use: the one given, or one that is known here.
+
+    Raises
+    ------
+    UserError
+        When there is none.
+    """
     from streams.errors import UserError
 
     if given:
@@ -140,7 +161,8 @@ def _write_key(settings: "Settings", given: str | None) -> str:
     raise UserError(msg)
 
 
-def _tell(sent: "Sent", seconds: float) -> None:
+def tell_sent(sent: "Sent", seconds: float) -> None:
+    """Print what was sent, accepted and refused, and why."""
     for refused in sent.refused[:_SHOWN]:
         typer.echo(f"leadpulse: refused {refused.event_id}: {refused.reason}", err=True)
     if len(sent.refused) > _SHOWN:

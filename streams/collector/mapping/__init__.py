@@ -1,0 +1,1 @@
+"""Mappings: any JSON or table row becomes canonical events, declared in YAML."""
