@@ -60,8 +60,9 @@ test: setup ## The quick suite with coverage: no network, no Java
 it: setup laws ## The laws at length, and Apache Kafka (Java 17 and Maven)
 	$(RUN) pytest -m integration
 
-laws: setup ## The laws of scoring, 1,000 new examples each; 10,000 lives by the oracle
-	HYPOTHESIS_PROFILE=thorough $(RUN) pytest -m hypothesis tests/scorers
+laws: setup ## The laws of scoring, fuzz of sources, 1,000 new examples each; 10,000 lives by the oracle
+	HYPOTHESIS_PROFILE=thorough $(RUN) pytest -m hypothesis tests/scorers \
+		tests/streams/mapping tests/streams/sources
 
 mutation: setup ## Break the core on purpose; list what no test notices
 	"$(BIN)/python" bench/mutation.py --sample 400

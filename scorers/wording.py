@@ -338,6 +338,7 @@ _SHAPES: Final = {
     "finite_number": "a finite number",
     "string_type": "a text",
     "text_kind": "a text, or one for each language ({en: …, fa: …})",
+    "value_kind": "a text, or a mapping with `path` or `value`",
 }
 _REWORDED: Final[dict[str, Callable[[_Item], Finding]]] = {
     "extra_forbidden": _unknown_key,

@@ -17,8 +17,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from streams.clock import Clock
+from streams.collector.adapters.mapped import check_names, mapped_provider
 from streams.collector.adapters.provider import Fetch
-from streams.collector.adapters.registry import PROVIDERS
+from streams.collector.adapters.registry import GUARDS, PROVIDERS
 from streams.collector.adapters.segment import Call
 from streams.collector.auth import key_in_header
 from streams.collector.fetching import fetch_https
@@ -32,6 +33,7 @@ from streams.collector.intake import (
     json_response,
     verdict_body,
 )
+from streams.collector.mapping.files import load_mappings
 from streams.event_log import EventLog, NotDurableError
 from streams.metrics import COLLECTOR_REQUESTS
 from streams.settings import Settings
@@ -65,7 +67,13 @@ def create_app(
     `fetch` gets what a provider publishes for its signatures to be checked.
     """
     intake = Intake(settings, clock, event_log)
-    hooks = Hooks(settings, intake, fetch)
+    mappings = load_mappings(settings.mappings_dir)
+    check_names(mappings, (provider.name for provider in PROVIDERS))
+    providers = [
+        *PROVIDERS,
+        *(mapped_provider(each, GUARDS.get(name)) for name, each in mappings.items()),
+    ]
+    hooks = Hooks(settings, intake, fetch, providers)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -88,7 +96,7 @@ def create_app(
                     intake.endpoint(path, hooks.take_for(provider)),
                     methods=list(provider.methods),
                 )
-                for provider in PROVIDERS
+                for provider in providers
                 for path in provider.routes
             ),
             Route("/healthz", _healthz),

@@ -1,7 +1,7 @@
 """The door of the registry's providers: key, signature, events, answer."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -35,22 +35,27 @@ _encode: Final = msgspec.json.Encoder().encode
 class Hooks:
     """Takes in what providers send."""
 
-    def __init__(self, settings: Settings, intake: Intake, fetch: Fetch) -> None:
-        """Know the secrets, and what to fetch with."""
+    def __init__(
+        self,
+        settings: Settings,
+        intake: Intake,
+        fetch: Fetch,
+        providers: Iterable[Provider] = PROVIDERS,
+    ) -> None:
+        """Know the secrets of `providers`, and what to fetch with."""
         self._intake = intake
         self._fetch = fetch
         self._secrets = {
             name: tuple(secret.get_secret_value() for secret in secrets)
             for name, secrets in settings.webhook_secrets.items()
         }
-        self._check(settings)
+        self._check(settings, sorted(provider.name for provider in providers))
         self._unsigned = frozenset(settings.webhook_unsigned)
         self._window = settings.webhook_replay_seconds
         self._public_url = settings.public_url.rstrip("/")
 
-    def _check(self, settings: Settings) -> None:
+    def _check(self, settings: Settings, known: Sequence[str]) -> None:
         """Refuse settings of providers that there are not."""
-        known = sorted(provider.name for provider in PROVIDERS)
         for variable, names in (
             ("WEBHOOK_SECRETS", [split_source(name)[1] for name in self._secrets]),
             ("WEBHOOK_UNSIGNED", settings.webhook_unsigned),

@@ -272,13 +272,29 @@ def _group(part: _Part, group: str, record: Any) -> dict[str, Any]:
             continue
         if name != _ALL:
             values[name] = value
-        elif isinstance(value, dict):
+        elif (pairs := _pairs(value)) is not None:
             # What is named by itself wins, wherever it stands.
-            spread = {snake_case(key): each for key, each in value.items()}
-            values = {**spread, **values}
+            values = {**pairs, **values}
         else:
             raise _wrong(part, f"{group}.*", "finds no object to take the fields of")
     return values
+
+
+def _pairs(value: Any) -> dict[str, Any] | None:
+    """Return the fields of an object, or of a list of [name, value]."""
+    found = value.items() if isinstance(value, dict) else value
+    if not isinstance(value, dict | list):
+        return None
+    fields = {}
+    for pair in found:
+        match pair:
+            case [str(name), (None | "")]:
+                continue
+            case (str(name), each) | [str(name), each]:
+                fields[snake_case(name)] = each
+            case _:
+                return None
+    return fields
 
 
 def _times(part: _Part, given: dict[str, Any], delivery: Delivery) -> dict[str, Any]:

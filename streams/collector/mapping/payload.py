@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from streams.collector.json_body import mend
 from streams.collector.verdict import RefusedError
 
 _MOST_FIELDS: Final = 1_000
@@ -14,14 +15,15 @@ _decode: Final = msgspec.json.Decoder().decode
 def read_payload(body: bytes) -> Any:
     """Return what `body` holds; a form is an object of texts, lists for repeats.
 
-    The content type is not looked at: many senders give the wrong one.
+    A field of a form that holds a JSON object or list is read as that. The content
+    type is not looked at: many senders give the wrong one.
 
     Raises
     ------
     RefusedError
         400 when it is neither JSON nor a form.
     """
-    text = body.strip()
+    text = mend(body.strip())
     if text[:1] not in b"{[" and b"=" in text:
         return _form(text)
     try:
@@ -40,7 +42,8 @@ def _form(text: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise RefusedError(400, "invalid-form", str(error)) from None
     fields: dict[str, Any] = {}
-    for name, value in pairs:
+    for name, text_value in pairs:
+        value = _json_in(text_value)
         if name not in fields:
             fields[name] = value
         elif isinstance(fields[name], list):
@@ -48,3 +51,12 @@ def _form(text: bytes) -> dict[str, Any]:
         else:
             fields[name] = [fields[name], value]
     return fields
+
+
+def _json_in(value: str) -> Any:
+    if value.lstrip()[:1] not in {"{", "["}:
+        return value
+    try:
+        return _decode(value.encode(errors="replace"))
+    except (msgspec.DecodeError, RecursionError):
+        return value
