@@ -40,6 +40,9 @@ class MemberUpdate(
     withdrawn: Annotated[
         bool, msgspec.Meta(description="Whether it follows a retraction.")
     ] = False
+    erased: Annotated[
+        bool, msgspec.Meta(description="Whether the person must not be remembered.")
+    ] = False
     score: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
     tier: Tier = "none"
     grade: str = ""

@@ -15,6 +15,7 @@ from schemas.topics import (
     ACCOUNT_MEMBERS,
     ACCOUNT_SCORES,
     ACCOUNT_STATE,
+    AUDIT,
     COMMANDS,
     DEAD_LETTERS,
     EVENT_TOPICS,
@@ -24,6 +25,7 @@ from schemas.topics import (
     SCORE_UPDATES,
     SIDE_STATE,
     SIDE_UPDATES,
+    SUPPRESSIONS,
     TOPICS,
     Topic,
 )
@@ -57,6 +59,9 @@ _OPERATIONS: Final[dict[str, tuple[Literal["send", "receive"], str]]] = {
     "install": ("send", "Somebody publishes a model: from then on it is in force."),
     "adopt": ("receive", "A worker scores by it as soon as its instant has come."),
     "compare": ("send", "A worker tells what a model beside the primary scores."),
+    "suppress": ("send", "Somebody is erased, or may be known again."),
+    "ignore": ("receive", "Nothing is taken in of who is on the list."),
+    "account": ("send", "Written when somebody was erased."),
     "setAside": ("send", "Any stage puts here what it cannot process."),
 }
 _OPERATIONS_OF: Final[dict[str, tuple[str, ...]]] = {
@@ -71,6 +76,8 @@ _OPERATIONS_OF: Final[dict[str, tuple[str, ...]]] = {
     ACCOUNT_STATE.name: ("remember", "recover"),
     ACCOUNT_SCORES.name: ("publish",),
     NOTIFICATIONS.name: ("alert",),
+    SUPPRESSIONS.name: ("suppress", "ignore"),
+    AUDIT.name: ("account",),
     DEAD_LETTERS.name: ("setAside",),
 }
 _EXAMPLES: Final[dict[str, tuple[msgspec.Struct, Headers]]] = {
@@ -135,6 +142,24 @@ _EXAMPLES: Final[dict[str, tuple[msgspec.Struct, Headers]]] = {
             source="/worker",
             id=f"{examples.ACCOUNT_SCORE.account_id}:{examples.ACCOUNT_SCORE.sequence}",
             time=examples.ACCOUNT_SCORE.as_of,
+        ),
+    ),
+    "Suppression": (
+        examples.SUPPRESSION,
+        cloudevents.headers(
+            type=cloudevents.SUPPRESSION,
+            source="/privacy",
+            id=f"{examples.SUPPRESSION.subject}:{to_instant(examples.SUPPRESSION.at)}",
+            time=examples.SUPPRESSION.at,
+        ),
+    ),
+    "AuditRecord": (
+        examples.AUDIT,
+        cloudevents.headers(
+            type=cloudevents.AUDIT,
+            source="/privacy",
+            id=f"erasure:{examples.AUDIT.subject}:{to_instant(examples.AUDIT.at)}",
+            time=examples.AUDIT.at,
         ),
     ),
 }

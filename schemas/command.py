@@ -98,4 +98,15 @@ class Release(
     ]
 
 
-Command = Wakeup | Forward | Retract | Learn | Link | Absorb | Release
+class Erase(msgspec.Struct, frozen=True, kw_only=True, tag="erase", tag_field="kind"):
+    """Forget everything about this lead, and do not know it again."""
+
+    lead_id: str
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    by: Annotated[str, msgspec.Meta(description="Who asked; for the audit.")] = ""
+    told_by: Annotated[
+        str, msgspec.Meta(description="The person's lead, of which this is another id.")
+    ] = ""
+
+
+Command = Wakeup | Forward | Retract | Learn | Link | Absorb | Release | Erase

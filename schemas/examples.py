@@ -13,6 +13,7 @@ from schemas.command import Wakeup
 from schemas.dead_letter import DeadLetter
 from schemas.event import Event
 from schemas.model_version import ModelVersion
+from schemas.privacy import AuditRecord, Suppression
 from schemas.score import Cause, Identifiers, ModelRef, Reason, ScoreUpdate
 
 _ASKED_AT: Final = datetime(2026, 11, 21, 10, 9, tzinfo=UTC)
@@ -156,6 +157,18 @@ ACCOUNT_SCORE: Final = AccountScore(
     as_of=_RECEIVED_AT,
     next_change_at=_NEXT_CHANGE_AT,
     model=_MODEL,
+)
+SUPPRESSION: Final = Suppression(
+    subject="7e1f0c5a9b3d4e2f8a6c1b0d9e8f7a6b",
+    key_id="5f2c9a01",
+    at=datetime(2027, 1, 4, 9, tzinfo=UTC),
+)
+AUDIT: Final = AuditRecord(
+    kind="erasure",
+    subject=SUPPRESSION.subject,
+    at=SUPPRESSION.at,
+    by="dpo",
+    removed={"identifiers": 2, "events": 14, "traits": 6, "accounts": 1},
 )
 DEAD_LETTER: Final = DeadLetter(
     stage="scoring",

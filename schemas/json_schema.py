@@ -16,6 +16,7 @@ from schemas.alert import Alert
 from schemas.command import Command
 from schemas.event import Event
 from schemas.model_version import ModelVersion
+from schemas.privacy import AuditRecord, Suppression
 from schemas.score import ScoreUpdate
 
 JsonSchema = dict[str, Any]
@@ -30,6 +31,8 @@ MESSAGES: Final[dict[str, Any]] = {
     "ModelVersion": ModelVersion,
     "AccountCommand": AccountCommand,
     "AccountScore": AccountScore,
+    "Suppression": Suppression,
+    "AuditRecord": AuditRecord,
 }
 """What travels as JSON, by the name of its schema."""
 
@@ -43,6 +46,8 @@ _FILES: Final = {
     "ModelVersion": "model-version",
     "AccountCommand": "account-command",
     "AccountScore": "account-score",
+    "Suppression": "suppression",
+    "AuditRecord": "audit-record",
     DEAD_LETTER_HEADERS: "dead-letter-headers",
 }
 

@@ -14,6 +14,7 @@ from schemas.alert import Alert
 from schemas.command import Command
 from schemas.event import Channel, Event
 from schemas.model_version import ModelVersion
+from schemas.privacy import AuditRecord, Suppression
 from schemas.score import ScoreUpdate
 from schemas.time import DAY
 
@@ -32,6 +33,10 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     cleanup_policy: CleanupPolicy = "delete"
     retention_ms: int | None = None
     min_compaction_lag_ms: int | None = None
+    max_compaction_lag_ms: int | None = None
+    """By when a record that a later one replaced, or that was erased, is gone."""
+    raw: bool = False
+    """Whether it is kept as long as the deployment says, for replays."""
     co_partitioned: bool = True
     """Whether it must have the same number of partitions as the event topics."""
 
@@ -43,6 +48,8 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
             config["retention.ms"] = str(-1 if retention is None else retention)
         if self.min_compaction_lag_ms is not None:
             config["min.compaction.lag.ms"] = str(self.min_compaction_lag_ms)
+        if self.max_compaction_lag_ms is not None:
+            config["max.compaction.lag.ms"] = str(self.max_compaction_lag_ms)
         return config
 
 
@@ -54,6 +61,7 @@ def _events(channel: Channel, description: str) -> Topic:
         description=description,
         ce_type=cloudevents.EVENT,
         retention_ms=365 * DAY,
+        raw=True,
     )
 
 
@@ -69,6 +77,7 @@ COMMANDS: Final = Topic(
     ce_type=cloudevents.COMMAND,
     description="What the pipeline says to itself: wake-ups and forwarded events.",
     retention_ms=365 * DAY,
+    raw=True,
 )
 LEAD_STATE: Final = Topic(
     name="lead.states.v1",
@@ -77,6 +86,7 @@ LEAD_STATE: Final = Topic(
     description="The score table's changelog; internal, MessagePack.",
     cleanup_policy="compact",
     min_compaction_lag_ms=DAY,
+    max_compaction_lag_ms=7 * DAY,
 )
 SCORE_UPDATES: Final = Topic(
     name="lead.score-updates.v1",
@@ -86,6 +96,7 @@ SCORE_UPDATES: Final = Topic(
     description="Every published change of a score; the latest of every lead stays.",
     cleanup_policy="compact",
     min_compaction_lag_ms=7 * DAY,
+    max_compaction_lag_ms=14 * DAY,
 )
 MODEL_VERSIONS: Final = Topic(
     name="model.versions.v1",
@@ -102,6 +113,7 @@ SIDE_STATE: Final = Topic(
     description="Changelog of the models beside the primary; internal, MessagePack.",
     cleanup_policy="compact",
     min_compaction_lag_ms=DAY,
+    max_compaction_lag_ms=7 * DAY,
 )
 SIDE_UPDATES: Final = Topic(
     name="lead.side-updates.v1",
@@ -126,6 +138,7 @@ ACCOUNT_STATE: Final = Topic(
     description="The account table's changelog; internal, MessagePack.",
     cleanup_policy="compact",
     min_compaction_lag_ms=DAY,
+    max_compaction_lag_ms=7 * DAY,
 )
 ACCOUNT_SCORES: Final = Topic(
     name="account.scores.v1",
@@ -135,6 +148,7 @@ ACCOUNT_SCORES: Final = Topic(
     description="What each account's people add up to; the latest of each stays.",
     cleanup_policy="compact",
     min_compaction_lag_ms=7 * DAY,
+    max_compaction_lag_ms=14 * DAY,
 )
 NOTIFICATIONS: Final = Topic(
     name="notifications.v1",
@@ -144,12 +158,28 @@ NOTIFICATIONS: Final = Topic(
     description="Alerts: a lead became hot, an account surges, and why.",
     retention_ms=30 * DAY,
 )
+SUPPRESSIONS: Final = Topic(
+    name="lead.suppressions.v1",
+    key="keyed hash of a lead id; the same record is on every partition",
+    message=Suppression,
+    ce_type=cloudevents.SUPPRESSION,
+    description="Who was erased and must not be known again; every entry stays.",
+    cleanup_policy="compact",
+)
+AUDIT: Final = Topic(
+    name="audit.records.v1",
+    key="keyed hash of a lead id",
+    message=AuditRecord,
+    ce_type=cloudevents.AUDIT,
+    description="What was erased, when and for whom it must be shown; never deleted.",
+    co_partitioned=False,
+)
 DEAD_LETTERS: Final = Topic(
     name="dead-letters.v1",
     key="the source's key, untouched",
     message=bytes,
     description="Records that could not be processed: bytes untouched, story added.",
-    retention_ms=90 * DAY,
+    retention_ms=30 * DAY,
     co_partitioned=False,
 )
 
@@ -166,6 +196,8 @@ TOPICS: Final = (
     ACCOUNT_STATE,
     ACCOUNT_SCORES,
     NOTIFICATIONS,
+    SUPPRESSIONS,
+    AUDIT,
     DEAD_LETTERS,
 )
 

@@ -124,7 +124,9 @@ def _apply(state: AccountState, member: MemberUpdate, now: Instant) -> None:
         for lead_id, (sequence, at) in state.departed.items()
         if at > now - _DEPARTED_FOR and lead_id != member.lead_id
     }
-    if member.left:
+    if member.erased:
+        departed.pop(member.lead_id, None)
+    elif member.left:
         departed[member.lead_id] = (member.sequence, now)
     else:
         members[member.lead_id] = _member(member)

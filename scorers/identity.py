@@ -7,6 +7,7 @@ worker that owns its lead in one hop.
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Final, Literal
 
 from msgspec.structs import replace
@@ -211,6 +212,28 @@ def lead_id_of(kind: str, value: str, workspace: str = DEFAULT_WORKSPACE) -> str
         told.encode(errors="surrogatepass"), digest_size=16, person=b"leadpulse.lead"
     )
     return prefixed("ld", workspace) + digest.hexdigest()
+
+
+def lead_ids_in(event: Event) -> dict[Kind, str]:
+    """Return the lead id that each legal identifier in `event` has by itself."""
+    return {
+        kind: lead_id_of(kind, normalise(kind, value), event.workspace)
+        for kind in KINDS
+        if (value := getattr(event, kind)) is not None and is_legal(value)
+    }
+
+
+def leads_named(kind: Kind, names: Iterable[str], *, like: str) -> list[str]:
+    """Return the leads of a person's normalised identifiers, without shared mailboxes.
+
+    They are in the workspace that `like`, one of the person's leads, is in.
+    """
+    workspace = workspace_of(like)
+    return [
+        lead_id_of(kind, name, workspace)
+        for name in names
+        if kind != "email" or not is_shared(name)
+    ]
 
 
 def derive_lead_id(event: Event) -> str | None:

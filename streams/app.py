@@ -20,6 +20,7 @@ from schemas.topics import ACCOUNT_STATE, LEAD_STATE, SIDE_STATE, Topic
 from scorers.compiled import CompiledModel
 from streams import metrics
 from streams.agents.accounts import Accounts
+from streams.agents.erasing import Erasing
 from streams.agents.roster import Roster
 from streams.agents.scoring import Scoring
 from streams.agents.sides import Sides
@@ -27,6 +28,7 @@ from streams.capacity import LOOK_SECONDS, PARTITION, Capacities
 from streams.clock import Clock
 from streams.event_log import EventLog
 from streams.model_book import ModelBook
+from streams.suppressions import Suppressions
 from streams.tables import AccountTable, Kept, LeadTable, SideTable
 from streams.timers import TICK_SECONDS, Wakeups
 from streams.transport.consumer import BatchConsumer, BatchTransport, NotOwnerError
@@ -177,18 +179,30 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
     beside = SideTable(store(SIDE_STATE))
     app.models = models = ModelBook(ports.model)
     app.wakeups = wakeups = Wakeups(settings, ports.log, ports.clock)
+    suppressions = Suppressions(settings)
     works_with: dict[str, Any] = {
         "models": models,
         "wakeups": wakeups,
         "log": ports.log,
         "clock": ports.clock,
         "partitions": ports.partitions,
+        "suppressions": suppressions,
     }
     app.roster = roster = Roster(
         sides=Sides(settings, table=beside, leads=leads, **works_with),
         scoring=Scoring(settings, table=leads, **works_with),
         accounts=Accounts(settings, table=companies, **works_with),
         wakeups=wakeups,
+        erasing=Erasing(
+            settings,
+            models=models,
+            leads=leads,
+            beside=beside,
+            wakeups=wakeups,
+            log=ports.log,
+            partitions=ports.partitions,
+            suppressions=suppressions,
+        ),
     )
 
     app.capacity = Capacities(
@@ -216,6 +230,7 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
         sources=SOURCES,
         log=ports.log,
         models=models,
+        suppressions=suppressions,
         on_change=on_change,
     )
     _add_agent(app, settings, ports)

@@ -20,6 +20,7 @@ from schemas.alert import Alert
 from schemas.command import (
     Absorb,
     Command,
+    Erase,
     Forward,
     Learn,
     Link,
@@ -30,6 +31,7 @@ from schemas.command import (
 from schemas.dead_letter import DeadLetterReason
 from schemas.event import Event
 from schemas.model_version import ModelVersion
+from schemas.privacy import Suppression
 from schemas.score import ScoreUpdate
 from schemas.topics import (
     ACCOUNT_MEMBERS,
@@ -40,6 +42,7 @@ from schemas.topics import (
     NOTIFICATIONS,
     SCORE_UPDATES,
     SIDE_UPDATES,
+    SUPPRESSIONS,
 )
 from streams.event_log import HEADER_TRACEPARENT
 
@@ -76,7 +79,7 @@ class Output(msgspec.Struct, array_like=True, frozen=True):
     """Its key where that is another than the key of the state it follows from."""
 
 
-Message = Event | Command | AccountCommand | ModelVersion
+Message = Event | Command | AccountCommand | ModelVersion | Suppression
 """What the worker's topics hold."""
 
 _event: Final = msgspec.json.Decoder(Event).decode
@@ -85,6 +88,7 @@ _decoders: Final[dict[str, Callable[[bytes], Message]]] = {
     COMMANDS.name: msgspec.json.Decoder(Command).decode,
     ACCOUNT_MEMBERS.name: msgspec.json.Decoder(AccountCommand).decode,
     MODEL_VERSIONS.name: msgspec.json.Decoder(ModelVersion).decode,
+    SUPPRESSIONS.name: msgspec.json.Decoder(Suppression).decode,
 }
 _encode: Final = msgspec.json.Encoder().encode
 _EVENT_TOPICS: Final = frozenset(topic.name for topic in EVENT_TOPICS)
@@ -168,6 +172,8 @@ def command_output(command: Command, trace: Headers) -> Output:
             told, at = f"{command.absorbed}:{command.lead_id}", command.at
         case Release():
             told, at = f"{command.released}:{command.lead_id}", command.since
+        case Erase():
+            told, at = f"{command.lead_id}:{command.told_by}", command.at
         case Wakeup():
             told, at = f"{command.lead_id}:{command.at.isoformat()}", command.at
     kind = str(command.__struct_config__.tag)

@@ -25,6 +25,7 @@ from schemas.account import AccountScore
 from schemas.alert import Alert
 from schemas.event import Event
 from schemas.score import ScoreUpdate
+from schemas.time import to_datetime, to_instant
 from schemas.topics import (
     ACCOUNT_SCORES,
     EVENT_TOPICS,
@@ -34,6 +35,8 @@ from schemas.topics import (
 from streams import metrics
 from streams.clock import Clock, SystemClock
 from streams.settings import Settings
+from streams.suppression_feed import follow_suppressions, load_suppressions
+from streams.suppressions import Suppressions
 from streams.view import Change, Erased, Position, View, ViewAwayError
 
 TOPICS: Final = (SCORE_UPDATES, ACCOUNT_SCORES, NOTIFICATIONS, *EVENT_TOPICS)
@@ -51,6 +54,8 @@ class ViewFeed:
 
     def __init__(self, settings: Settings, view: View, clock: Clock) -> None:
         """Join the consumer group ``<app id>.view``; nothing is read before `run`."""
+        self._settings = settings
+        self._suppressions = Suppressions(settings)
         self._view = view
         self._clock = clock
         self._build = ""
@@ -88,6 +93,8 @@ class ViewFeed:
 
     def run(self, stop: threading.Event) -> None:
         """Feed the view until `stop` is set, then leave the group in good order."""
+        self._suppressions = load_suppressions(self._settings)
+        follow_suppressions(self._settings, self._suppressions, stop)
         self._consumer.subscribe(list(self._decoders), on_assign=self._assigned)
         try:
             while not stop.is_set():
@@ -165,9 +172,12 @@ class ViewFeed:
             if raw is None:
                 if topic == self._updates and key is not None:
                     changes.append(Change(Erased(key.decode()), b""))
+                    self._forget(key.decode(), record)
                 continue
             try:
-                changes.append(Change(self._decoders[topic](raw), raw))
+                value = self._decoders[topic](raw)
+                if not self._is_suppressed(value):
+                    changes.append(Change(value, raw))
             except msgspec.DecodeError as error:
                 # Not ours to judge: bad events are dead letters of the worker.
                 metrics.VIEW_SKIPPED.labels(topic=topic).inc()
@@ -179,6 +189,26 @@ class ViewFeed:
                     error=str(error),
                 )
         return changes
+
+    def _forget(self, lead_id: str, record: Message) -> None:
+        """Show nothing of an erased lead that is still on its way."""
+        if self._suppressions.key is not None and len(self._suppressions):
+            _, erased = record.timestamp()
+            self._suppressions.take_unless_lifted(lead_id, to_datetime(erased))
+
+    def _is_suppressed(self, value: ScoreUpdate | AccountScore | Alert | Event) -> bool:
+        known = self._suppressions
+        match value:
+            case Event():
+                return known.screen(value) is None
+            case ScoreUpdate():
+                return known.hides(value.lead_id, to_instant(value.as_of))
+            case Alert():
+                at = to_instant(value.decided_at)
+                people = () if value.account is None else value.account.people
+                return any(known.hides(each, at) for each in (value.lead_id, *people))
+            case AccountScore():
+                return False
 
     def _assigned(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         """Go on in each partition where the view itself says that it stands."""

@@ -13,6 +13,7 @@ from streams.redis_server import ask_redis
 
 if TYPE_CHECKING:
     from streams.settings import Settings
+    from streams.topics_admin import TopicReport
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -110,7 +111,28 @@ def _broker(settings: "Settings") -> Iterator[Finding]:
         yield Finding(
             "ok", "topics", f"{len(reports)} as defined, {partitions} partitions"
         )
+    yield from _retention(settings, reports)
     yield from _dead_letters(settings)
+
+
+def _retention(settings: "Settings", reports: "list[TopicReport]") -> Iterator[Finding]:
+    """Judge whether the broker forgets as soon as people are promised."""
+    from streams.topics_admin import wanted_config  # noqa: PLC0415
+
+    late = []
+    for report in reports:
+        wanted, found = wanted_config(settings, report.topic), dict(report.config)
+        for key in ("retention.ms", "max.compaction.lag.ms"):
+            if key not in wanted or found.get(key) is None:
+                continue
+            promised, kept = int(wanted[key]), int(found[key] or 0)
+            if promised >= 0 and (kept < 0 or kept > promised):
+                late.append(f"{report.name} has {key}={kept}, promised is {promised}")
+    for text in late:
+        yield Finding("fail", "privacy", f"{text}: alter the topic's configuration")
+    if not late:
+        days = settings.raw_retention_days
+        yield Finding("ok", "privacy", f"kept no longer than promised: raw {days} d")
 
 
 def _dead_letters(settings: "Settings") -> Iterator[Finding]:

@@ -32,7 +32,8 @@ _LATENCY_BUCKETS: Final = (
 EVENTS: Final = Counter(
     "leadpulse_events_total",
     "Events taken off the topics. "
-    "result: scored, duplicate, replayed, redirected (a second hop: the lead is part "
+    "result: scored, duplicate, replayed, suppressed (of who was erased), "
+    "redirected (a second hop: the lead is part "
     "of another one), forwarded (came under a wrong key), dead.",
     ("source", "result"),
 )
@@ -102,13 +103,19 @@ ACCOUNTS: Final = Gauge(
 ACCOUNT_COMMANDS: Final = Counter(
     "leadpulse_account_commands_total",
     "What leads tell their accounts, and wake-ups. "
-    "result: applied, stale, early, replayed, ignored, dead.",
+    "result: applied, stale, early, replayed, ignored, suppressed, dead.",
     ("result",),
 )
 ACCOUNT_SCORES: Final = Counter(
     "leadpulse_account_scores_total",
     "Account scores published.",
     ("tier", "workspace"),
+)
+ERASURES: Final = Counter(
+    "leadpulse_erasures_total",
+    "Identifiers of erased people that workers forgot. result: erased, unknown "
+    "(nothing was known by it; from now on nothing will be).",
+    ("result",),
 )
 LINKS: Final = Counter(
     "leadpulse_links_total",

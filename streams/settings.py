@@ -140,6 +140,23 @@ class Settings(BaseSettings):
         None,
         description="File of identifiers, one a line, that never make two leads one.",
     )
+    privacy_key: SecretStr | None = Field(
+        None,
+        description="Long random secret by which erased people are told apart and "
+        "pseudonyms made; the same for every role, and never another one.",
+    )
+    pseudonymous: bool = Field(
+        default=False,
+        description="Whether e-mail addresses go on topics as pseudonyms only, made "
+        "with the privacy key.",
+    )
+    raw_retention_days: int = Field(
+        365,
+        ge=1,
+        le=36_500,
+        description="How long events and commands are kept on new topics: what a "
+        "replay can go back to, and when an erased person's last trace is gone.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="What is logged: this and what is worse."
     )

@@ -21,6 +21,7 @@ from streams.processes import LOOPBACK, Child, ProcessError, claim_port
 from streams.redis_server import RedisServer, ask_redis
 from streams.role_metrics import RoleMetrics, answers_ok, read_metrics
 from streams.settings import PREFIX, Settings
+from streams.suppressions import KEY_FILE as PRIVACY_KEY_FILE
 from streams.topics_admin import create_topics, shared_partitions
 
 BrokerKind = Literal["embedded", "kafka"]
@@ -241,8 +242,11 @@ class Stack:
             ask_redis(given.redis_url.get_secret_value())
         chosen: dict[str, object] = {
             "collector_port": collector_port,
-            "write_keys": given.write_keys or {_SOURCE: SecretStr(self._kept_key())},
+            "write_keys": given.write_keys
+            or {_SOURCE: SecretStr(self._kept_secret(_KEY_FILE))},
         }
+        if given.privacy_key is None:
+            chosen["privacy_key"] = SecretStr(self._kept_secret(PRIVACY_KEY_FILE))
         if self._broker is not None:
             chosen["bootstrap"] = self._broker.bootstrap
         if self._redis is not None:
@@ -338,9 +342,9 @@ class Stack:
             msg = f"cannot write to {self.data_dir}: {error.strerror}; choose --data"
             raise ProcessError(msg) from None
 
-    def _kept_key(self) -> str:
-        """Return the write key of this data directory, made up the first time."""
-        path = self.data_dir / _KEY_FILE
+    def _kept_secret(self, name: str) -> str:
+        """Return a key of this data directory, made up the first time."""
+        path = self.data_dir / name
         with suppress(FileNotFoundError):
             if key := path.read_text(encoding="utf-8").strip():
                 return key

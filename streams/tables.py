@@ -6,7 +6,7 @@ and nothing gets into it before it is durable in the changelog.
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
@@ -385,6 +385,17 @@ class Rebuilt:
         """
         for key in self._overwritten:
             yield key, self._stored[key][1]
+
+    def erase(self, is_erased: Callable[[str], bool]) -> list[str]:
+        """Drop the states of whoever was erased; return their keys.
+
+        What a worker that had lost the partition wrote after an erasure ends here.
+        """
+        gone = [key for key in self._stored if is_erased(key)]
+        for key in gone:
+            del self._stored[key]
+            self._overwritten.discard(key)
+        return gone
 
     def _take_over(self, ownership: Ownership, offset: int) -> None:
         if ownership.id == self._claim:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from schemas.time import DAY
 from schemas.topics import TOPICS, Topic
 from streams.errors import UserError
 
@@ -112,7 +113,7 @@ def create_topics(
                     settings.topic(topic.name),
                     settings.partitions,
                     settings.replication_factor,
-                    config=topic.config(),
+                    config=wanted_config(settings, topic),
                 )
                 for topic in wanted
             ],
@@ -130,6 +131,14 @@ def create_topics(
                 created.add(name)
     _wait_visible(admin, created)
     return _reports(settings, topics, admin, created)
+
+
+def wanted_config(settings: "Settings", topic: Topic) -> dict[str, str]:
+    """Return the broker's settings for a topic of this deployment."""
+    config = topic.config()
+    if topic.raw:
+        config["retention.ms"] = str(settings.raw_retention_days * DAY)
+    return config
 
 
 def check_topics(

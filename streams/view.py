@@ -195,7 +195,7 @@ class View:
                     # What came before it must not come back after it.
                     updates.pop(lead_id, None)
                     events.pop(lead_id, None)
-                    self._erase(args=(self._prefix, lead_id), client=pipe)
+                    self._apply_erasure(pipe, lead_id)
         for subject, given in updates.items():
             self._apply_updates(pipe, subject, given)
         for lead_id, members in events.items():
@@ -203,6 +203,15 @@ class View:
             self._put_events(
                 args=(self._prefix, lead_id, RECENT_EVENTS, *scored), client=pipe
             )
+
+    def _apply_erasure(self, pipe: Pipeline, lead_id: str) -> None:
+        """Queue the end of everything about a lead, also under its other ids."""
+        body = self._redis.hget(self._lead(lead_id), "update")
+        if body is not None:
+            known = _aliases(_UPDATE.decode(body).identifiers, lead_id)
+            if known:
+                pipe.hdel(self._key("aliases"), *known)
+        self._erase(args=(self._prefix, lead_id), client=pipe)
 
     def _apply_updates(
         self, pipe: Pipeline, subject: str, given: Sequence[tuple[_Scored, bytes]]

@@ -12,6 +12,7 @@ from schemas.topics import ACCOUNT_STATE, LEAD_STATE, SIDE_STATE, WEB_EVENTS
 from scorers.compiled import CompiledModel
 from scorers.identity import derive_lead_id
 from streams.agents.accounts import Accounts
+from streams.agents.erasing import Erasing
 from streams.agents.roster import Roster
 from streams.agents.scoring import Scoring
 from streams.agents.sides import Sides
@@ -19,6 +20,7 @@ from streams.event_log import NotDurableError, Record
 from streams.model_book import ModelBook
 from streams.partitioner import partition_of
 from streams.settings import Settings
+from streams.suppressions import Suppressions
 from streams.tables import (
     OWNER_KEY,
     AccountTable,
@@ -34,7 +36,9 @@ from tests.worker_harness import MODEL
 
 NOW: Instant = 1_795_255_200_000
 PARTITIONS = 8
-SETTINGS = Settings.model_validate({"topic_prefix": "t."})
+SETTINGS = Settings.model_validate(
+    {"topic_prefix": "t.", "privacy_key": "a key for tests"}
+)
 
 
 @dataclass
@@ -100,12 +104,14 @@ class Bench:
         self.adopt([])
         self.wakeups = Wakeups(SETTINGS, self.log, self.clock)
         settings = SETTINGS.model_copy(update={"dead_letter_ratio": self.ratio})
+        self.suppressions = Suppressions(settings)
         ports: dict[str, Any] = {
             "models": self.models,
             "wakeups": self.wakeups,
             "log": self.log,
             "clock": self.clock,
             "partitions": PARTITIONS,
+            "suppressions": self.suppressions,
         }
         self.scoring = Scoring(settings, table=self.table, **ports)
         self.accounts = Accounts(settings, table=self.companies, **ports)
@@ -115,6 +121,16 @@ class Bench:
             scoring=self.scoring,
             accounts=self.accounts,
             wakeups=self.wakeups,
+            erasing=Erasing(
+                settings,
+                models=self.models,
+                leads=self.table,
+                beside=self.beside,
+                wakeups=self.wakeups,
+                log=self.log,
+                partitions=PARTITIONS,
+                suppressions=self.suppressions,
+            ),
         )
 
     def adopt(self, records: Sequence[Record]) -> None:

@@ -30,6 +30,7 @@ from streams.dead_letters import DeadLetterGuard
 from streams.event_log import EventLog, Record
 from streams.model_book import ModelBook
 from streams.partitioner import partition_of
+from streams.suppressions import PrivacyKeyError, Suppressions
 from streams.tables import MAX_STORED_BYTES, ChangelogError, StateTable
 from streams.timers import Wakeups
 from streams.transport.progress import Batch, Fetch
@@ -78,6 +79,7 @@ class DurableAgent(ABC):
         log: EventLog,
         clock: Clock,
         partitions: int,
+        suppressions: Suppressions,
     ) -> None:
         """Work with `models` among `partitions` partitions."""
         self._settings = settings
@@ -87,6 +89,7 @@ class DurableAgent(ABC):
         self._log = log
         self._clock = clock
         self._partitions = partitions
+        self._suppressions = suppressions
         self._guard = DeadLetterGuard(settings.dead_letter_ratio)
 
     @abstractmethod
@@ -165,9 +168,13 @@ class DurableAgent(ABC):
         if isinstance(message, Refusal):
             self._refuse(cycle, topic, partition, record, message)
             return
+        admitted = self._suppressions.admit(message)
+        if admitted is None:
+            cycle.results[topic, "suppressed"] += 1
+            return
         try:
-            self._handle(cycle, topic, partition, record, message)
-        except ChangelogError:
+            self._handle(cycle, topic, partition, record, admitted)
+        except (ChangelogError, PrivacyKeyError):
             raise  # not the event's fault
         except Exception as error:  # noqa: BLE001 - one event never stops the stream
             detail = f"{type(error).__name__}: {error}"

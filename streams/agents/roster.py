@@ -6,6 +6,7 @@ from schemas.model_version import PRIMARY
 from streams import metrics
 from streams.agents.accounts import Accounts
 from streams.agents.durable import Confirm
+from streams.agents.erasing import Erasing
 from streams.agents.scoring import Scoring
 from streams.agents.sides import Sides
 from streams.timers import Wakeups
@@ -19,6 +20,7 @@ class Roster:
     sides: Sides
     scoring: Scoring
     accounts: Accounts
+    erasing: Erasing
     wakeups: Wakeups
 
     async def process(self, fetch: Fetch, confirm: Confirm) -> None:
@@ -31,9 +33,11 @@ class Roster:
         TooManyDeadLettersError
             When most of the records cannot be processed.
         """
+        self.scoring.take_erasures()  # of a fetch that was abandoned
         # What runs beside the primary begins with what that knew before this fetch.
         for agent in (self.sides, self.scoring, self.accounts):
             await agent.process(fetch, confirm)
+        await self.erasing.process(self.scoring.take_erasures(), confirm)
         await self._welcome(confirm)
 
     def plan(self, partition: int) -> None:

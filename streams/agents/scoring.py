@@ -9,6 +9,7 @@ from schemas.account import AccountWakeup, MemberUpdate
 from schemas.command import (
     Absorb,
     Command,
+    Erase,
     Forward,
     Learn,
     Link,
@@ -18,8 +19,15 @@ from schemas.command import (
 )
 from schemas.event import Event
 from schemas.model_version import PRIMARY, ModelVersion
+from schemas.privacy import Suppression
 from schemas.time import EARLIEST, MINUTE, Instant, Millis, to_instant, to_iso
-from schemas.topics import COMMANDS, EVENT_TOPICS, LEAD_STATE, MODEL_VERSIONS
+from schemas.topics import (
+    COMMANDS,
+    EVENT_TOPICS,
+    LEAD_STATE,
+    MODEL_VERSIONS,
+    SUPPRESSIONS,
+)
 from schemas.workspace import workspace_of
 from scorers.identity import derive_lead_id, untagged
 from scorers.mailbox import Addressed, on_message, said_at
@@ -30,6 +38,7 @@ from scorers.versions import Act, Versions
 from streams import codec, metrics
 from streams.agents.cycle import Cycle, Touched
 from streams.agents.durable import Change, DurableAgent
+from streams.agents.erasing import Erasure
 from streams.codec import Message, Refusal
 from streams.model_book import UnusableVersionError
 from streams.tables import Lead, is_source, source_name
@@ -43,6 +52,7 @@ _SOURCES: Final = {
     **{topic.name: topic.name.partition(".")[0] for topic in EVENT_TOPICS},
     COMMANDS.name: "commands",
     MODEL_VERSIONS.name: "models",
+    SUPPRESSIONS.name: "suppressions",
 }
 """The metrics' word for each topic; an event's own `source` could be anything."""
 
@@ -116,12 +126,13 @@ class Scoring(DurableAgent):
 
     stage = "scoring"
     changelog = LEAD_STATE
-    sources = (*EVENT_TOPICS, COMMANDS, MODEL_VERSIONS)
+    sources = (*EVENT_TOPICS, COMMANDS, MODEL_VERSIONS, SUPPRESSIONS)
 
     def __init__(self, *args: Any, **works_with: Any) -> None:
         """Begin with no news of models."""
         super().__init__(*args, **works_with)
         self.news: list[tuple[int, ModelVersion]] = []
+        self.erasures: list[Erasure] = []
         self._unlinked = read_unlinked(self._settings.unlinked_path)
 
     def _handle(
@@ -138,6 +149,10 @@ class Scoring(DurableAgent):
                 pass
             case Retract() | Learn() | Link() | Absorb() | Release():
                 self._obey(cycle, topic, partition, record, message)
+            case Erase():
+                self._erase(cycle, topic, partition, record, message)
+            case Suppression():
+                self._suppressions.take(message)
             case ModelVersion():
                 self._publish(cycle, topic, partition, record, message)
             case MemberUpdate() | AccountWakeup():
@@ -253,6 +268,22 @@ class Scoring(DurableAgent):
         except UnusableVersionError as error:
             refusal = Refusal("invalid-command", str(error))
             self._refuse(cycle, topic, partition, record, refusal)
+
+    def _erase(
+        self, cycle: Cycle, topic: str, partition: int, record: Raw, command: Erase
+    ) -> None:
+        """Note who is to be erased, once everything before it is done."""
+        if self._suppressions.key is None:
+            detail = "nobody can be erased without LEADPULSE_PRIVACY_KEY"
+            refusal = Refusal("invalid-command", detail)
+            self._refuse(cycle, topic, partition, record, refusal)
+            return
+        self.erasures.append(Erasure(partition, command))
+
+    def take_erasures(self) -> list[Erasure]:
+        """Return who is to be erased since it was asked for last."""
+        erasures, self.erasures = self.erasures, []
+        return erasures
 
     def take_news(self) -> list[tuple[int, ModelVersion]]:
         """Return the versions that came since it was asked for last."""

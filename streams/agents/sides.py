@@ -14,6 +14,7 @@ from schemas.account import AccountWakeup, MemberUpdate
 from schemas.alert import Alert
 from schemas.command import (
     Absorb,
+    Erase,
     Forward,
     Learn,
     Link,
@@ -23,6 +24,7 @@ from schemas.command import (
 )
 from schemas.event import Event
 from schemas.model_version import ModelVersion
+from schemas.privacy import Suppression
 from schemas.time import Instant, to_instant
 from schemas.topics import COMMANDS, EVENT_TOPICS, SIDE_STATE
 from schemas.workspace import workspace_of
@@ -124,7 +126,13 @@ class Sides(DurableAgent):
             case Retract() | Learn() | Link() | Absorb() | Release():
                 slot = message.slot if isinstance(message, Learn) else ""
                 self._each(place, message, said_at(message), only=slot)
-            case MemberUpdate() | AccountWakeup() | ModelVersion():
+            case (
+                MemberUpdate()
+                | AccountWakeup()
+                | ModelVersion()
+                | Erase()
+                | Suppression()
+            ):
                 pass  # the business of others
             case _:
                 assert_never(message)

@@ -28,6 +28,8 @@ COMMANDS: Final = (
     "accounts",
     "topics",
     "dead-letters",
+    "erase",
+    "export",
     "verify",
     "model",
     "schema",

@@ -37,6 +37,7 @@ from streams.collector.mapping.files import load_mappings
 from streams.event_log import EventLog, NotDurableError
 from streams.metrics import COLLECTOR_REQUESTS
 from streams.settings import Settings
+from streams.suppressions import Suppressions
 
 ROUTES: Final[dict[str, Call | None]] = {
     "/v1/track": "track",
@@ -60,13 +61,18 @@ _PREFLIGHT_SECONDS: Final = 86_400
 
 
 def create_app(
-    settings: Settings, clock: Clock, event_log: EventLog, fetch: Fetch = fetch_https
+    settings: Settings,
+    clock: Clock,
+    event_log: EventLog,
+    fetch: Fetch = fetch_https,
+    suppressions: Suppressions | None = None,
 ) -> Starlette:
     """Return the application; it closes `event_log` when it shuts down.
 
-    `fetch` gets what a provider publishes for its signatures to be checked.
+    `fetch` gets what a provider publishes for its signatures to be checked. Nothing is
+    kept of who is on the list of `suppressions`.
     """
-    intake = Intake(settings, clock, event_log)
+    intake = Intake(settings, clock, event_log, suppressions)
     mappings = load_mappings(settings.mappings_dir)
     check_names(mappings, (provider.name for provider in PROVIDERS))
     providers = [

@@ -17,7 +17,7 @@ from schemas.dead_letter import DeadLetter
 from schemas.event import Event
 from schemas.time import Instant, to_datetime
 from schemas.topics import DEAD_LETTERS as DEAD_LETTERS_TOPIC
-from scorers.identity import derive_lead_id, untagged
+from scorers.identity import derive_lead_id
 from streams.clock import Clock
 from streams.collector.auth import WriteKeys
 from streams.collector.body import read_body
@@ -31,6 +31,7 @@ from streams.event_log import (
     Record,
     event_record,
 )
+from streams.identifying import identified, known_bytes
 from streams.metrics import (
     COLLECTOR_EVENTS,
     COLLECTOR_REQUESTS,
@@ -38,6 +39,7 @@ from streams.metrics import (
     DEAD_LETTERS,
 )
 from streams.settings import Settings
+from streams.suppressions import Suppressions
 
 BODY_SECONDS: Final = 30.0
 """How long a client may take to send a body."""
@@ -77,8 +79,18 @@ Take = Callable[[Request, Answer], Awaitable[None]]
 class Intake:
     """Takes requests in: how much, then durable, then the answer."""
 
-    def __init__(self, settings: Settings, clock: Clock, event_log: EventLog) -> None:
-        """Take in what `settings` allow, by `clock`, into `event_log`."""
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        event_log: EventLog,
+        suppressions: Suppressions | None = None,
+    ) -> None:
+        """Take in what `settings` allow, by `clock`, into `event_log`.
+
+        Nothing is kept of who is on the list of `suppressions`.
+        """
+        self._suppressions = suppressions or Suppressions(settings)
         self.keys = WriteKeys(settings.write_keys)
         self.limits = Limits(
             event_bytes=settings.max_event_bytes,
@@ -89,7 +101,8 @@ class Intake:
         self._prefix = settings.topic_prefix
         self._dead_letters = settings.topic(DEAD_LETTERS_TOPIC.name)
         self._event_log = event_log
-        self._known_as = untagged if settings.ignore_plus_tags else _as_it_is
+        self._known_as = identified(settings)
+        self._hidden = known_bytes(settings)
 
     def endpoint(
         self, route: str, take: Take
@@ -184,7 +197,11 @@ class Intake:
     ) -> list[Record]:
         """Return what goes on the topics."""
         records = []
-        for event in map(self._known_as, events):
+        for given in map(self._known_as, events):
+            event = self._suppressions.screen(given)
+            if event is None:  # the answer tells nobody of an erasure
+                COLLECTOR_EVENTS.labels(given.source, "suppressed").inc()
+                continue
             lead_id = derive_lead_id(event)
             assert lead_id is not None  # noqa: S101 - the adapter drops the illegal
             records.append(
@@ -206,12 +223,8 @@ class Intake:
             headers: Headers = [*letter.headers()]
             if traceparent is not None:
                 headers.append((HEADER_TRACEPARENT, traceparent.encode()))
-            records.append(Record(self._dead_letters, None, one.raw, headers))
+            records.append(Record(self._dead_letters, None, self._hidden(one.raw), headers))
         return records
-
-
-def _as_it_is(event: Event) -> Event:
-    return event
 
 
 def _counted(source: str, accepted: int, refused: Sequence[Refused]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 import math
 import signal
 import socket
+import threading
 
 import structlog
 import uvicorn
@@ -12,6 +13,8 @@ from streams.errors import PortUnusableError, UserError
 from streams.event_log import KafkaEventLog
 from streams.metrics_server import start_metrics_server
 from streams.settings import Settings
+from streams.suppression_feed import follow_suppressions
+from streams.suppressions import Suppressions
 
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75
@@ -86,8 +89,14 @@ def bind(settings: Settings) -> socket.socket:
 
 def create_server(settings: Settings) -> uvicorn.Server:
     """Return the HTTP server, ready to run on sockets given to it."""
+    suppressions = Suppressions(settings)
+    # It ends with the process: nothing of it has to be finished.
+    follow_suppressions(settings, suppressions, threading.Event())
     app = create_app(
-        settings, settings.clock(), KafkaEventLog(settings, name="collector")
+        settings,
+        settings.clock(),
+        KafkaEventLog(settings, name="collector"),
+        suppressions,
     )
     return uvicorn.Server(
         uvicorn.Config(

@@ -19,10 +19,11 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from mode import Service
 
-from schemas.topics import MODEL_VERSIONS, Topic
+from schemas.topics import MODEL_VERSIONS, SUPPRESSIONS, Topic
 from streams import metrics
 from streams.event_log import EventLog, Record
 from streams.model_book import ModelBook
+from streams.suppressions import Suppressions
 from streams.tables import (
     OWNER_KEY,
     VERSION,
@@ -58,6 +59,8 @@ class TableOwner:
     log: EventLog
     models: ModelBook
     """What is in force in the partitions that are owned."""
+    suppressions: Suppressions
+    """Who was erased: nothing of them is taken over."""
     on_change: Callable[[frozenset[int], frozenset[int]], None]
     """Called with the partitions that were dropped and those that were adopted."""
     generation: int | None = None
@@ -89,6 +92,7 @@ class TableOwner:
         metrics.ASSIGNED_PARTITIONS.set(len(wanted))
         new = wanted - kept
         if new:
+            await self._load_suppressions(new)
             await self._rebuild_tables(new, generation)
             await self._load_models(new)
         self.on_change(owned - kept, new)
@@ -109,6 +113,13 @@ class TableOwner:
                 states=len(table),
                 seconds=round(time.monotonic() - started, 3),
             )
+
+    async def _load_suppressions(self, new: frozenset[int]) -> None:
+        topic = self.settings.topic(SUPPRESSIONS.name)
+        read = partial(read_topic, self.settings, topic, only=new)
+        for record in await asyncio.to_thread(lambda: list(read())):
+            if value := record.value():
+                self.suppressions.read(value)
 
     async def _load_models(self, new: frozenset[int]) -> None:
         topic = self.settings.topic(MODEL_VERSIONS.name)
@@ -148,10 +159,19 @@ class TableOwner:
             for each in rebuilt.values()
             for key, winner in each.repairs()
         ]
+        repairs += [
+            Record(topic, key.encode(), None, [], each.partition)
+            for each in rebuilt.values()
+            for key in each.erase(self._is_erased)
+        ]
         if repairs:
             _log.warning("late_writes_undone", states=len(repairs))
             await self.log.append(repairs)
         return list(rebuilt.values())
+
+    def _is_erased(self, key: str) -> bool:
+        # What is kept beside the primary has the slot before the lead's id.
+        return self.suppressions.forgets(key.rpartition("/")[2])
 
 
 class StateRecovery(Recovery):
