@@ -104,9 +104,10 @@ class Erase(msgspec.Struct, frozen=True, kw_only=True, tag="erase", tag_field="k
     lead_id: str
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     by: Annotated[str, msgspec.Meta(description="Who asked; for the audit.")] = ""
-    told_by: Annotated[
-        str, msgspec.Meta(description="The person's lead, of which this is another id.")
-    ] = ""
+    person: Annotated[
+        tuple[str, ...],
+        msgspec.Meta(description="The person's leads, of which this is one; if known."),
+    ] = ()
 
 
 Command = Wakeup | Forward | Retract | Learn | Link | Absorb | Release | Erase

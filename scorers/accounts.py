@@ -83,7 +83,7 @@ def on_member(
     """
     if state is None:
         state = AccountState(account_id=member.account_id)
-    if member.sequence <= _heard(state, member.lead_id):
+    if not member.erased and member.sequence <= _heard(state, member.lead_id):
         return AccountStep(state=state, outcome="stale")
     draft = _Draft(model, state, now)
     _settle(draft)

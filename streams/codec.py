@@ -173,7 +173,7 @@ def command_output(command: Command, trace: Headers) -> Output:
         case Release():
             told, at = f"{command.released}:{command.lead_id}", command.since
         case Erase():
-            told, at = f"{command.lead_id}:{command.told_by}", command.at
+            told, at = f"{command.lead_id}:{len(command.person)}", command.at
         case Wakeup():
             told, at = f"{command.lead_id}:{command.at.isoformat()}", command.at
     kind = str(command.__struct_config__.tag)

@@ -43,6 +43,8 @@ def take_out(
             theirs[partition] = theirs.get(partition, 0) + 1
     if not theirs:
         return 0
+    # Asked for nothing, it tells whether it can: else others' records would double.
+    _delete_before(settings, topic, dict.fromkeys(theirs, 0))
     ends: dict[int, int] = {}
     others: list[Message] = []
     for message in read_topic(settings, topic, only=set(theirs)):

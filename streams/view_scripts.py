@@ -123,6 +123,7 @@ ERASE: Final = """
 local prefix, lead = ARGV[1], ARGV[2]
 local own = prefix .. 'lead:' .. lead
 local old = redis.call('HMGET', own, 'tier', 'owner', 'account')
+redis.call('HDEL', prefix .. 'merged', lead)
 redis.call('ZREM', prefix .. 'rank', lead)
 if old[1] then redis.call('ZREM', prefix .. 'rank:tier:' .. old[1], lead) end
 if old[2] then redis.call('ZREM', prefix .. 'rank:owner:' .. old[2], lead) end

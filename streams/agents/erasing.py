@@ -130,18 +130,21 @@ class Erasing:
         for each in others:
             yield self._keyed(
                 codec.command_output(
-                    replace(command, lead_id=each, told_by=lead_id), ()
+                    replace(command, lead_id=each, person=(lead_id, *others)), ()
                 )
             )
         if state is None:
             if not again:
                 yield self._audit(command, {})
             return
-        if (owner := present_owner(state)) is not None and not command.told_by:
+        if (owner := present_owner(state)) is not None and not command.person:
             yield self._keyed(codec.command_output(replace(command, lead_id=owner), ()))
         if state.account_id is not None:
             word = leave(_copied(state), state.account_id, to_instant(at))
-            yield self._keyed(codec.member_output(replace(word, erased=True), ()))
+            # Those that became part of the lead may have left the account, too.
+            for each in (lead_id, *others):
+                gone = replace(word, lead_id=each, erased=True)
+                yield self._keyed(codec.member_output(gone, ()))
         yield self._audit(
             command,
             {
@@ -169,7 +172,9 @@ class Erasing:
         self, kept: "Kept", state: LeadState, command: Erase, confirm: "Confirm"
     ) -> None:
         """Let an identifier that is somebody else's by now forget whose it was."""
-        claims = tuple(claim for claim in state.claims if claim[1] != command.told_by)
+        claims = tuple(
+            claim for claim in state.claims if claim[1] not in command.person
+        )
         if claims == state.claims:
             return
         state = replace(state, claims=claims)
@@ -209,7 +214,7 @@ _PERSONAL = frozenset({"user_id", "email"})
 def _is_of_others(state: LeadState, command: Erase) -> bool:
     """Say whether an identifier was used by the person, and is somebody else's now."""
     owner = present_owner(state)
-    return owner is not None and command.told_by not in {"", owner}
+    return owner is not None and bool(command.person) and owner not in command.person
 
 
 def _others(state: LeadState) -> dict[str, str]:

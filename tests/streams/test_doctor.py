@@ -36,6 +36,7 @@ def test_a_healthy_deployment_is_all_ok(healthy: Settings) -> None:
         "write keys",
         "broker",
         "topics",
+        "privacy",
         "dead letters",
         "redis",
         "clocks",

@@ -1,0 +1,169 @@
+"""An erasure on Apache Kafka, where compaction and retention can be waited for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # both are public
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+
+from schemas.topics import AUDIT, DEAD_LETTERS, SUPPRESSIONS, TOPICS
+from streams.broker import ApacheBroker
+from streams.settings import Settings
+from tests.conftest import MakeTopics
+from tests.erasure_harness import (
+    LEADS,
+    MAIL,
+    fed,
+    in_files,
+    in_redis,
+    leave_letters,
+    lives,
+    tombstones,
+    wait_for_people,
+    wait_until_gone,
+)
+from tests.streams.cli.conftest import Run, leadpulse  # noqa: F401 - a fixture
+from tests.waiting import wait_until
+from tests.worker_harness import (
+    WorkerProcess,
+    committed,
+    produce,
+    read_all,
+)
+
+pytestmark = pytest.mark.integration
+
+_HASTE = """
+log.retention.check.interval.ms=500
+log.cleaner.backoff.ms=500
+log.segment.delete.delay.ms=100
+"""
+
+
+class HastyBroker(ApacheBroker):
+    """Apache Kafka that looks for what may go all the time."""
+
+    def _configure(self, port: int, *, storage: str) -> None:
+        super()._configure(port, storage=storage)
+        with (self.directory / "server.properties").open("a", encoding="utf-8") as file:
+            file.write(_HASTE)
+
+
+@pytest.fixture
+def broker_folder(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "kafka"
+
+
+@pytest.fixture
+def settings(
+    apache_kafka_possible: None,  # noqa: ARG001 - skips or fails first
+    broker_folder: Path,
+    make_topics: MakeTopics,
+    redis_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Settings]:
+    with HastyBroker(broker_folder) as apache:
+        settings = make_topics(
+            bootstrap=apache.bootstrap,
+            partitions=2,
+            session_seconds=6.0,
+            data_dir=tmp_path / "data",
+            redis_url=redis_url,
+            privacy_key="a long secret",
+        )
+        for name, value in settings.environ().items():
+            monkeypatch.setenv(name, value)
+        yield settings
+
+
+def hasten(settings: Settings, *, raw: bool) -> None:
+    """Let compaction run at once; with `raw` let what ages be old at once."""
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap})
+    resources = []
+    for topic in TOPICS:
+        config = {"segment.ms": "100"}
+        if topic.cleanup_policy == "compact":
+            config |= {
+                "min.compaction.lag.ms": "0",
+                "max.compaction.lag.ms": "100",
+                "min.cleanable.dirty.ratio": "0.001",
+                "delete.retention.ms": "100",
+            }
+        elif raw and topic not in {AUDIT, DEAD_LETTERS}:
+            config["retention.ms"] = "100"
+        resources.append(
+            ConfigResource(
+                ResourceType.TOPIC,
+                settings.topic(topic.name),
+                incremental_configs=[
+                    ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+                    for key, value in config.items()
+                ],
+            )
+        )
+    for future in admin.incremental_alter_configs(resources).values():
+        future.result(20)
+
+
+def test_nothing_is_left_in_any_file(
+    settings: Settings,
+    leadpulse: Run,  # noqa: F811 - the fixture
+    tmp_path: Path,
+) -> None:
+    """After compaction and retention no file of the data folder knows the person.
+
+    Until then a replay of the events, by a worker that starts from nothing, knows
+    them neither.
+    """
+    worker = WorkerProcess(settings, tmp_path / "data" / "worker.log").start()
+    try:
+        worker.wait_ready()
+        leave_letters(settings)
+        produce(settings, lives())
+        with fed(settings) as view:
+            wait_for_people(view)
+            assert in_files(tmp_path / "data")  # the search finds what is there
+            done = leadpulse("erase", MAIL, "--yes", "--by", "dpo")
+            assert done.code == 0, done.err
+            assert "dead letters 1 taken out" in done.out
+            wait_until(
+                lambda: tombstones(settings) >= {lead.encode() for lead in LEADS},
+                30,
+                "every identity to be erased",
+            )
+            wait_until_gone(lambda: in_redis(settings), 20, "left in Redis")
+        assert len(read_all(settings, DEAD_LETTERS)) == 1
+        hasten(settings, raw=False)
+
+        # A deployment that starts from nothing reads all of it again.
+        worker.stop(20)
+        fresh = settings.model_copy(update={"app_id": f"{settings.app_id}-again"})
+        again = WorkerProcess(fresh, tmp_path / "data" / "again.log").start()
+        try:
+            events = lives(first=100)
+            produce(settings, events)
+            wait_until(
+                lambda: committed(fresh) >= 2 * len(events), 60, "all to be read again"
+            )
+        finally:
+            again.end()
+        hasten(settings, raw=True)
+
+        def left() -> list[str]:
+            # Whatever comes next closes the segments that were written last.
+            produce(settings, lives(first=1_000)[2:3])
+            return in_files(tmp_path / "data")
+
+        wait_until_gone(left, 120, "left in files")
+        assert in_redis(settings) == []
+        assert read_all(settings, AUDIT)
+        assert read_all(settings, SUPPRESSIONS)
+    finally:
+        worker.end()
