@@ -18,6 +18,7 @@ from streams.event_log import KafkaEventLog, NotDurableError
 from streams.metrics_server import start_metrics_server
 from streams.model_files import read_model_text
 from streams.model_log import settle_model
+from streams.suppression_feed import load_suppressions
 from streams.topics_admin import check_topics, shared_partitions
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def run_worker(settings: "Settings") -> None:
     """
     given = read_model_text(settings.model_path)
     partitions = shared_partitions(check_topics(settings))
+    load_suppressions(settings)  # without the key people were erased with: not a step
     # Faust's services announce every step at INFO.
     for name in ("streams.app", "streams.transport"):
         logging.getLogger(name).setLevel(logging.WARNING)

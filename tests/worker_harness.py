@@ -127,6 +127,7 @@ def read_all(settings: Settings, topic: Topic) -> list[Message]:
         {
             "bootstrap.servers": settings.bootstrap,
             "group.id": "reader",
+            "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
             "enable.auto.commit": False,
             "fetch.wait.max.ms": 10,

@@ -56,20 +56,14 @@ class HastyBroker(ApacheBroker):
 
 
 @pytest.fixture
-def broker_folder(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "kafka"
-
-
-@pytest.fixture
 def settings(
     apache_kafka_possible: None,  # noqa: ARG001 - skips or fails first
-    broker_folder: Path,
     make_topics: MakeTopics,
     redis_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Settings]:
-    with HastyBroker(broker_folder) as apache:
+    with HastyBroker(tmp_path / "data" / "kafka") as apache:
         settings = make_topics(
             bootstrap=apache.bootstrap,
             partitions=2,
