@@ -13,7 +13,7 @@ from typing import Final, Literal
 from msgspec.structs import replace
 
 from schemas.event import Event
-from schemas.workspace import DEFAULT_WORKSPACE, prefixed
+from schemas.workspace import DEFAULT_WORKSPACE, prefixed, workspace_of
 
 _ILLEGAL: Final = frozenset(
     {

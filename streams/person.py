@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from schemas.score import Identifiers
+from schemas.workspace import DEFAULT_WORKSPACE
 from scorers.identity import KINDS, is_lead_id, lead_id_of, leads_named, normalise
 from scorers.notice import identifiers_of
 from scorers.state import LeadState
@@ -65,8 +66,12 @@ class Person:
         )
 
 
-def find_person(settings: "Settings", term: str) -> Person:
+def find_person(
+    settings: "Settings", term: str, workspace: str = DEFAULT_WORKSPACE
+) -> Person:
     """Return whom `term` names: a lead id, user id, address or anonymous id.
+
+    It is looked for in one workspace; a lead id names its own.
 
     Raises
     ------
@@ -79,7 +84,8 @@ def find_person(settings: "Settings", term: str) -> Person:
         pseudonym = known_email(settings)(term) if "@" in term else pseudonym
         named = tuple(
             dict.fromkeys(
-                lead_id_of(kind, normalise(kind, pseudonym)) for kind in KINDS
+                lead_id_of(kind, normalise(kind, pseudonym), workspace)
+                for kind in KINDS
             )
         )
     states: dict[str, LeadState] = {}

@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.workspace import DEFAULT_WORKSPACE
+from streams.cli.viewing import OfWorkspace
+
 if TYPE_CHECKING:
     from streams.erasure import Erased
     from streams.person import Person
@@ -18,6 +21,7 @@ def erase(
         str, typer.Argument(help="Lead id, e-mail address, user id or anonymous id.")
     ],
     *,
+    workspace: OfWorkspace = DEFAULT_WORKSPACE,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     by: Annotated[
         str, typer.Option(help="Who asked, for the audit; your login name if absent.")
@@ -48,7 +52,7 @@ def erase(
     settings = load_settings()
     need_privacy_key(settings)
     partitions = shared_partitions(check_topics(settings))
-    person = find_person(settings, lead)
+    person = find_person(settings, lead, workspace)
     who = by or getpass.getuser()
     if not yes:
         typer.confirm(_question(person, lift=lift), abort=True)

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from schemas.workspace import DEFAULT_WORKSPACE
+from streams.cli.viewing import OfWorkspace
+
 app = typer.Typer()
 
 
@@ -14,6 +17,7 @@ def export(
         str, typer.Argument(help="Lead id, e-mail address, user id or anonymous id.")
     ],
     *,
+    workspace: OfWorkspace = DEFAULT_WORKSPACE,
     out: Annotated[
         Path | None, typer.Option(help="Write the JSON here; standard output else.")
     ] = None,
@@ -31,7 +35,7 @@ def export(
     from streams.settings import load_settings
 
     settings = load_settings()
-    person = find_person(settings, lead)
+    person = find_person(settings, lead, workspace)
     document = export_person(settings, person, settings.clock().now())
     held = (value for name, value in document.items() if name not in _ABOUT)
     if not any(held):

@@ -223,7 +223,9 @@ class Intake:
             headers: Headers = [*letter.headers()]
             if traceparent is not None:
                 headers.append((HEADER_TRACEPARENT, traceparent.encode()))
-            records.append(Record(self._dead_letters, None, self._hidden(one.raw), headers))
+            records.append(
+                Record(self._dead_letters, None, self._hidden(one.raw), headers)
+            )
         return records
 
 

@@ -96,7 +96,7 @@ def create_server(settings: Settings) -> uvicorn.Server:
         settings,
         settings.clock(),
         KafkaEventLog(settings, name="collector"),
-        suppressions,
+        suppressions=suppressions,
     )
     return uvicorn.Server(
         uvicorn.Config(
