@@ -19,9 +19,7 @@ Hash = Callable[[str], str]
 
 _MARK: Final = "pseudonym-"
 _PSEUDONYM: Final = re.compile(rf"{_MARK}[0-9a-f]{{32}}")
-_ADDRESS: Final = re.compile(
-    r"[\w.!#$%&'*+/=?^`{|}~-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+", re.UNICODE
-)
+_ADDRESS: Final = re.compile(r"[\w.+'-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+", re.UNICODE)
 _DEPTH: Final = 32
 
 

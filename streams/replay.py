@@ -75,7 +75,7 @@ def replay_file(
     at: Instant | None,
     report: Callable[[int], None] = lambda _: None,
     unlinked: frozenset[str] = frozenset(),
-    known_as: Callable[[Event], Event] | None = None,
+    known_as: Callable[[Event], Event | None] | None = None,
 ) -> Tally:
     """Replay checked `events` until `at` and write the outputs asked for.
 
@@ -83,7 +83,8 @@ def replay_file(
 
     Events received after `at` are left out; without it the last receipt is the
     end. `report` is told how many events are done. Leads in `unlinked` never become
-    part of another one; `known_as` spells identifiers as this deployment does.
+    part of another one; `known_as` spells identifiers as this deployment does, and
+    says None of events that it must not know.
 
     Raises
     ------
@@ -97,7 +98,7 @@ def replay_file(
     replay = Replay(model, wake=wake, unlinked=unlinked)
     known = events.in_order_of_receipt()
     if known_as is not None:
-        known = map(known_as, known)
+        known = (event for each in known if (event := known_as(each)) is not None)
     with ExitStack() as stack:
         updates = _sink(stack, outputs.updates)
         alerts = _sink(stack, outputs.alerts)

@@ -132,19 +132,27 @@ class CollectorTarget:
 class TopicTarget:
     """The topics themselves: each event on its topic, keyed by its lead."""
 
-    def __init__(self, event_log: EventLog, *, prefix: str) -> None:
-        """Append to `event_log`, topics under `prefix`."""
+    def __init__(
+        self,
+        event_log: EventLog,
+        *,
+        prefix: str,
+        known_as: Callable[[Event], Event] | None = None,
+    ) -> None:
+        """Append to `event_log`, topics under `prefix`; `known_as` may hide people."""
         self._event_log = event_log
         self._prefix = prefix
+        self._known_as = known_as
 
     async def send(self, lines: Sequence[Line]) -> list[Refused]:
         """Return nothing, once all events are durable as the bytes they were."""
         records = []
-        for event, raw in lines:
+        for given, raw in lines:
+            event = given if self._known_as is None else self._known_as(given)
             lead_id = derive_lead_id(event)
             assert lead_id is not None  # noqa: S101 - a checked file has no others
             record = event_record(event, lead_id, prefix=self._prefix)
-            records.append(record._replace(value=raw))
+            records.append(record if self._known_as else record._replace(value=raw))
         try:
             await self._event_log.append(records)
         except NotDurableError as error:

@@ -22,11 +22,14 @@ from schemas.topics import (
 )
 from scorers.compiled import CompiledModel
 from scorers.state import LeadState
+from streams.codec import Refusal
 from streams.dead_letter_log import read_letters
 from streams.errors import UserError
 from streams.event_proof import EventProof, Forwards, Positions, taken
 from streams.model_book import ModelBook
 from streams.proof import Held, Place, Report
+from streams.suppression_feed import load_suppressions
+from streams.suppressions import Suppressions
 from streams.tables import OWNER_KEY, ChangelogError, Lead, Rebuilt
 from streams.topic_reader import read_topic
 from streams.topics_admin import check_topics, shared_partitions
@@ -77,6 +80,7 @@ class _Verification:
         self._progress = progress
         self._report = Report()
         self._book = ModelBook(model)
+        self._suppressions = Suppressions(settings)
         self._done = 0
 
     def run(self) -> Report:
@@ -85,6 +89,7 @@ class _Verification:
         dead, dead_cut = self._dead_letters()
         positions = Positions(self._partitions, committed, dead, dead_cut)
         forwards = Forwards()
+        self._suppressions = load_suppressions(self._settings)
         for message in read_topic(
             self._settings, self._settings.topic(MODEL_VERSIONS.name)
         ):
@@ -103,9 +108,9 @@ class _Verification:
         leads = self._leads(partition)
         self._report.leads += len(leads)
         published = UpdateProof(self._report, every, leads)
-        for message in self._records(NOTIFICATIONS, partition):
+        for message in self._of_known(NOTIFICATIONS, partition):
             published.take_alert(message)
-        for message in self._records(SCORE_UPDATES, partition):
+        for message in self._of_known(SCORE_UPDATES, partition):
             published.take_update(message)
         published.close()
         events = EventProof(self._report, versions, leads, positions, forwards)
@@ -113,6 +118,11 @@ class _Verification:
             taken(topic.name, self._records(topic, partition)) for topic in _SOURCES
         ]
         for record in heapq.merge(*streams, key=lambda each: each.now):
+            content = record.content
+            if not isinstance(content, Refusal) and not self._suppressions.admit(
+                content
+            ):
+                continue  # of somebody who was erased: nothing may be known of it
             events.take(record)
         events.close()
 
@@ -158,6 +168,13 @@ class _Verification:
             if self._report.records % _REPORTED == 0:
                 self._tell()
             yield message
+
+    def _of_known(self, topic: Topic, partition: int) -> "Iterator[Message]":
+        """Yield what was published of leads that were not erased."""
+        for message in self._records(topic, partition):
+            key = (message.key() or b"").decode("utf-8", "replace")
+            if not self._suppressions.forgets(key):
+                yield message
 
     def _tell(self) -> None:
         self._progress(self._done, self._partitions, self._report.records)

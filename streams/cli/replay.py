@@ -7,17 +7,35 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
     from rich.progress import Progress
 
+    from schemas.event import Event
     from schemas.time import Instant
     from streams.event_files import EventFile
     from streams.replay import LeadScore, Tally
+    from streams.settings import Settings
 
 app = typer.Typer()
 
 _SHOWN_LEADS = 30
 _SHOWN_BAD_LINES = 100
+
+
+def _known_as(
+    settings: "Settings", *, without_erased: bool
+) -> "Callable[[Event], Event | None]":
+    """Return what gives events the form in which this deployment knows them."""
+    from streams.identifying import identified
+    from streams.suppression_feed import load_suppressions
+
+    known_as = identified(settings)
+    if not without_erased:
+        return known_as
+    suppressions = load_suppressions(settings)
+    return lambda event: suppressions.screen(known_as(event))
 
 
 def parse_at(text: str) -> "Instant":
@@ -75,6 +93,13 @@ def replay(
             "LEADPULSE_UNLINKED_PATH if absent."
         ),
     ] = None,
+    without_erased: Annotated[
+        bool,
+        typer.Option(
+            "--without-erased",
+            help="Leave out who was erased: the list is read from LEADPULSE_BOOTSTRAP.",
+        ),
+    ] = False,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Tell bad lines and go on without them.")
     ] = False,
@@ -85,7 +110,6 @@ def replay(
     """
     from rich.console import Console
 
-    from scorers.identity import untagged
     from streams.event_files import EventFile
     from streams.model_files import read_model
     from streams.model_log import read_versions
@@ -113,7 +137,7 @@ def replay(
             at=until,
             report=lambda done: progress.update(task, completed=done),
             unlinked=read_unlinked(settings.unlinked_path),
-            known_as=untagged if settings.ignore_plus_tags else None,
+            known_as=_known_as(settings, without_erased=without_erased),
         )
     errors.print(_summary(tally), highlight=False, soft_wrap=True)
     if outputs == Outputs():

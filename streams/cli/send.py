@@ -96,13 +96,16 @@ def is_collector(to: str) -> bool:
 def target_of(settings: "Settings", to: str, write_key: str) -> "Callable[[], Target]":
     """Return what makes the target, inside the loop it will be used in."""
     from streams.event_log import KafkaEventLog
+    from streams.identifying import identified
     from streams.sending import CollectorTarget, TopicTarget
 
     if write_key:
         return lambda: CollectorTarget(to, write_key)
     there = settings.model_copy(update={"bootstrap": to})
     return lambda: TopicTarget(
-        KafkaEventLog(there, name="send"), prefix=settings.topic_prefix
+        KafkaEventLog(there, name="send"),
+        prefix=settings.topic_prefix,
+        known_as=identified(settings) if settings.pseudonymous else None,
     )
 
 

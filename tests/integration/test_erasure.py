@@ -143,6 +143,7 @@ def test_nothing_is_left_in_any_file(
         try:
             events = lives(first=100)
             produce(settings, events)
+            again.wait_ready(60)
             wait_until(
                 lambda: committed(fresh) >= 2 * len(events), 60, "all to be read again"
             )
