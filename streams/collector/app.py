@@ -18,11 +18,10 @@ from starlette.routing import Route
 
 from streams.clock import Clock
 from streams.collector.adapters.mapped import check_names, mapped_provider
-from streams.collector.adapters.provider import Fetch
 from streams.collector.adapters.registry import GUARDS, PROVIDERS
 from streams.collector.adapters.segment import Call
 from streams.collector.auth import key_in_header
-from streams.collector.fetching import fetch_https
+from streams.collector.fetching import Get, get_https
 from streams.collector.gate import open_batch, open_single, sort
 from streams.collector.hooks import Hooks
 from streams.collector.intake import (
@@ -64,12 +63,12 @@ def create_app(
     settings: Settings,
     clock: Clock,
     event_log: EventLog,
-    fetch: Fetch = fetch_https,
+    get: Get = get_https,
     suppressions: Suppressions | None = None,
 ) -> Starlette:
     """Return the application; it closes `event_log` when it shuts down.
 
-    `fetch` gets what a provider publishes for its signatures to be checked. Nothing is
+    `get` gets what a provider publishes for its signatures to be checked. Nothing is
     kept of who is on the list of `suppressions`.
     """
     intake = Intake(settings, clock, event_log, suppressions)
@@ -79,7 +78,7 @@ def create_app(
         *PROVIDERS,
         *(mapped_provider(each, GUARDS.get(name)) for name, each in mappings.items()),
     ]
-    hooks = Hooks(settings, intake, fetch, providers)
+    hooks = Hooks(settings, intake, get, providers)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

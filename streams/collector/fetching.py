@@ -1,15 +1,43 @@
-"""Fetching what a provider publishes: over HTTPS, briefly, and not more than asked."""
+"""Fetching what a provider publishes: by HTTPS, briefly, no more than was asked for."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import urllib3
 
 _SECONDS: Final = 5.0
 _MOST_BYTES: Final = 100_000
+_MOST_KEPT: Final = 64
+
+Get = Callable[[str], Awaitable[bytes]]
 
 
-async def fetch_https(url: str) -> bytes:
+class Fetching:
+    """Gets what is at a URL, and keeps what never changes."""
+
+    def __init__(self, get: Get) -> None:
+        """Get by `get`, which raises OSError when it fails."""
+        self.get = get
+        self._kept: dict[str, bytes] = {}
+
+    async def kept(self, url: str) -> bytes:
+        """Return what is at `url`, which is asked for once.
+
+        Raises
+        ------
+        OSError
+            When it cannot be had.
+        """
+        if (body := self._kept.get(url)) is None:
+            body = await self.get(url)
+            while len(self._kept) >= _MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[url] = body
+        return body
+
+
+async def get_https(url: str) -> bytes:
     """Return what `url` answers with 200; redirects are not followed.
 
     Raises

@@ -13,7 +13,6 @@ from schemas.time import Instant
 from schemas.workspace import split_source
 from streams.collector.adapters.provider import (
     Envelope,
-    Fetch,
     Incoming,
     Outcome,
     Provider,
@@ -22,6 +21,7 @@ from streams.collector.adapters.provider import (
     Trust,
 )
 from streams.collector.adapters.registry import PROVIDERS
+from streams.collector.fetching import Fetching, Get
 from streams.collector.intake import Answer, Intake, Take, verdict_body
 from streams.collector.verdict import RefusedError, Rejection
 from streams.metrics import COLLECTOR_PROVIDER_EVENTS
@@ -39,12 +39,12 @@ class Hooks:
         self,
         settings: Settings,
         intake: Intake,
-        fetch: Fetch,
+        get: Get,
         providers: Iterable[Provider] = PROVIDERS,
     ) -> None:
         """Know the secrets of `providers`, and what to fetch with."""
         self._intake = intake
-        self._fetch = fetch
+        self._fetch = Fetching(get)
         self._secrets = {
             name: tuple(secret.get_secret_value() for secret in secrets)
             for name, secrets in settings.webhook_secrets.items()

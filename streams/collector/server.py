@@ -9,6 +9,7 @@ import structlog
 import uvicorn
 
 from streams.collector.app import create_app
+from streams.collector.fetching import Get, get_https
 from streams.errors import PortUnusableError, UserError
 from streams.event_log import KafkaEventLog
 from streams.metrics_server import start_metrics_server
@@ -87,8 +88,11 @@ def bind(settings: Settings) -> socket.socket:
         ) from None
 
 
-def create_server(settings: Settings) -> uvicorn.Server:
-    """Return the HTTP server, ready to run on sockets given to it."""
+def create_server(settings: Settings, get: Get = get_https) -> uvicorn.Server:
+    """Return the HTTP server, ready to run on sockets given to it.
+
+    `get` gets what a provider publishes for its signatures to be checked.
+    """
     suppressions = Suppressions(settings)
     # It ends with the process: nothing of it has to be finished.
     follow_suppressions(settings, suppressions, threading.Event())
@@ -96,6 +100,7 @@ def create_server(settings: Settings) -> uvicorn.Server:
         settings,
         settings.clock(),
         KafkaEventLog(settings, name="collector"),
+        get,
         suppressions=suppressions,
     )
     return uvicorn.Server(

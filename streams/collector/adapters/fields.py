@@ -125,7 +125,11 @@ def instant(holder: object, *path: str) -> Instant | None:
     >>> instant({"ts": 1461095250123}, "ts"), instant({"ts": "soon"}, "ts")
     (1461095250123, None)
     """
-    value = at(holder, *path)
+    return when(at(holder, *path))
+
+
+def when(value: object) -> Instant | None:
+    """Return the instant that `value` is: Unix time in s or ms, or ISO 8601."""
     if isinstance(value, str):
         if (moment := parse_time(value)) is not None:
             return moment
@@ -148,3 +152,11 @@ def rfc_2822(value: str | None) -> Instant | None:
     except (ValueError, OverflowError):
         return None
     return to_instant(moment) if moment.tzinfo is not None else None
+
+
+def parse_json(value: str | None) -> object:
+    """Return what `value` says as JSON, None if it is not JSON."""
+    try:
+        return _decode_any(value or "")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -95,3 +95,8 @@ def _of_list(one: object) -> Iterable[tuple[Any, Any]]:
             return one.items()
         case _:
             return ()
+
+
+def headers_of_mime(mime: str) -> str:
+    """Return the head of a raw mail, as text."""
+    return mime.replace("\r\n", "\n").partition("\n\n")[0]

@@ -25,6 +25,7 @@ NAMES: Final[Mapping[Act, str]] = {
     "unsubscribed": "Unsubscribed",
     "replied": "Email Replied",
 }
+_THEIR_OWN: Final = frozenset({"opened", "clicked", "unsubscribed"})
 BounceType = Literal["hard", "soft", "blocked", "undetermined"]
 
 _DOWNLOADS: Final = (
@@ -33,6 +34,8 @@ _DOWNLOADS: Final = (
 )
 DOWNLOADS: Final = tuple(_DOWNLOADS.split())
 """A link to such a file is a download: its click is an `Offer Downloaded`."""
+
+_encode: Final = msgspec.json.Encoder().encode
 
 UNTYPED: Final = Rejection("invalid-event", "does not say what happened")
 
@@ -61,6 +64,11 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
 
 Read = Callable[[JsonObject], "Mail | Rejection | str | Sequence[Mail]"]
 """Reads one item: mails, the reason there are none, or the type that is passed over."""
+
+
+def encoded(items: Iterable[JsonObject]) -> Iterable[tuple[bytes, JsonObject]]:
+    """Return items out of the middle of a body, each with bytes of its own."""
+    return ((_encode(item), item) for item in items)
 
 
 def take_mails(
@@ -110,7 +118,8 @@ def mail_event(provider: str, mail: Mail, envelope: Envelope) -> Event | Rejecti
         },
         context={
             "provider": provider,
-            "ip": mail.ip,
+            # Of what the person did; else it is the address of a mail server.
+            "ip": mail.ip if mail.act in _THEIR_OWN else None,
             "user_agent": mail.user_agent,
         },
     )

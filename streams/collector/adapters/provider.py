@@ -18,6 +18,7 @@ from schemas.vocabulary import channel_of, spell
 from schemas.workspace import DEFAULT_WORKSPACE
 from scorers.identity import is_legal
 from streams.collector.auth import keys_in_header
+from streams.collector.fetching import Fetching
 from streams.collector.verdict import Refused, RefusedError, Rejection
 
 WEBHOOKS: Final = "/v1/webhooks"
@@ -141,10 +142,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     ignored: int
 
 
-Fetch = Callable[[str], Awaitable[bytes]]
-"""Gets a URL and returns its body; OSError when that fails."""
-
-
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
     """What a guard may rely on."""
 
@@ -152,7 +149,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     """Of this provider in this workspace; several while one follows the other."""
     write_key: str
     now: Instant
-    fetch: Fetch
+    fetch: Fetching
     window_seconds: int | None = None
     """How old a signature may be: None as the provider says, 0 for any age."""
     unsigned: bool = False

@@ -6,10 +6,39 @@ Segment's own API has its routes in `app`: its keys may stand in every message.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from streams.collector.adapters.amazon_ses import AMAZON_SES
+from streams.collector.adapters.brevo import BREVO
+from streams.collector.adapters.linkedin import LINKEDIN
+from streams.collector.adapters.mailersend import MAILERSEND
+from streams.collector.adapters.mailgun import MAILGUN
 from streams.collector.adapters.mailjet import MAILJET
+from streams.collector.adapters.mailtrap import MAILTRAP
+from streams.collector.adapters.mandrill import MANDRILL
+from streams.collector.adapters.meta import META
+from streams.collector.adapters.postmark import POSTMARK
 from streams.collector.adapters.provider import Guard, Provider
+from streams.collector.adapters.resend import RESEND
+from streams.collector.adapters.sendgrid import SENDGRID, SENDGRID_INBOUND
+from streams.collector.adapters.sparkpost import SPARKPOST
+from streams.collector.adapters.x import X
 
-PROVIDERS: Final[Sequence[Provider]] = (MAILJET,)
+PROVIDERS: Final[Sequence[Provider]] = (
+    AMAZON_SES,
+    BREVO,
+    LINKEDIN,
+    MAILERSEND,
+    MAILGUN,
+    MAILJET,
+    MAILTRAP,
+    MANDRILL,
+    META,
+    POSTMARK,
+    RESEND,
+    SENDGRID,
+    SENDGRID_INBOUND,
+    SPARKPOST,
+    X,
+)
 
 GUARDS: Final[Mapping[str, Guard]] = {}
 """What checks who sends to the mapping of this name."""

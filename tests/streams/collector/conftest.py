@@ -10,6 +10,7 @@ import uvicorn
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
+from streams.collector.fetching import Get, get_https
 from streams.collector.server import bind, create_server
 from streams.settings import Settings
 from tests.conftest import MakeTopics
@@ -19,10 +20,12 @@ KEYS = "website=wk-1,app=wk-2"
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[tuple[httpx.Client, uvicorn.Server]]:
+def running(
+    settings: Settings, get: Get = get_https
+) -> Iterator[tuple[httpx.Client, uvicorn.Server]]:
     """Run a real collector in a thread; gives a client of it, and the server."""
     listener = bind(settings)
-    server = create_server(settings)
+    server = create_server(settings, get)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     wait_until(lambda: server.started, what="the collector to listen")
