@@ -39,6 +39,41 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     count: Annotated[int, msgspec.Meta(ge=0, description="How often, if known.")] = 0
 
 
+MachineReason = Literal[
+    "flagged",
+    "staff",
+    "honeypot",
+    "burst",
+    "all-links",
+    "at-delivery",
+    "automation",
+    "crawler",
+    "data-centre",
+    "privacy-proxy",
+    "image-proxy",
+]
+"""Why an event is a machine's; of several the first of these is told."""
+
+MachineAct = Literal["opened", "clicked", "unsubscribed", "did"]
+"""What the machine did, as far as it matters for what people are told."""
+
+
+class NotCounted(msgspec.Struct, frozen=True, kw_only=True):
+    """What machines lately did in a lead's name; it gives no points."""
+
+    reason: MachineReason
+    act: MachineAct
+    count: Annotated[int, msgspec.Meta(ge=1, description="How often, of the last.")]
+    last_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    text: Annotated[str, msgspec.Meta(description="The same in a plain sentence.")]
+    events: Annotated[
+        tuple[str, ...],
+        msgspec.Meta(
+            description="The events: 64 bits of BLAKE2b over each id, hexadecimal."
+        ),
+    ] = ()
+
+
 CauseKind = Literal[
     "event", "decay", "inactivity", "absence", "merge", "model", "retraction", "outcome"
 ]
@@ -131,3 +166,10 @@ class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
             description="Set where this is no lead any more: it is part of that one."
         ),
     ] = None
+    not_counted: Annotated[
+        tuple[NotCounted, ...],
+        msgspec.Meta(
+            description="What machines lately did in the lead's name, the latest "
+            "first. It is kept and gives no points."
+        ),
+    ] = ()

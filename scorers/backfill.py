@@ -55,13 +55,16 @@ def reworded(old: CompiledModel, new: CompiledModel) -> list[str]:
 
 def answers(model: CompiledModel, asked: Questions, event: Event) -> Questions:
     """Return which of the questions of `model` an `event` answers."""
-    if event.properties.get("machine") is True:
-        return Questions()
+    machine = model.traffic.judge(event) is not None
     rules = frozenset(
         rule.name
         for rule in model.candidates(event)
-        if rule.name in asked.rules and (rule.matches(event) or rule.unless(event))
+        if rule.name in asked.rules
+        and (rule.counts_machines or not machine)
+        and (rule.matches(event) or rule.unless(event))
     )
+    if machine:
+        return Questions(rules)
     return Questions(rules, asked.traits & event.traits.keys())
 
 

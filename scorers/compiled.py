@@ -29,6 +29,7 @@ from scorers.conditions import (
 from scorers.consent_gate import Gate, gates_of
 from scorers.curve import Part
 from scorers.decay import AnyDecay, HalfLife, NoDecay, compile_decay
+from scorers.machine_traffic import Traffic
 from scorers.texts import said
 
 Kind = Literal["event", "trait", "absence", "silence"]
@@ -136,6 +137,8 @@ class CompiledRule:
         """Whether it can only take points."""
         self.gates: tuple[str, ...] = ()
         """The purposes without consent to which it gives nothing."""
+        self.counts_machines = rule.machine == "counts"
+        """Whether what machines did counts as well."""
         self.kind: Kind = self._prepare(rule)
 
     def _prepare(self, rule: language.Rule) -> Kind:
@@ -244,6 +247,9 @@ class CompiledModel:
             if rule.kind in {"event", "absence"}
         )
         self._close_gates(model)
+        self.traffic = Traffic(model.machine_traffic)
+        self.counts_machines = any(rule.counts_machines for rule in self.rules)
+        """Whether any rule counts what machines did."""
         self.dormancies = tuple(
             CompiledDormancy(dormancy, model.locale) for dormancy in model.dormancy
         )

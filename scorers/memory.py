@@ -37,7 +37,7 @@ _SIGNS_KEPT: Final = 4
 _FORMER_KEPT: Final = 2
 _BACKFILLS_KEPT: Final = 4
 
-_IDENTIFYING: Final = frozenset({"email_domain"})
+IDENTIFYING: Final = frozenset({"email_domain"})
 """Traits that are told by an identifier; withdrawing an event leaves them."""
 
 _FACT_EVENTS: Final = {
@@ -116,16 +116,17 @@ def learn(
     event: Event,
     event_id: int,
     now: Instant,
+    *,
+    machine: bool = False,
 ) -> None:
-    """Take `event` into `state`, which is at `now`."""
+    """Take `event` into `state`, which is at `now`; of a `machine` only who it is."""
     fresh = state.model != model.digest
     state.model = model.digest
     at = min(event.time, now)
     _identify(state, event, at, event_id)
-    if event.properties.get("machine") is True:
-        # Seen, so that it is not counted later; it gives nothing.
-        _remember_id(state, event_id, at, MACHINE)
-        if fresh:
+    if machine:
+        _learn_of_machine(model, state, event, (at, event_id), now)
+        if fresh or state.consents or state.refused:
             consent.settle(model, state)
         return
     words = consent.words_of(event)
@@ -149,6 +150,19 @@ def learn(
         consent.settle(model, state)
 
 
+def _learn_of_machine(
+    model: CompiledModel, state: LeadState, event: Event, seen: Seen, now: Instant
+) -> None:
+    """Note a machine's event as seen; only rules that ask for it count it."""
+    _remember_id(state, seen[1], seen[0], MACHINE)
+    if model.counts_machines:
+        rules = state.rules
+        for rule in model.candidates(event):
+            if rule.counts_machines:
+                rules = _match(rule, rules, event, seen, now)
+        state.rules = rules
+
+
 def backfill(
     model: CompiledModel,
     state: LeadState,
@@ -163,16 +177,17 @@ def backfill(
     `traits` are those that no rule read before: what the event says of them counts.
     """
     event_id = masses.hash64(event.id)
-    if state.ids.get(event_id, PASSIVE) % MARKS > PASSIVE:
-        return False  # a machine did it, or it was withdrawn
-    if event.properties.get("machine") is True:
+    mark = state.ids.get(event_id, PASSIVE) % MARKS
+    if mark == WITHDRAWN:
         return False
+    machine = mark == MACHINE or model.traffic.judge(event) is not None
     at = min(event.time, now)
     facts = state.traits, state.former
-    _learn_traits(model, state, event, at, event_id, only=traits)
+    if not machine:
+        _learn_traits(model, state, event, at, event_id, only=traits)
     known = state.rules
     for rule in model.candidates(event):
-        if rule.name not in rules:
+        if rule.name not in rules or (machine and not rule.counts_machines):
             continue
         names = (rule.name, rule.name + UNLESS)
         if not any(_has(known.get(name), event_id) for name in names):
@@ -324,7 +339,7 @@ def latest_facts(
 ) -> tuple[TraitFact, tuple[TraitFact, ...]]:
     """Return the latest of a trait's facts, and those before it that are kept."""
     *before, latest = sorted(facts, key=_order)
-    return latest, () if name in _IDENTIFYING else tuple(before[-_FORMER_KEPT:])
+    return latest, () if name in IDENTIFYING else tuple(before[-_FORMER_KEPT:])
 
 
 def _order(fact: TraitFact) -> tuple[Instant, int]:
@@ -409,16 +424,25 @@ def gained(state: LeadState, since: Instant) -> float:
 
 
 def forget(
-    model: CompiledModel, state: LeadState, ids: frozenset[int], now: Instant
+    model: CompiledModel,
+    state: LeadState,
+    ids: frozenset[int],
+    now: Instant,
+    *,
+    mark: int = WITHDRAWN,
 ) -> None:
     """Withdraw the events `ids` from everything they had a part in.
 
-    Their ids stay known, also of those that have not come yet.
+    Their ids stay known, also of those that have not come yet. Where the `mark` is a
+    machine's, rules that count machines keep them.
     """
     rules = {}
     for name, kept in state.rules.items():
         rule = model.by_name.get(name.removesuffix(UNLESS))
-        rules[name] = kept if rule is None else masses.withdraw(rule, kept, ids)
+        if rule is None or (mark == MACHINE and rule.counts_machines):
+            rules[name] = kept
+        else:
+            rules[name] = masses.withdraw(rule, kept, ids)
     state.rules = rules
     if state.consents:
         consent.unsaid(state, ids)
@@ -431,7 +455,7 @@ def forget(
     for known in ids:
         stamp = state.ids.get(known)
         at = now if stamp is None else stamp // MARKS
-        _remember_id(state, known, at, WITHDRAWN)
+        _remember_id(state, known, at, mark)
     _see_again(state, ids, full=full)
 
 
@@ -442,7 +466,7 @@ def _forget_facts(state: LeadState, ids: frozenset[int]) -> None:
         facts = [
             fact
             for fact in (*state.former.get(name, ()), latest)
-            if fact.id not in ids or name in _IDENTIFYING
+            if fact.id not in ids or name in IDENTIFYING
         ]
         if facts:
             traits[name] = facts[-1]

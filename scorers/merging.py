@@ -15,13 +15,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from schemas.time import Instant
-from scorers import belonging, consent, masses, memory
+from scorers import belonging, consent, judging, masses, memory
 from scorers.alert_merging import merged_alerts
 from scorers.compiled import CompiledModel, CompiledRule
 from scorers.reading import UNLESS
 from scorers.state import (
     MACHINE,
     MARKS,
+    WITHDRAWN,
     Absorption,
     Entry,
     LeadState,
@@ -72,6 +73,7 @@ def merged(
     whole.taught = _taught(kept, other)
     _merge_ids(model, whole, kept.ids, other.ids)
     consent.settle(model, whole)
+    judging.unite(model, whole, kept, other)
     return whole
 
 
@@ -112,16 +114,17 @@ def _merge_ids(
     Where the two sides marked an event differently, the higher mark counts.
     """
     ids = {**one, **other}
-    disputed = set()
+    disputed: dict[int, set[int]] = {MACHINE: set(), WITHDRAWN: set()}
     for known in one.keys() & other.keys():
         first, second = one[known], other[known]
         mark = max(first % MARKS, second % MARKS)
         ids[known] = min(first // MARKS, second // MARKS) * MARKS + mark
         if mark >= MACHINE and first % MARKS != second % MARKS:
-            disputed.add(known)
+            disputed[mark].add(known)
     whole.ids = memory.bounded_ids(ids)
-    if disputed:
-        memory.forget(model, whole, frozenset(disputed), whole.now)
+    for mark, events in disputed.items():
+        if events:
+            memory.forget(model, whole, frozenset(events), whole.now, mark=mark)
 
 
 # ── rules ───────────────────────────────────────────────────────────────────────

@@ -15,6 +15,7 @@ from schemas.locale import Locale
 from scorers.account_policy import Accounts
 from scorers.consent_policy import Consent
 from scorers.consistency import BEST, inconsistencies
+from scorers.machine_policy import MachineRule, MachineTraffic
 from scorers.parts import (
     Count,
     FieldPath,
@@ -60,6 +61,7 @@ __all__ = [
     "Ladder",
     "Limit",
     "Linear",
+    "MachineTraffic",
     "Model",
     "Part",
     "PerUnit",
@@ -144,6 +146,8 @@ class Rule(Part):
     """How often it may count; with `when` only."""
     decay: Decay | None = None
     """How its points fade; as in its group if absent."""
+    machine: MachineRule = "ignored"
+    """Whether it counts what machines did; with `when` and `absence` only."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Rule":
@@ -180,6 +184,8 @@ class Rule(Part):
             return "limit counts events: it goes with `when` only"
         if self.decay is not None and self.absence is None and self.when is None:
             return "decay goes with `when` and `absence` only: nothing else gets old"
+        if self.machine == "counts" and self.absence is None and self.when is None:
+            return "machine: counts goes with `when` and `absence` only: events count"
         if sourced and (self.absence is not None or self.silence is not None):
             return "absence and silence take a plain number of points"
         if self.where is None:
@@ -300,6 +306,8 @@ class Model(Part):
     """Who is told of what."""
     accounts: Accounts | None = None
     """What the people of one company add up to; nothing if absent."""
+    machine_traffic: MachineTraffic = Field(default_factory=MachineTraffic)
+    """How machines are told from people."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Model":

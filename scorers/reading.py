@@ -39,8 +39,8 @@ def curve_of(model: CompiledModel, state: LeadState, at: Instant) -> Curve:
                 until = min(until, part.until)
         if parts:
             pieces.append(Piece(group.name, group.cap, group.floor, parts))
-    if state.refused:
-        pieces = _consented(model, state.refused, pieces)
+    if state.refused or model.traffic.knows_staff:
+        pieces = _allowed(model, state, pieces)
     if not model.dormancies or not state.first_at:
         return Curve(at, until, model.ceiling, model.scale, pieces)
     lulls = tuple(_lull(dormancy, state, at) for dormancy in model.dormancies)
@@ -49,13 +49,15 @@ def curve_of(model: CompiledModel, state: LeadState, at: Instant) -> Curve:
     return Curve(at, until, model.ceiling, model.scale, pieces, lulls=lulls)
 
 
-def _consented(
-    model: CompiledModel, refused: tuple[str, ...], pieces: list[Piece]
+def _allowed(
+    model: CompiledModel, state: LeadState, pieces: list[Piece]
 ) -> list[Piece]:
-    """Return what counts without consent to what is `refused`."""
-    held_back = model.held_back(refused)
-    if held_back is None:
+    """Return what counts without consent to what is refused; of staff, nothing."""
+    held_back = model.held_back(state.refused)
+    if held_back is None or model.traffic.is_staff(state.emails):
         return []
+    if not held_back:
+        return pieces
     left = [
         Piece(
             piece.group,

@@ -17,14 +17,24 @@ from schemas.account import MemberUpdate
 from schemas.alert import Alert
 from schemas.command import Absorb, Command, Link, Release
 from schemas.event import Event
-from schemas.score import Cause, CauseKind, Reason, ScoreUpdate
+from schemas.score import Cause, CauseKind, MachineReason, Reason, ScoreUpdate
 from schemas.time import Instant, to_datetime, to_instant
-from scorers import alerting, belonging, explain, linking, masses, memory, merging
+from scorers import (
+    alerting,
+    belonging,
+    explain,
+    judging,
+    linking,
+    masses,
+    memory,
+    merging,
+)
 from scorers.alert_rules import CompiledAlert
 from scorers.compiled import CompiledModel
 from scorers.crossing import first_exit
 from scorers.curve import NEVER, Curve
 from scorers.explain import LedgerLine
+from scorers.machine_notes import not_counted
 from scorers.notice import alert_of, identifiers_of, last_word_of
 from scorers.reading import curve_of, group_points
 from scorers.state import AlertState, LeadState, pack_state, unpack_state
@@ -75,6 +85,7 @@ class _Draft:
         self.decisions: list[Decision] = []
         self.members: tuple[MemberUpdate, ...] = ()
         self.commands: tuple[Command, ...] = ()
+        self.machines: tuple[MachineReason, ...] = ()
 
     def curve(self, at: Instant) -> Curve:
         return curve_of(self.model, self.state, at)
@@ -88,6 +99,7 @@ class _Draft:
             decisions=tuple(self.decisions),
             members=self.members,
             commands=self.commands,
+            machines=self.machines,
         )
 
 
@@ -113,8 +125,16 @@ def on_event(
     accounts = model.accounts
     measured = model.surge_window or (accounts is not None and accounts.measures_points)
     before = draft.curve(draft.now).exact() if measured else 0.0
-    memory.learn(model, draft.state, event, event_id, draft.now)
-    draft.commands = linking.links_of(draft.state, event, draft.now)
+    reason = judging.judge(model, state, event)
+    machine = reason is not None
+    memory.learn(model, draft.state, event, event_id, draft.now, machine=machine)
+    judged = judging.NOTHING
+    if machine or event.channel == "email":
+        judged = judging.take(model, draft.state, event, event_id, reason)
+        draft.machines = judged.found
+    if reason in {None, "staff"} and event_id not in judged.withdrawn:
+        # Else a machine's cookie would become somebody's.
+        draft.commands = linking.links_of(draft.state, event, draft.now)
     gained = draft.curve(draft.now).exact() - before if measured else 0.0
     if model.surge_window:
         memory.gain(draft.state, draft.now, event_id, gained, model.surge_window)
@@ -123,7 +143,13 @@ def on_event(
         if at is not None:
             sign = (at, event_id, gained)
             belonging.note_sign(draft.state, sign, accounts.window, draft.now)
-    _conclude(draft, Cause(kind="event", event_id=event.id), event)
+    kind: CauseKind = "event"
+    if judged.withdrawn - {event_id} or (
+        reason == "staff" and not judging.is_staff(model, state)
+    ):
+        # What had counted before turned out to be a machine's.
+        kind, draft.withdrawing = "retraction", True
+    _conclude(draft, Cause(kind=kind, event_id=event.id), event)
     return draft.step()
 
 
@@ -155,7 +181,7 @@ def on_retract(
     _settle(draft)
     draft.withdrawing = True
     ids = frozenset(masses.hash64(event_id) for event_id in event_ids)
-    memory.forget(model, draft.state, ids, draft.now)
+    judging.forget(model, draft.state, ids, draft.now)
     _conclude(draft, Cause(kind="retraction"), None)
     return draft.step()
 
@@ -535,6 +561,9 @@ def _evaluate(
                 owner=owner,
                 do_not_email=model.forbids(state.refused, "email"),
                 ledger=explain.published_ledger(explain.ledger(curve), score),
+                not_counted=not_counted(state, model.source.locale)
+                if state.flagged
+                else (),
             )
         )
     moment = _Moment(at, score, grade, given, event, only_tier)

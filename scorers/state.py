@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.score import MachineAct, MachineReason
 from schemas.time import Instant
 
 Entry = tuple[Instant, int, float, int]
@@ -34,6 +35,14 @@ Span = tuple[Instant, Instant]
 
 Stamp = int
 """An event's time and its mark in one number: ``time * MARKS + mark``."""
+
+Touch = tuple[Instant, int, int, int, int, int]
+"""What happened to a mail: event time, 64-bit id hash, the mail's hash, the act
+(scorers/mail_bursts.py), the link's hash, and how many links the mail is said to have.
+"""
+
+Flagged = tuple[Instant, int, MachineReason, MachineAct]
+"""A machine's event: its time, the 64-bit hash of its id, the reason and the act."""
 
 MARKS = 8
 PASSIVE, MACHINE, WITHDRAWN = 5, 6, 7
@@ -107,6 +116,20 @@ class Recent(msgspec.Struct, array_like=True, frozen=True):
     detail: str
 
 
+class Held(msgspec.Struct, array_like=True, frozen=True):
+    """What an event had given before later ones showed that it was a machine's.
+
+    If they are withdrawn it was a person after all, and counts again.
+    """
+
+    stamp: Stamp
+    entries: tuple[tuple[str, Entry], ...] = ()
+    facts: tuple[tuple[str, TraitFact], ...] = ()
+    recent: Recent | None = None
+    words: dict[str, bool] = {}
+    """What it said of consent."""
+
+
 class LeadState(msgspec.Struct, array_like=True, kw_only=True):
     """Everything the core knows of one lead.
 
@@ -162,6 +185,12 @@ class LeadState(msgspec.Struct, array_like=True, kw_only=True):
     """What was said of each purpose (and channel), by event time."""
     refused: tuple[str, ...] = ()
     """The model's purposes to which there is no consent now."""
+    touches: tuple[Touch, ...] = ()
+    """What lately happened to mails, in order of time: scanners are known by it."""
+    held: dict[int, Held] = {}
+    """What events of `touches` gave that are held to be a machine's."""
+    flagged: tuple[Flagged, ...] = ()
+    """The last events of machines, in order of time."""
 
 
 class _Head(msgspec.Struct, array_like=True):

@@ -7,7 +7,7 @@ import msgspec
 from schemas.account import MemberUpdate
 from schemas.alert import Alert, DecisionReason
 from schemas.command import Command
-from schemas.score import ScoreUpdate
+from schemas.score import MachineReason, ScoreUpdate
 from schemas.time import Instant
 from scorers.state import LeadState
 
@@ -39,6 +39,8 @@ class Step(msgspec.Struct, frozen=True):
     """What the lead tells its account, and the one that it left."""
     commands: tuple[Command, ...] = ()
     """What other leads are to do because of it."""
+    machines: tuple[MachineReason, ...] = ()
+    """Why events turned out to be a machine's: one reason for each, for the metrics."""
 
     @property
     def wake_at(self) -> Annotated[Instant | None, "when to look again"]:
@@ -55,4 +57,5 @@ class Step(msgspec.Struct, frozen=True):
             decisions=before.decisions + self.decisions,
             members=before.members + self.members,
             commands=before.commands + self.commands,
+            machines=before.machines + self.machines,
         )

@@ -37,6 +37,13 @@ EVENTS: Final = Counter(
     "of another one), forwarded (came under a wrong key), dead.",
     ("source", "result"),
 )
+MACHINE_EVENTS: Final = Counter(
+    "leadpulse_machine_events_total",
+    "Events found to be a machine's, at once or late, by the reason told first. Over "
+    "leadpulse_events_total it is the share of machine traffic: where it jumps, look "
+    "which reason, and whether a campaign or a filter changed.",
+    ("reason",),
+)
 DEAD_LETTERS: Final = Counter(
     "leadpulse_dead_letters_total",
     "Records set aside. A rising rate: look with `leadpulse dead-letters list`.",

@@ -48,13 +48,17 @@ class Fact(NamedTuple):
 
 
 class Known(NamedTuple):
-    """An event that counts, at its event time."""
+    """An event that is known, at its event time."""
 
     at: Instant
     place: int
     event: Event
     counts: bool = True
     """Whether consent was not refused when it happened."""
+
+    def __hash__(self) -> int:
+        """Return the hash of the event's id: an event itself has none."""
+        return hash(self.event.id)
 
 
 class Worth(NamedTuple):
@@ -139,6 +143,134 @@ def points_of(rule: Rule, value: Any) -> float:
             return source.values.get(str(value), source.otherwise)
 
 
+# ── machines ────────────────────────────────────────────────────────────────────
+
+ACTS = ("Email Delivered", "Email Opened", "Email Link Clicked", "Unsubscribed")
+PASSIVE = {"email delivered", "unsubscribed"}
+"""Of the names in random lives: what happens to a lead, and is no sign of life."""
+
+
+def lively(item: Known, channels: Iterable[str]) -> bool:
+    """Say whether the person did something on one of the channels."""
+    event = item.event
+    return event.channel in channels and event.name.lower() not in PASSIVE
+
+
+def reason_alone(model: Model, event: Event) -> str | None:
+    """Return why an event is a machine's by itself, as random lives tell it."""
+    off = model.machine_traffic.off
+    agent = str(event.context.get("user_agent", ""))
+    opened = event.name == "Email Opened"
+    said = {
+        "flagged": event.properties.get("machine") is True,
+        "honeypot": trap(model, event),
+        "automation": "python" in agent,
+        "privacy-proxy": opened and agent == "Mozilla/5.0",
+        "image-proxy": opened and "GoogleImageProxy" in agent,
+    }
+    if one_click(event):
+        said = {"flagged": said["flagged"]}
+    return next((name for name, so in said.items() if so and name not in off), None)
+
+
+def one_click(event: Event) -> bool:
+    """Say whether the mail program unsubscribed its user."""
+    return event.name == "Unsubscribed" and event.properties.get("one_click") is True
+
+
+def trap(model: Model, event: Event) -> bool:
+    """Say whether a link was followed that people cannot see."""
+    return (
+        "honeypot" not in model.machine_traffic.off
+        and event.channel == "email"
+        and event.name == "Email Link Clicked"
+        and event.properties.get("honeypot") is True
+    )
+
+
+def machines(model: Model, known: list[Known]) -> set[str]:
+    """Return the ids of the events that machines made, each pair looked at."""
+    policy = model.machine_traffic
+    alone = {item.event.id: reason_alone(model, item.event) for item in known}
+    found = {id_ for id_, reason in alone.items() if reason}
+    mails: dict[str, list[Known]] = {}
+    for item in known:
+        event = item.event
+        proxied = alone[event.id] in {"flagged", "privacy-proxy", "image-proxy"}
+        if (
+            event.channel == "email"
+            and event.name in ACTS
+            and "email_id" in event.properties
+            and not one_click(event)
+            and not (event.name == "Email Opened" and proxied)
+        ):
+            mails.setdefault(event.properties["email_id"], []).append(item)
+    for mail in mails.values():
+        found |= scanned(policy, mail, [i for i in mail if trap(model, i.event)])
+    return found
+
+
+def scanned(policy: Any, mail: list[Known], traps: list[Known]) -> set[str]:
+    """Return the ids of what a scanner did to one mail."""
+    clicks = [item for item in mail if item.event.name == "Email Link Clicked"]
+    opens = [item for item in mail if item.event.name == "Email Opened"]
+    leaving = [item for item in mail if item.event.name == "Unsubscribed"]
+    delivered = [item for item in mail if item.event.name == "Email Delivered"]
+    links = max((item.event.properties.get("links", 0) for item in mail), default=0)
+
+    def just_delivered(item: Known) -> bool:
+        bound = policy.at_delivery.within
+        return "at-delivery" not in policy.off and any(
+            abs(item.at - other.at) < bound for other in delivered
+        )
+
+    def trapped(item: Known) -> bool:
+        return any(abs(item.at - other.at) <= policy.honeypot.within for other in traps)
+
+    def in_burst(item: Known) -> bool:
+        alike = clicks + opens
+        if policy.burst.alike:
+            alike = clicks if item in clicks else opens
+        return "burst" not in policy.off and any(
+            len(window) >= policy.burst.least and item in window
+            for window in windows(alike, policy.burst.within)
+        )
+
+    def all_followed(item: Known) -> bool:
+        return (
+            "all-links" not in policy.off
+            and links >= policy.all_links.least
+            and any(
+                len({each.event.properties.get("link_url", "") for each in window})
+                >= links
+                and item in window
+                for window in windows(clicks, policy.all_links.within)
+            )
+        )
+
+    reach = {item: policy.honeypot.within for item in clicks + opens if trapped(item)}
+    for item in clicks + opens:
+        followed = item in clicks and (just_delivered(item) or all_followed(item))
+        if followed or in_burst(item):
+            reach.setdefault(item, 0)
+    left = [
+        item
+        for item in leaving
+        if just_delivered(item)
+        or any(
+            abs(item.at - other.at) <= max(far, policy.burst.within)
+            for other, far in reach.items()
+        )
+    ]
+    return {item.event.id for item in (*reach, *left)}
+
+
+def windows(items: list[Known], width: int) -> Iterable[list[Known]]:
+    """Yield what is in each stretch of time that begins with one of the items."""
+    for first in items:
+        yield [item for item in items if first.at <= item.at <= first.at + width]
+
+
 # ── rules ───────────────────────────────────────────────────────────────────────
 
 
@@ -212,7 +344,7 @@ def silent(rule: Rule, known: list[Known]) -> Worth:
     silence, bound = rule.silence, rule.max or 100.0
     if silence is None or not known:
         return Worth(rule, lambda _at: 0.0, [])
-    heard = [item.at for item in known if item.event.channel in silence.channels]
+    heard = [item.at for item in known if lively(item, silence.channels)]
     since = max([known[0].at, *heard]) + silence.first
     points = points_of(rule, None)
 
@@ -308,7 +440,7 @@ class Quiet:
     def __init__(self, dormancy: Dormancy, known: list[Known]) -> None:
         """Begin when the lead was last heard of."""
         self.dormancy = dormancy
-        heard = [item.at for item in known if item.event.channel in dormancy.channels]
+        heard = [item.at for item in known if lively(item, dormancy.channels)]
         self.since = max([known[0].at, *heard]) if known else None
 
     def share(self, at: Instant) -> float:
@@ -427,6 +559,10 @@ class Purpose:
                 for special, answer in enumerate(answers)
                 if isinstance(answer, bool)
             ]
+            if item.event.name == "Unsubscribed" and (
+                "marketing" in names and consent.channel == "email"
+            ):
+                words.append((item.at, True, item.place, 2))
         self.refused: list[tuple[Instant, Instant]] = []
         standing = {0} if consent.required else set()
         since: Instant = 0
@@ -462,6 +598,7 @@ class Oracle:
         self.cooled = {a.of: a.name for a in model.alerts if a.kind == "cooled"}
         self._events: dict[str, Event] = {}
         self._withdrawn: set[str] = set()
+        self._machines: set[str] = set()
         self._worths: dict[str, list[Worth]] = {}
         self._quiet: list[Quiet] = []
         self._scale = 10**model.decimals
@@ -475,9 +612,11 @@ class Oracle:
         if event.id in self._events or event.id in self._withdrawn:
             return
         self.until(event.now)
+        before = self._machines
         self._events[event.id] = event
         self._learn()
-        self._look(self.now, withdrawing=False)
+        late = self._machines - before - {event.id}
+        self._look(self.now, withdrawing=bool(late))
 
     def withdraw(self, ids: Iterable[str], now: Instant) -> None:
         """Forget events, those that have not come yet as well."""
@@ -487,12 +626,13 @@ class Oracle:
         self._look(self.now, withdrawing=True)
 
     def _learn(self) -> None:
-        known = sorted(
+        everything = sorted(
             Known(min(event.time, event.now), place_of(event.id), event)
             for event in self._events.values()
             if event.id not in self._withdrawn
-            and event.properties.get("machine") is not True
         )
+        self._machines = machines(self.model, everything)
+        known = [item for item in everything if item.event.id not in self._machines]
         traits: dict[str, Any] = {}
         for item in known:
             traits |= item.event.traits
@@ -513,7 +653,7 @@ class Oracle:
                     rule.decay or group.decay,
                     [
                         item._replace(counts=not within(item.at, refused(name, rule)))
-                        for item in known
+                        for item in (everything if rule.machine == "counts" else known)
                     ],
                     traits,
                 )

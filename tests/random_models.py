@@ -12,6 +12,7 @@ from typing import Any
 from schemas.time import DAY, HOUR, MINUTE, Millis
 
 NAMES = ("Offer Clicked", "Form Submitted", "Content Clicked", "Content Downloaded")
+MAIL = ("Email Opened", "Email Link Clicked", "Email Delivered", "Unsubscribed")
 CHANNELS = ("web", "email", "social", "content")
 
 Text = dict[str, Any]
@@ -23,7 +24,7 @@ _BOUNDS = (1.0, 3.0, 5.0, 10.0, 12.5, 20.0)
 _SPANS = (HOUR, 6 * HOUR, DAY, 3 * DAY, 7 * DAY, 14 * DAY)
 _KINDS = ("when", "when", "when", "where", "of", "absence", "silence")
 _MATCHED: tuple[Text, ...] = (
-    *({"event": name} for name in NAMES),
+    *({"event": name} for name in (*NAMES, *MAIL)),
     *({"channel": channel} for channel in CHANNELS),
     *({"event": name, "not": {"properties.key": "y"}} for name in NAMES),
     *[{"any": [{"event": NAMES[0]}, {"properties.amount": {"gte": 3}}]}] * 4,
@@ -150,8 +151,9 @@ def _rule(dice: Random, name: str, fading: Fading, *, plain: bool) -> Text:
         rule["silence"] = _silence(dice)
         if "then" in rule["silence"]:
             rule.setdefault("max", 10.0)
-    if kind in {"when", "absence"} and _now_and_then(dice):
-        rule["decay"] = fading(dice)
+    if kind in {"when", "absence"}:
+        rule |= _some(dice, {"decay": [fading(dice)]})
+        rule |= dice.choice([{}] * 7 + [{"machine": "counts"}])
     return rule
 
 
@@ -239,6 +241,21 @@ def _dormancies(dice: Random, groups: list[str]) -> list[Text]:
     return found
 
 
+def _machine_traffic(dice: Random) -> Text:
+    """Return other bounds for what is a machine's, and detectors that do not look."""
+    detectors = ["burst", "all-links", "at-delivery", "honeypot", "privacy-proxy"]
+    return {
+        "off": dice.sample(detectors, dice.choice([0, 0, 1, 2])),
+        "burst": _some(
+            dice,
+            {"least": [2, 3], "within": ["1s", "5s", "1h"], "alike": [True, False]},
+        ),
+        "all_links": _some(dice, {"least": [2, 3], "within": ["2s", "2h"]}),
+        "at_delivery": _some(dice, {"within": ["1ms", "3s"]}),
+        "honeypot": _some(dice, {"within": ["1s", "30s"]}),
+    }
+
+
 def model_text(
     dice: Random,
     *,
@@ -274,6 +291,8 @@ def model_text(
         text["dormancy"] = _dormancies(dice, list(groups))
     if dice.randrange(2):
         text["consent"] = _consents(dice, list(groups))
+    if _now_and_then(dice):
+        text["machine_traffic"] = _machine_traffic(dice)
     return text
 
 

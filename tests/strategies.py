@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from schemas.event import Event
-from schemas.time import DAY, HOUR, Instant, Millis, to_datetime
+from schemas.time import DAY, HOUR, SECOND, Instant, Millis, to_datetime
 from scorers.compiled import CompiledModel, compile_model
 from scorers.model import Model
 from tests.random_models import (
     CHANNELS,
+    MAIL,
     NAMES,
     Fading,
     Text,
@@ -130,6 +131,7 @@ class Happening(NamedTuple):
     channel: str
     properties: dict[str, Any]
     traits: dict[str, Any]
+    context: dict[str, Any] = {}
 
 
 def _told(**facts: Any) -> dict[str, Any]:
@@ -187,6 +189,28 @@ def _happenings() -> tuple[Happening, ...]:
     return tuple(found)
 
 
+_AGENTS = (..., ..., ..., "Mozilla/5.0", "python-requests/2.3", "GoogleImageProxy")
+
+
+def _mailed() -> tuple[Happening, ...]:
+    """Return what may happen to one of two mails."""
+    dice = Random(SEED)
+
+    def told(name: str) -> Happening:
+        said = _told(
+            email_id=dice.choice(["m1", "m1", "m1", "m2", ...]),
+            link_url=dice.choice(["/a", "/b", "/c", ...]),
+            links=dice.choice([..., 2, 3]),
+            honeypot=dice.choice([*[...] * 15, True]),
+            machine=dice.choice([*[...] * 15, True]),
+            one_click=dice.choice([..., ..., True]),
+        )
+        agent = _told(user_agent=dice.choice(_AGENTS))
+        return Happening("track", name, "email", said, {}, agent)
+
+    return tuple(told(dice.choice(MAIL)) for _ in range(512))
+
+
 def _offset(number: int) -> Millis:
     """Return a whole hour, or as often any instant within one, of one number."""
     hour, between = divmod(number, 2)
@@ -198,6 +222,7 @@ def _offsets(most: Millis) -> st.SearchStrategy[Millis]:
 
 
 _HAPPENINGS = _happenings()
+_MAILED = _mailed()
 _DELAYS = (*[0] * 3 * 960, *(_offset(number) for number in range(960)))
 _moments = st.tuples(
     st.integers(0, len(_HAPPENINGS) - 1),
@@ -206,9 +231,24 @@ _moments = st.tuples(
 )
 
 
+_touches = st.lists(
+    st.tuples(
+        st.integers(0, len(_MAILED) - 1),
+        st.integers(0, 10).map(lambda number: number * SECOND // 2),
+        st.integers(0, len(_DELAYS) - 1),
+    ),
+    max_size=5,
+)
+"""What happens to mails within a few seconds: people, and scanners."""
+
+
 def _event(number: int, moment: tuple[int, Millis, int]) -> Event:
     happening, offset, delay = moment
-    what, at = _HAPPENINGS[happening], to_datetime(START + offset)
+    return _happened(number, _HAPPENINGS[happening], offset, delay)
+
+
+def _happened(number: int, what: Happening, offset: Millis, delay: int) -> Event:
+    at = to_datetime(START + offset)
     return Event(
         id=f"e{number}",
         type=what.type,
@@ -220,6 +260,7 @@ def _event(number: int, moment: tuple[int, Millis, int]) -> Event:
         email="ada@example.com",
         properties=dict(what.properties),
         traits=dict(what.traits),
+        context=dict(what.context),
     )
 
 
@@ -230,6 +271,11 @@ def lives(
     """Return what happens to one lead, in the order of receipt."""
     moments = draw(st.lists(_moments, min_size=1, max_size=most))
     happened = [_event(number, moment) for number, moment in enumerate(moments)]
+    mailed_at = moments[0][1]
+    happened += [
+        _happened(len(moments) + number, _MAILED[what], mailed_at + after, delay)
+        for number, (what, after, delay) in enumerate(draw(_touches))
+    ]
     if repeats and draw(st.booleans()):
         happened.append(draw(st.sampled_from(happened)))
     received: list[Input] = sorted(happened, key=lambda event: event.now)

@@ -32,6 +32,8 @@ class Touched:
     received: list[Instant] = field(default_factory=list)
     alerted: bool = False
     tiers: list[str] = field(default_factory=list)
+    machines: list[str] = field(default_factory=list)
+    """Why events were found to be a machine's, one reason for each."""
     decisions: list[Decision] = field(default_factory=list)
 
     @property

@@ -1,5 +1,6 @@
 """The scoring agent: a fetch of records in, scores and alerts out."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, assert_never, cast
 
@@ -354,6 +355,7 @@ class Scoring(DurableAgent):
             ),
         )
         touched.tiers += [update.tier for update in step.updates]
+        touched.machines += step.machines
         change = Change(step.state, outputs, step.decisions, bool(step.alerts))
         self._apply(cycle, touched, topic, record, change)
 
@@ -383,5 +385,8 @@ class Scoring(DurableAgent):
                 metrics.SCORE_LATENCY.observe(waited)
                 if touched.alerted:
                     metrics.ALERT_LATENCY.observe(waited)
+        found = Counter(one for each in cycle.touched.values() for one in each.machines)
+        for reason, count in found.items():
+            metrics.MACHINE_EVENTS.labels(reason).inc(count)
         for (tier, workspace), count in cycle.tiers().items():
             metrics.SCORE_UPDATES.labels(tier, workspace).inc(count)

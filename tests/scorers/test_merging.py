@@ -30,6 +30,8 @@ compiled = models().map(lambda choice: choice.compiled)
 with_every_alert = models(every_alert=True).map(lambda choice: choice.compiled)
 chances = st.randoms(use_true_random=False)
 LAST_WORD = LINKS[-1]
+_HARMLESS = {"key", "amount"}
+"""Properties that make nobody a machine: what machines show links nobody."""
 
 
 def split(life: list[Input], chance: Random) -> list[Input]:
@@ -47,8 +49,9 @@ def split(life: list[Input], chance: Random) -> list[Input]:
             properties={
                 name: value
                 for name, value in item.properties.items()
-                if name != "machine" or shown[item.id] != LAST_WORD
+                if name in _HARMLESS or shown[item.id] != LAST_WORD
             },
+            context={} if shown[item.id] == LAST_WORD else item.context,
         )
         if isinstance(item, Event)
         else item
@@ -108,11 +111,9 @@ def test_any_split_is_one_lead(
         whole.user_ids,
         whole.anonymous_ids,
     )
-    assert (ada.traits, ada.former, ada.recent) == (
-        whole.traits,
-        whole.former,
-        whole.recent,
-    )
+    assert (ada.traits, ada.former) == (whole.traits, whole.former)
+    if not whole.held:  # else one side may have had more that was taken back
+        assert ada.recent == whole.recent
     assert (ada.active, ada.first_at, ada.worked_at) == (
         whole.active,
         whole.first_at,
@@ -190,7 +191,9 @@ def test_merging_is_commutative_associative_and_idempotent(
         assert abs(have.exact - want.exact) < 1e-9
         assert way.ids == whole.ids
         assert (way.rules.keys(), way.traits) == (whole.rules.keys(), whole.traits)
-        assert (way.active, way.recent) == (whole.active, whole.recent)
+        assert way.active == whole.active
+        if not whole.held:
+            assert way.recent == whole.recent
 
 
 @pytest.mark.parametrize("decay", ["none", {"half_life": "6h"}, {"half_life": "20d"}])
