@@ -113,6 +113,12 @@ class Settings(BaseSettings):
         32_768, ge=256, description="Largest single event, as JSON."
     )
     max_batch_events: int = Field(1_000, ge=1, description="Events in one batch.")
+    rate_limit: str = Field(
+        "",
+        pattern=r"^([1-9]\d{0,8}/(second|minute|hour|day))?$",
+        description="Requests that one write key may send to one collector, e.g. "
+        "`600/minute`; any number if unset.",
+    )
     produce_timeout_seconds: float = Field(
         10.0, gt=0, description="How long the collector waits for Kafka before 503."
     )

@@ -129,10 +129,12 @@ def _segment(intake: Intake, call: Call | None) -> Take:
         key = key_in_header(request.headers.get("authorization"))
         if key is not None:
             answer.source = intake.keys.source_of(key)
+            intake.rates.admit(answer.source)
         body = await intake.body(request, answer)
         parcel = open_batch(body) if call is None else open_single(body)
         if answer.source is None:
             answer.source = intake.keys.source_of(parcel.write_key)
+            intake.rates.admit(answer.source)
         now = intake.clock.now()
         taken = sort(
             parcel, call=call, source=answer.source, limits=intake.limits, now=now

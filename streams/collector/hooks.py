@@ -79,6 +79,8 @@ class Hooks:
             if source is None and provider.keys_in_body is None:
                 raise _keyless()
             answer.source = source
+            if source is not None:
+                self._intake.rates.admit(source)
             body = await self._intake.body(request, answer)
             incoming = replace(incoming, body=body)
             if source is None and provider.keys_in_body is not None:
@@ -86,6 +88,7 @@ class Hooks:
                 if source is None:
                     raise _keyless()
                 answer.source = source
+                self._intake.rates.admit(source)
             assert source is not None  # noqa: S101 - refused above otherwise
             now = self._intake.clock.now()
             if provider.guard is not None:

@@ -22,6 +22,7 @@ from streams.clock import Clock
 from streams.collector.auth import WriteKeys
 from streams.collector.body import read_body
 from streams.collector.gate import Limits
+from streams.collector.rates import Rates
 from streams.collector.verdict import Refused, RefusedError
 from streams.event_log import (
     HEADER_TRACEPARENT,
@@ -92,6 +93,7 @@ class Intake:
         """
         self._suppressions = suppressions or Suppressions(settings)
         self.keys = WriteKeys(settings.write_keys)
+        self.rates = Rates(settings.rate_limit)
         self.limits = Limits(
             event_bytes=settings.max_event_bytes,
             batch_events=settings.max_batch_events,

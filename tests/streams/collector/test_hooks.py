@@ -2,9 +2,13 @@
 
 import httpx
 import msgspec
+import pytest
 
 from schemas.event import Event
-from tests.streams.collector.conftest import Read
+from streams.collector.server import create_server
+from streams.settings import SettingsError
+from tests.conftest import MakeTopics
+from tests.streams.collector.conftest import KEYS, Read, running
 
 CLICK = {
     "event": "click",
@@ -74,3 +78,39 @@ def test_keys_of_webhooks(client: httpx.Client) -> None:
     missing = client.post(path, json=[])
     assert missing.status_code == 401
     assert missing.headers["WWW-Authenticate"].startswith("Basic")
+
+
+def test_too_many_requests_of_a_key(make_topics: MakeTopics) -> None:
+    """A key that sends too often is told when to come back; others are not."""
+    settings = make_topics(write_keys=KEYS, collector_port=0, rate_limit="2/hour")
+    with running(settings) as (client, _):
+        path = "/v1/webhooks/mailjet"
+        statuses = [client.post(f"{path}/wk-1", json=[]).status_code for _ in range(3)]
+        late = client.post("/v1/track", json={}, auth=("wk-1", ""))
+        other = client.post(f"{path}/wk-2", json=[])
+
+    assert statuses == [200, 200, 429]
+    assert late.status_code == 429
+    assert 1 <= int(late.headers["Retry-After"]) <= 3600
+    assert other.status_code == 200
+
+
+def test_keys_in_paths_are_not_logged(
+    client: httpx.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The log names routes, never the paths: keys stand in them."""
+    client.post("/v1/webhooks/mailjet/wk-1", json=[CLICK])
+    client.post("/v1/webhooks/mailjet/wk-not-ours", json=[CLICK])
+    client.post("/v1/webhooks/nobody/wk-1?write_key=wk-2", json=[CLICK])
+
+    told = "".join(capsys.readouterr())
+    assert "/v1/webhooks/mailjet/{write_key}" in told
+    assert "wk-" not in told
+    assert "ada@example.com" not in told
+
+
+def test_settings_of_providers_that_there_are_not(make_topics: MakeTopics) -> None:
+    """A secret of an unknown provider is refused in one line that names the known."""
+    settings = make_topics(write_keys=KEYS, webhook_secrets="sendgird=x")
+    with pytest.raises(SettingsError, match=r"no provider 'sendgird'.*sendgrid"):
+        create_server(settings)
