@@ -50,6 +50,7 @@ HEART = (
 FILES = tuple(sorted(path.name for path in (ROOT / "scorers").glob("*.py")))
 CONFTEST = """
 import json
+import os
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -59,7 +60,7 @@ settings.register_profile(
     deadline=None,
     derandomize=True,
     database=None,
-    max_examples=15,
+    max_examples=int(os.environ.get("MUTATION_EXAMPLES", "15")),
     suppress_health_check=list(HealthCheck),
 )
 settings.load_profile("mutation")
@@ -105,15 +106,13 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 
 
 class Mutant(NamedTuple):
-    """One change: where, and the whole text with it."""
+    """One change: where, which of the file's spots, and what it changes."""
 
     file: str
     line: int
     last: int
+    spot: int
     what: str
-    text: str
-    sound: str
-    code: types.CodeType
 
 
 def _running(tree: ast.Module) -> Iterator[ast.AST]:
@@ -157,26 +156,24 @@ def _spots(tree: ast.Module) -> Iterator[tuple[ast.AST, str, object, object]]:
                 pass
 
 
-def _compiled(tree: ast.Module, file: str) -> types.CodeType:
-    # From the tree and not from its text: the lines stay what they were.
-    return compile(tree, file, "exec")
-
-
 def mutants_of(file: str) -> Iterator[Mutant]:
     """Yield every mutant of a file of the core."""
-    source = (ROOT / "scorers" / file).read_text("utf-8")
-    tree = ast.parse(source)
-    sound = ast.unparse(tree)
-    for node, field, old, new in list(_spots(tree)):
+    tree = ast.parse((ROOT / "scorers" / file).read_text("utf-8"))
+    for spot, (node, field, old, new) in enumerate(_spots(tree)):
         before = ast.unparse(node)
         setattr(node, field, new)
         what = f"{before}  →  {ast.unparse(node)}"
-        line = getattr(node, "lineno", 0)
-        last = getattr(node, "end_lineno", None) or line
-        yield Mutant(
-            file, line, last, what, ast.unparse(tree), sound, _compiled(tree, file)
-        )
         setattr(node, field, old)
+        line = getattr(node, "lineno", 0)
+        yield Mutant(file, line, getattr(node, "end_lineno", line), spot, what)
+
+
+def _broken(path: Path, mutant: Mutant) -> ast.Module:
+    """Return the mutant's module; its lines are what they were."""
+    tree = ast.parse(path.read_text("utf-8"))
+    node, field, _, new = list(_spots(tree))[mutant.spot]
+    setattr(node, field, new)
+    return tree
 
 
 class Tests:
@@ -229,8 +226,9 @@ def _functions(code: types.CodeType) -> Iterator[types.CodeType]:
 
 def _break(path: Path, mutant: Mutant) -> None:
     """Give every function of a module the mutant's code, or a constant its value."""
-    sound = _functions(compile(path.read_text("utf-8"), path, "exec"))
-    pairs = zip(sound, _functions(mutant.code), strict=True)
+    source, tree = path.read_text("utf-8"), _broken(path, mutant)
+    sound = _functions(compile(source, path, "exec"))
+    pairs = zip(sound, _functions(compile(tree, path, "exec")), strict=True)
     changed = {before: after for before, after in pairs if before != after}
     for thing in gc.get_objects():
         if isinstance(thing, types.FunctionType):
@@ -238,15 +236,17 @@ def _break(path: Path, mutant: Mutant) -> None:
             if code.co_filename == str(path) and code in changed:
                 thing.__code__ = changed[code]
     if not changed:
-        _change_constant(sys.modules[f"scorers.{path.stem}"], mutant)
+        _change_constant(sys.modules[f"scorers.{path.stem}"], ast.parse(source), tree)
 
 
-def _change_constant(module: types.ModuleType, mutant: Mutant) -> None:
+def _change_constant(
+    module: types.ModuleType, sound: ast.Module, tree: ast.Module
+) -> None:
     """Let all modules that know a constant know the mutant's."""
     broken = dict(vars(module))
-    for node in ast.parse(mutant.text).body:
+    for whole, node in zip(sound.body, tree.body, strict=True):
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-            if ast.unparse(node) in mutant.sound:
+            if ast.dump(whole) == ast.dump(node):
                 continue
             exec(ast.unparse(node), broken)  # noqa: S102 - that is what this is for
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
@@ -263,9 +263,10 @@ class Breaker:
     Each mutant lives in a fork, where everything is imported and collected already.
     """
 
-    def __init__(self, where: Path, mutants: list[Mutant]) -> None:
+    def __init__(self, where: Path, mutants: list[Mutant], deadline: float) -> None:
         """Take the mutants of the core that was copied to `where`."""
-        self.where, self.mutants = where, mutants
+        self.where, self.mutants, self.deadline = where, mutants, deadline
+        self.met: list[Mutant] = []
         self.survivors: list[Mutant] = []
         self.tests: Tests
 
@@ -275,13 +276,16 @@ class Breaker:
         gc.freeze()
         for number, mutant in enumerate(self.mutants, 1):
             since = time.monotonic()
+            if since > self.deadline:
+                break
+            self.met.append(mutant)
             running = self.tests.of(mutant)
             if not running or not self._noticed(mutant, running):
                 self.survivors.append(mutant)
                 where = f"{mutant.file}:{mutant.line}"
                 tell(f"survived {len(running)} tests: {where}: {mutant.what}")
             took = time.monotonic() - since
-            tell(f"… {number} of {len(self.mutants)}, {took:.1f} s")
+            tell(f"… {number} of {len(self.mutants)}, {mutant.file}, {took:.1f} s")
         return True
 
     def _noticed(self, mutant: Mutant, tests: list[pytest.Item]) -> bool:
@@ -310,7 +314,7 @@ class Breaker:
         for test, following in zip_longest(tests, tests[1:]):
             # A test that takes far longer than it did has noticed.
             usual = self.tests.durations.get(test.nodeid, 0.0)
-            signal.setitimer(signal.ITIMER_PROF, 5 + 5 * usual)
+            signal.setitimer(signal.ITIMER_PROF, 10 + 20 * usual)
             reports = runtestprotocol(test, nextitem=following, log=False)
             if any(report.failed for report in reports):
                 os._exit(1)
@@ -326,8 +330,13 @@ def _first_run(where: Path) -> None:
     """Run all tests once, to know which lines each runs."""
     command = [sys.executable, "-m", "pytest", *QUICK, *DESELECTED]
     command += ["--cov=scorers", "--cov-context=test", "--cov-report="]
+    # To know who runs through a line takes few examples.
     done = subprocess.run(
-        [*command, "tests/scorers"], cwd=where, check=False, capture_output=True
+        [*command, "tests/scorers"],
+        cwd=where,
+        env={**os.environ, "MUTATION_EXAMPLES": "4"},
+        check=False,
+        capture_output=True,
     )
     if done.returncode:
         sys.exit(f"they fail without any mutation:\n{done.stdout.decode()[-4000:]}")
@@ -343,7 +352,9 @@ def _sample(given: argparse.Namespace) -> list[Mutant]:
     if not given.sample:
         return heart + rest
     half = min(given.sample // 2, len(heart))
-    return dice.sample(heart, half) + dice.sample(rest, given.sample - half)
+    mutants = dice.sample(heart, half) + dice.sample(rest, given.sample - half)
+    dice.shuffle(mutants)  # what ran before time was up is a sample too
+    return mutants
 
 
 def main() -> None:
@@ -352,19 +363,20 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=0, help="so many, at random")
     parser.add_argument("--only", choices=FILES, action="append", help="these files")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=600, help="then stop")
     given = parser.parse_args()
-    mutants = sorted(_sample(given), key=lambda mutant: mutant[:4])
+    mutants = _sample(given)
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder).resolve()
         _copied(copy)
         _first_run(copy)
-        breaker = Breaker(copy, mutants)
+        breaker = Breaker(copy, mutants, begin + given.minutes * 60)
         os.chdir(copy)
         sys.path.insert(0, str(copy))
-        pytest.main([*QUICK, *DESELECTED, "tests/scorers"], plugins=[breaker])
+        pytest.main([*QUICK, "-s", *DESELECTED, "tests/scorers"], plugins=[breaker])
         os.chdir(ROOT)
-    _tell(mutants, breaker.survivors)
+    _tell(breaker.met, breaker.survivors)
     print(f"in {(time.monotonic() - begin) / 60:.0f} minutes")
 
 
