@@ -184,7 +184,9 @@ class Tests:
         self.durations: dict[str, float] = json.loads(
             (where / "durations.json").read_text()
         )
-        self._items = sorted(items, key=lambda item: self.durations[item.nodeid])
+        self._items = sorted(
+            items, key=lambda item: self.durations.get(item.nodeid, 0.0)
+        )
         data = CoverageData(str(where / ".coverage"))
         data.read()
         self._by_line: dict[str, dict[int, list[str]]] = {
@@ -230,6 +232,7 @@ def _break(path: Path, mutant: Mutant) -> None:
     sound = _functions(compile(source, path, "exec"))
     pairs = zip(sound, _functions(compile(tree, path, "exec")), strict=True)
     changed = {before: after for before, after in pairs if before != after}
+    gc.unfreeze()  # what is frozen is not listed
     for thing in gc.get_objects():
         if isinstance(thing, types.FunctionType):
             code = thing.__code__
