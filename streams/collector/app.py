@@ -72,6 +72,7 @@ def create_app(
     kept of who is on the list of `suppressions`.
     """
     intake = Intake(settings, clock, event_log, suppressions)
+    anybody = "*" in settings.cors_origins
     mappings = load_mappings(settings.mappings_dir)
     check_names(mappings, (provider.name for provider in PROVIDERS))
     providers = [
@@ -110,7 +111,11 @@ def create_app(
         middleware=[
             Middleware(
                 CORSMiddleware,
-                allow_origins=settings.cors_origins,
+                # Browsers that send credentials want their own origin named, not `*`.
+                # No cookie is read here, so anybody may be named.
+                allow_origins=() if anybody else settings.cors_origins,
+                allow_origin_regex=".*" if anybody else None,
+                allow_credentials=True,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
                 expose_headers=["X-Request-Id", "Retry-After"],

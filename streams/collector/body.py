@@ -49,6 +49,17 @@ async def read_body(
     return body.removeprefix(_BOM)
 
 
+def unzip_if_gzip(body: bytes, limit: int) -> bytes:
+    """Return `body` unzipped if it is gzip, else as it is.
+
+    Raises
+    ------
+    RefusedError
+        413 when it is larger than `limit` then; 400 when it is broken.
+    """
+    return _unzip(body, "gzip", limit) if body.startswith(_GZIP_MAGIC) else body
+
+
 def _unzip(body: bytes, encoding: str, limit: int) -> bytes:
     if encoding not in _WBITS:
         msg = f"Content-Encoding {encoding[:40]!r} is not known here; send gzip"

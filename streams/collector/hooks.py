@@ -128,6 +128,9 @@ class Hooks:
             refused=taken.refused,
             ignored=len(taken.ignored),
         )
+        if provider.answer_to is not None:
+            _put(answer, provider.answer_to(incoming, outcome))
+            return
         if provider.answer is not None:
             _put(answer, provider.answer(outcome))
             return

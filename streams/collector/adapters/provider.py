@@ -196,6 +196,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """Runs when the key is known: a reply ends the request, None goes on."""
     answer: Callable[[Outcome], Reply] | None = None
     """What its clients must be told; the collector's own verdict if None."""
+    answer_to: Callable[[Incoming, Outcome], Reply] | None = None
+    """The same, where the answer depends on the request; it wins."""
     refusal: Callable[[RefusedError], Reply] | None = None
     """What its clients must be told of a request that is refused as a whole."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from streams.collector.adapters.amazon_ses import AMAZON_SES
+from streams.collector.adapters.amplitude import AMPLITUDE, AMPLITUDE_BATCH
 from streams.collector.adapters.brevo import BREVO
 from streams.collector.adapters.linkedin import LINKEDIN
 from streams.collector.adapters.mailersend import MAILERSEND
@@ -15,12 +16,27 @@ from streams.collector.adapters.mailjet import MAILJET
 from streams.collector.adapters.mailtrap import MAILTRAP
 from streams.collector.adapters.mandrill import MANDRILL
 from streams.collector.adapters.meta import META
+from streams.collector.adapters.mixpanel import MIXPANEL, MIXPANEL_IMPORT
+from streams.collector.adapters.posthog import POSTHOG, POSTHOG_FLAGS
 from streams.collector.adapters.postmark import POSTMARK
 from streams.collector.adapters.provider import Guard, Provider
 from streams.collector.adapters.resend import RESEND
 from streams.collector.adapters.sendgrid import SENDGRID, SENDGRID_INBOUND
+from streams.collector.adapters.snowplow import SNOWPLOW, SNOWPLOW_PIXEL
 from streams.collector.adapters.sparkpost import SPARKPOST
 from streams.collector.adapters.x import X
+
+TRACKERS: Final[Sequence[Provider]] = (
+    AMPLITUDE,
+    AMPLITUDE_BATCH,
+    MIXPANEL,
+    MIXPANEL_IMPORT,
+    POSTHOG,
+    POSTHOG_FLAGS,
+    SNOWPLOW,
+    SNOWPLOW_PIXEL,
+)
+"""Clients of analytics products, unchanged but for the host."""
 
 PROVIDERS: Final[Sequence[Provider]] = (
     AMAZON_SES,
@@ -38,6 +54,7 @@ PROVIDERS: Final[Sequence[Provider]] = (
     SENDGRID_INBOUND,
     SPARKPOST,
     X,
+    *TRACKERS,
 )
 
 GUARDS: Final[Mapping[str, Guard]] = {}

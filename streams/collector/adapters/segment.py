@@ -115,7 +115,7 @@ def adapt(raw: bytes, envelope: Envelope) -> Event | Rejection:
     if raw.count(b"{") + raw.count(b"[") > _DEEPEST and _too_deep(message):
         return Rejection("invalid-json", _TOO_DEEP, _message_id(raw))
     given_id = None if message.message_id is None else str(message.message_id)
-    verdict = _event(message, envelope, given_id or _id_of(raw, envelope))
+    verdict = _event(message, envelope, given_id or id_of(raw, envelope))
     if isinstance(verdict, tuple):
         reason, detail = verdict
         return Rejection(reason, detail, given_id)
@@ -140,6 +140,8 @@ def _event(message: _Message, envelope: Envelope, event_id: str) -> Event | _Pro
     properties = _snake(message.properties)
     traits = _snake(message.traits)
     context = _snake({**envelope.context, **(message.context or {})})
+    if kind == "identify" and not traits and isinstance(context.get("traits"), dict):
+        traits = _snake(context["traits"])  # where RudderStack's SDKs put them
     user_id = _identifier(message.user_id, message.user_id_snake)
     anonymous_id = _identifier(
         message.previous_id if kind == "alias" else None,
@@ -353,7 +355,8 @@ def _children(value: object) -> Iterable[Any]:
     return value if isinstance(value, list) else ()
 
 
-def _id_of(raw: bytes, envelope: Envelope) -> str:
+def id_of(raw: bytes, envelope: Envelope) -> str:
+    """Return the id of a message that says none: the same on every repeat."""
     digest = hashlib.blake2b(raw, digest_size=16, person=b"leadpulse.event")
     digest.update(f"\x00{envelope.source}\x00{envelope.call}".encode())
     return digest.hexdigest()
