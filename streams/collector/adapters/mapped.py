@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from schemas.event import Event
+from streams.collector.adapters.form import form_fields
 from streams.collector.adapters.provider import (
     Envelope,
     Guard,
@@ -15,9 +16,10 @@ from streams.collector.adapters.provider import (
 )
 from streams.collector.mapping.compiled import CompiledMapping, Delivery
 from streams.collector.mapping.files import MappingFileError
-from streams.collector.mapping.payload import read_payload
+from streams.collector.mapping.payload import fields_of_form, read_payload
 from streams.collector.verdict import Refused
 
+_MULTIPART: Final = "multipart/form-data"
 _UNFIT: Final = "fits no event"
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -26,7 +28,11 @@ def mapped_provider(mapping: CompiledMapping, guard: Guard | None = None) -> Pro
     """Return the provider whose payloads `mapping` reads; `guard` checks who sends."""
 
     def adapt(incoming: Incoming, envelope: Envelope) -> Taken:
-        return take(mapping, read_payload(incoming.body), envelope)
+        if incoming.headers.get("content-type", "").lower().startswith(_MULTIPART):
+            payload = fields_of_form(form_fields(incoming))
+        else:
+            payload = read_payload(incoming.body)
+        return take(mapping, payload, envelope)
 
     return Provider(name=mapping.mapping.mapping, adapt=adapt, guard=guard)
 

@@ -9,6 +9,7 @@ from typing import Final
 from streams.collector.adapters.amazon_ses import AMAZON_SES
 from streams.collector.adapters.amplitude import AMPLITUDE, AMPLITUDE_BATCH
 from streams.collector.adapters.brevo import BREVO
+from streams.collector.adapters.crm_signatures import HUBSPOT_GUARD, TYPEFORM_GUARD
 from streams.collector.adapters.linkedin import LINKEDIN
 from streams.collector.adapters.mailersend import MAILERSEND
 from streams.collector.adapters.mailgun import MAILGUN
@@ -57,5 +58,8 @@ PROVIDERS: Final[Sequence[Provider]] = (
     *TRACKERS,
 )
 
-GUARDS: Final[Mapping[str, Guard]] = {}
+GUARDS: Final[Mapping[str, Guard]] = {
+    "hubspot": HUBSPOT_GUARD,
+    "typeform": TYPEFORM_GUARD,
+}
 """What checks who sends to the mapping of this name."""

@@ -1,5 +1,6 @@
 """A webhook's body as plain data: JSON, or the fields of a form."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -41,6 +42,11 @@ def _form(text: bytes) -> dict[str, Any]:
         )
     except ValueError as error:
         raise RefusedError(400, "invalid-form", str(error)) from None
+    return fields_of_form(pairs)
+
+
+def fields_of_form(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return the fields of a form by name, a list for one that is there repeatedly."""
     fields: dict[str, Any] = {}
     for name, text_value in pairs:
         value = _json_in(text_value)
