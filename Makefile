@@ -62,7 +62,8 @@ it: setup laws ## The laws at length, and Apache Kafka (Java 17 and Maven)
 
 laws: setup ## The laws of scoring, fuzz of sources, 1,000 new examples each; 10,000 lives by the oracle
 	HYPOTHESIS_PROFILE=thorough $(RUN) pytest -m hypothesis tests/scorers \
-		tests/streams/mapping tests/streams/collector/test_adapters_hold.py
+		tests/streams/mapping tests/streams/sources \
+		tests/streams/collector/test_adapters_hold.py
 
 mutation: setup ## Break the core on purpose; list what no test notices
 	"$(BIN)/python" bench/mutation.py --sample 400
