@@ -186,13 +186,18 @@ def _answer(incoming: Incoming, _: Outcome) -> Reply:
 
     What could not be taken is a dead letter: clients would raise, and not mend it.
     """
-    verbose = _fields(incoming).get("verbose") or incoming.query.get("verbose")
-    if verbose == "1":
+    if _is_verbose(incoming):
         return json_reply({"status": 1, "error": None})
     return Reply(body=b"1", content_type="text/plain; charset=utf-8")
 
 
-def _imported(_: Incoming, outcome: Outcome) -> Reply:
+def _is_verbose(incoming: Incoming) -> bool:
+    return "1" in {_fields(incoming).get("verbose"), incoming.query.get("verbose")}
+
+
+def _imported(incoming: Incoming, outcome: Outcome) -> Reply:
+    if _is_verbose(incoming):  # as the Python client asks
+        return _answer(incoming, outcome)
     if not outcome.refused:
         told = {"code": 200, "num_records_imported": outcome.accepted, "status": "OK"}
         return json_reply(told)
