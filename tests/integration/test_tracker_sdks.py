@@ -1,7 +1,6 @@
 """Real clients of analytics products drive the collector, unchanged but for the host.
 
-They are taken from their registries by whoever wants to run this:
-``pip install posthog mixpanel amplitude-analytics snowplow-tracker rudder-sdk-python``.
+They come with the developers' requirements, as their registries have them.
 """
 
 from collections.abc import Callable, Iterator
