@@ -61,7 +61,7 @@ it: setup laws ## The laws at length, and Apache Kafka (Java 17 and Maven)
 	$(RUN) pytest -m integration
 
 laws: setup ## The laws of scoring, fuzz of sources, 1,000 new examples each; 10,000 lives by the oracle
-	HYPOTHESIS_PROFILE=thorough $(RUN) pytest -m hypothesis tests/scorers \
+	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-thorough} $(RUN) pytest -m hypothesis tests/scorers \
 		tests/streams/mapping tests/streams/sources \
 		tests/streams/collector/test_adapters_hold.py
 
