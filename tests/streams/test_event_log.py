@@ -17,6 +17,7 @@ from streams.settings import Settings
 from streams.topics_admin import create_topics
 from tests.conftest import MakeTopics
 from tests.streams.collector.conftest import read_records
+from tests.waiting import wait_until
 
 WEB = "web.events.v1"
 
@@ -83,6 +84,12 @@ async def test_no_broker(make_topics: MakeTopics) -> None:
     assert time.monotonic() - started < 10
 
 
+def stopped(pid: int) -> bool:
+    """Say whether every thread of a process stands still."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
+
+
 async def test_a_frozen_broker(
     own_broker: EmbeddedBroker, make_topics: MakeTopics
 ) -> None:
@@ -94,6 +101,8 @@ async def test_a_frozen_broker(
     async with opened(settings) as event_log:
         await event_log.append(records(settings, "k"))
         os.kill(pid, signal.SIGSTOP)
+        # The signal takes effect in its own time.
+        wait_until(lambda: stopped(pid), what="the broker to be stopped")
         try:
             with pytest.raises(NotDurableError):
                 await event_log.append(records(settings, "k"))
