@@ -1,8 +1,6 @@
 """The event log: durable means acknowledged, and nothing else does."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -16,8 +14,8 @@ from streams.event_log import KafkaEventLog, NotDurableError, Record
 from streams.settings import Settings
 from streams.topics_admin import create_topics
 from tests.conftest import MakeTopics
+from tests.freezing import frozen
 from tests.streams.collector.conftest import read_records
-from tests.waiting import wait_until
 
 WEB = "web.events.v1"
 
@@ -84,12 +82,6 @@ async def test_no_broker(make_topics: MakeTopics) -> None:
     assert time.monotonic() - started < 10
 
 
-def stopped(pid: int) -> bool:
-    """Say whether every thread of a process stands still."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/stat")
-    return all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
-
-
 async def test_a_frozen_broker(
     own_broker: EmbeddedBroker, make_topics: MakeTopics
 ) -> None:
@@ -100,14 +92,8 @@ async def test_a_frozen_broker(
     assert pid is not None
     async with opened(settings) as event_log:
         await event_log.append(records(settings, "k"))
-        os.kill(pid, signal.SIGSTOP)
-        # The signal takes effect in its own time.
-        wait_until(lambda: stopped(pid), what="the broker to be stopped")
-        try:
-            with pytest.raises(NotDurableError):
-                await event_log.append(records(settings, "k"))
-        finally:
-            os.kill(pid, signal.SIGCONT)
+        with frozen(pid), pytest.raises(NotDurableError):
+            await event_log.append(records(settings, "k"))
         await until_durable(event_log, records(settings, "k"))
 
 

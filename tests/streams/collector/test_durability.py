@@ -1,8 +1,6 @@
 """A 2xx means that Kafka has it; anything else means send it again."""
 
 import json
-import os
-import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from streams.broker import EmbeddedBroker
 from streams.settings import Settings
 from streams.topics_admin import create_topics
 from tests.conftest import MakeTopics
+from tests.freezing import frozen
 from tests.streams.collector.conftest import KEYS, Read, read_records, running
 from tests.waiting import wait_until
 
@@ -75,11 +74,8 @@ def test_a_frozen_broker(own_broker: EmbeddedBroker, frail: Settings) -> None:
     assert pid is not None
     with running(frail) as (client, _):
         assert track(client, "before") == 200
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with frozen(pid):
             assert track(client, "repeated") == 503
-        finally:
-            os.kill(pid, signal.SIGCONT)
         wait_until(lambda: track(client, "repeated") == 200, within=20)
 
     ids = {
