@@ -1,7 +1,6 @@
 """A person with three identities, and a search for what is left of them."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -173,7 +172,14 @@ def tombstones(settings: Settings) -> set[bytes | None]:
 
 def wait_until_gone(find: Callable[[], list[str]], within: float, what: str) -> None:
     """Return when nothing is found any more; say where it is if it stays."""
-    deadline = time.monotonic() + within
-    while found := find():
-        assert time.monotonic() < deadline, f"{what}: {found}"
-        time.sleep(0.5)
+    left: list[str] = []
+
+    def gone() -> bool:
+        left[:] = find()
+        return not left
+
+    try:
+        wait_until(gone, within, what)
+    except AssertionError as late:
+        msg = f"{late}: {left}"
+        raise AssertionError(msg) from None

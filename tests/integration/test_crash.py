@@ -110,10 +110,11 @@ def test_killed_again_and_again(settings: Settings, new_worker: NewWorker) -> No
 
     for kill in range(KILLS):
         victim = workers[kill % 2]
+        taken = owners(settings)
         victim.kill()
         # Alternately at once (its name is taken over) and after others took over.
         if kill % 3 == 2:
-            time.sleep(SESSION + 1)
+            _taken_over(settings, taken)
         victim.start()
         done = _progress(settings, done)
 
