@@ -4,6 +4,7 @@ A workspace is part of every derived id, so the keys on all topics, the states, 
 models and the view are apart by construction: `ld_acme_…` is a lead of ``acme``.
 """
 
+import hashlib
 import re
 from typing import Annotated, Final
 
@@ -41,6 +42,20 @@ def prefixed(kind: str, workspace: str) -> str:
     ('ld_acme_', 'ld_')
     """
     return f"{kind}_" if workspace == DEFAULT_WORKSPACE else f"{kind}_{workspace}_"
+
+
+def derived_id(kind: str, person: bytes, told: str, workspace: str) -> str:
+    """Return the id of a kind (``ld``, ``ac``) that is derived from what is told.
+
+    128 bits of BLAKE2b, personalised by `person`, over `told`; in any workspace but
+    the default over its name, too, so that nobody can match ids across workspaces.
+    """
+    if workspace != DEFAULT_WORKSPACE:
+        told = f"{workspace}\x00{told}"
+    digest = hashlib.blake2b(
+        told.encode(errors="surrogatepass"), digest_size=16, person=person
+    )
+    return prefixed(kind, workspace) + digest.hexdigest()
 
 
 def workspace_of(derived_id: str) -> str:

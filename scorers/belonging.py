@@ -4,7 +4,6 @@ What the CRM or a `group` call says comes first, then the company's mail domain.
 id is derived, like a lead's, so that whoever sees a lead knows its account's key.
 """
 
-import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
@@ -14,7 +13,7 @@ import msgspec
 from schemas.account import MemberUpdate, Sign
 from schemas.alert import RecentEvent
 from schemas.time import DAY, Instant, Millis, to_datetime
-from schemas.workspace import DEFAULT_WORKSPACE, prefixed, workspace_of
+from schemas.workspace import DEFAULT_WORKSPACE, derived_id, workspace_of
 from scorers.free_mail import company_domain
 from scorers.identity import is_legal
 from scorers.state import Gain, LeadState
@@ -42,13 +41,7 @@ def account_id_of(kind: str, value: str, workspace: str = DEFAULT_WORKSPACE) -> 
     128 bits of BLAKE2b over kind (``account`` or ``domain``) and value, after ``ac_``
     and the workspace.
     """
-    told = f"{kind}\x00{value}"
-    if workspace != DEFAULT_WORKSPACE:
-        told = f"{workspace}\x00{told}"
-    digest = hashlib.blake2b(
-        told.encode(errors="surrogatepass"), digest_size=16, person=b"leadpulse.accnt"
-    )
-    return prefixed("ac", workspace) + digest.hexdigest()
+    return derived_id("ac", b"leadpulse.accnt", f"{kind}\x00{value}", workspace)
 
 
 def is_account_id(key: str) -> bool:

@@ -4,7 +4,6 @@ Any producer can compute the key of an event by itself, so an event reaches the
 worker that owns its lead in one hop.
 """
 
-import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from typing import Final, Literal
 from msgspec.structs import replace
 
 from schemas.event import Event
-from schemas.workspace import DEFAULT_WORKSPACE, prefixed, workspace_of
+from schemas.workspace import DEFAULT_WORKSPACE, derived_id, workspace_of
 
 _ILLEGAL: Final = frozenset(
     {
@@ -205,13 +204,7 @@ def lead_id_of(kind: str, value: str, workspace: str = DEFAULT_WORKSPACE) -> str
     workspace: the same everywhere, and nobody's e-mail address can be read from it.
     One person in two workspaces is two leads that nobody can tell to be one.
     """
-    told = f"{kind}\x00{value}"
-    if workspace != DEFAULT_WORKSPACE:
-        told = f"{workspace}\x00{told}"
-    digest = hashlib.blake2b(
-        told.encode(errors="surrogatepass"), digest_size=16, person=b"leadpulse.lead"
-    )
-    return prefixed("ld", workspace) + digest.hexdigest()
+    return derived_id("ld", b"leadpulse.lead", f"{kind}\x00{value}", workspace)
 
 
 def lead_ids_in(event: Event) -> dict[Kind, str]:
