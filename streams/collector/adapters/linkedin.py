@@ -3,8 +3,6 @@
 import re
 from typing import Final
 
-import msgspec
-
 from streams.collector.adapters.fields import (
     JsonObject,
     at,
@@ -19,17 +17,10 @@ from streams.collector.adapters.provider import (
     Envelope,
     Incoming,
     Provider,
-    Reply,
     Taken,
-    Trust,
 )
-from streams.collector.adapters.signatures import (
-    hmac_of_body,
-    hmac_sha256,
-    require_signature,
-)
+from streams.collector.adapters.signatures import challenged, hmac_of_body
 from streams.collector.adapters.social import Act, Deed, social_event
-from streams.collector.verdict import RefusedError
 
 _ACTS: Final[dict[str, Act]] = {
     "LIKE": "Post Liked",
@@ -39,9 +30,6 @@ _ACTS: Final[dict[str, Act]] = {
 }
 _PERSON: Final = re.compile(r"urn:li:(?:person|member):([A-Za-z0-9_-]{1,128})")
 _ORGANIZATION: Final = "urn:li:organization:"
-_CHALLENGE: Final = re.compile(r"[A-Za-z0-9-]{1,100}")
-_is_signed: Final = hmac_of_body("x-li-signature", salt=b"hmacsha256=")
-_encode: Final = msgspec.json.Encoder().encode
 
 
 def adapt(request: Incoming, envelope: Envelope) -> Taken:
@@ -115,21 +103,20 @@ def _lead(item: JsonObject) -> Deed | str:
     )
 
 
-async def _guard(request: Incoming, trust: Trust) -> Reply | None:
-    if request.method == "POST":
-        require_signature(request, trust, _is_signed)
-        return None
-    code = request.query.get("challengeCode", "")
-    if _CHALLENGE.fullmatch(code) is None:
-        msg = "there is no challengeCode"
-        raise RefusedError(400, "no-challenge", msg)
-    if not trust.secrets:
-        msg = "set the client secret of linkedin in LEADPULSE_WEBHOOK_SECRETS"
-        raise RefusedError(403, "no-secret", msg)
-    digest = hmac_sha256(trust.secrets[0].encode(), code.encode()).hex()
-    return Reply(body=_encode({"challengeCode": code, "challengeResponse": digest}))
+def _response(code: str, digest: bytes) -> object:
+    return {"challengeCode": code, "challengeResponse": digest.hex()}
 
 
 LINKEDIN: Final = Provider(
-    name="linkedin", adapt=adapt, methods=("POST", "GET"), guard=_guard
+    name="linkedin",
+    adapt=adapt,
+    methods=("POST", "GET"),
+    guard=challenged(
+        hmac_of_body("x-li-signature", salt=b"hmacsha256="),
+        provider="linkedin",
+        asks_for="client secret",
+        parameter="challengeCode",
+        pattern=re.compile(r"[A-Za-z0-9-]{1,100}"),
+        answer=_response,
+    ),
 )

@@ -8,9 +8,11 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 from typing import Final, Literal
 
+import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -24,6 +26,8 @@ IsSigned = Callable[[Incoming, str], bool]
 """Says whether a request is signed with a secret."""
 SignedAt = Callable[[Incoming], Instant | None]
 """Returns the signed time of a request, None if it has none."""
+
+_encode: Final = msgspec.json.Encoder().encode
 
 _AHEAD_SECONDS: Final = 300
 """How far a sender's clock may be ahead of ours."""
@@ -105,6 +109,39 @@ def hmac_of_body(
         return same(f"{prefix}{told}", request.headers.get(header))
 
     return is_signed
+
+
+def challenged(
+    is_signed: IsSigned,
+    *,
+    provider: str,
+    asks_for: str,
+    parameter: str,
+    pattern: re.Pattern[str],
+    answer: Callable[[str, bytes], object],
+) -> Guard:
+    """Return the guard of a provider that asks us to prove that we know the secret.
+
+    A POST must be signed. Whatever else asks names a code in `parameter`; the reply is
+    what `answer` makes of that code and its HMAC-SHA256. `asks_for` is what the
+    provider calls the secret.
+    """
+
+    async def guard(request: Incoming, trust: Trust) -> Reply | None:
+        if request.method == "POST":
+            require_signature(request, trust, is_signed)
+            return None
+        code = request.query.get(parameter, "")
+        if pattern.fullmatch(code) is None:
+            msg = f"there is no {parameter}"
+            raise RefusedError(400, "no-challenge", msg)
+        if not trust.secrets:
+            msg = f"set the {asks_for} of {provider} in LEADPULSE_WEBHOOK_SECRETS"
+            raise RefusedError(403, "no-secret", msg)
+        digest = hmac_sha256(trust.secrets[0].encode(), code.encode())
+        return Reply(body=_encode(answer(code, digest)))
+
+    return guard
 
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:

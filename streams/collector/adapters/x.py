@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-import msgspec
-
 from schemas.time import Instant, to_instant
 from streams.collector.adapters.fields import (
     JsonObject,
@@ -23,25 +21,13 @@ from streams.collector.adapters.provider import (
     Envelope,
     Incoming,
     Provider,
-    Reply,
     Taken,
-    Trust,
 )
-from streams.collector.adapters.signatures import (
-    hmac_of_body,
-    hmac_sha256,
-    require_signature,
-)
+from streams.collector.adapters.signatures import challenged, hmac_of_body
 from streams.collector.adapters.social import Act, Deed, social_event
-from streams.collector.verdict import RefusedError
 
 _OWN: Final = "own"
-_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,512}")
 _CREATED: Final = "%a %b %d %H:%M:%S %z %Y"
-_is_signed: Final = hmac_of_body(
-    "x-twitter-webhooks-signature", prefix="sha256=", encoding="base64"
-)
-_encode: Final = msgspec.json.Encoder().encode
 
 
 def adapt(request: Incoming, envelope: Envelope) -> Taken:
@@ -169,20 +155,22 @@ def _created(stamp: str | None) -> Instant | None:
         return None
 
 
-async def _guard(request: Incoming, trust: Trust) -> Reply | None:
-    if request.method == "POST":
-        require_signature(request, trust, _is_signed)
-        return None
-    token = request.query.get("crc_token", "")
-    if _TOKEN.fullmatch(token) is None:
-        msg = "there is no crc_token"
-        raise RefusedError(400, "no-challenge", msg)
-    if not trust.secrets:
-        msg = "set the consumer secret of x in LEADPULSE_WEBHOOK_SECRETS"
-        raise RefusedError(403, "no-secret", msg)
-    digest = hmac_sha256(trust.secrets[0].encode(), token.encode())
-    told = f"sha256={base64.b64encode(digest).decode()}"
-    return Reply(body=_encode({"response_token": told}))
+def _response(_: str, digest: bytes) -> object:
+    return {"response_token": f"sha256={base64.b64encode(digest).decode()}"}
 
 
-X: Final = Provider(name="x", adapt=adapt, methods=("POST", "GET"), guard=_guard)
+X: Final = Provider(
+    name="x",
+    adapt=adapt,
+    methods=("POST", "GET"),
+    guard=challenged(
+        hmac_of_body(
+            "x-twitter-webhooks-signature", prefix="sha256=", encoding="base64"
+        ),
+        provider="x",
+        asks_for="consumer secret",
+        parameter="crc_token",
+        pattern=re.compile(r"[\x21-\x7e]{1,512}"),
+        answer=_response,
+    ),
+)
