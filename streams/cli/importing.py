@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli.viewing import checked_workspace
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -53,7 +55,10 @@ def import_(
         float | None, typer.Option(min=0.1, help="At most so many events a second.")
     ] = None,
     workspace: Annotated[
-        str | None, typer.Option(help="The workspace the events belong to.")
+        str | None,
+        typer.Option(
+            help="The workspace the events belong to.", callback=checked_workspace
+        ),
     ] = None,
     source: Annotated[
         str | None, typer.Option(help="Their source; the mapping's name if absent.")
@@ -74,7 +79,7 @@ def import_(
     """
     from rich.console import Console
 
-    from schemas.workspace import DEFAULT_WORKSPACE, is_workspace
+    from schemas.workspace import DEFAULT_WORKSPACE
     from streams.cli.replay import progress_on
     from streams.cli.send import (
         is_collector,
@@ -88,9 +93,6 @@ def import_(
     from streams.row_files import RowFile
     from streams.settings import load_settings
 
-    if workspace is not None and not is_workspace(workspace):
-        msg = "write a workspace in lower-case letters, digits and dashes"
-        raise typer.BadParameter(msg)
     settings, console = load_settings(), Console(stderr=True)
     found = find_mapping(mapping, settings.mappings_dir)
     bad_path = bad_path_of(file, Path()) if bad is None else bad

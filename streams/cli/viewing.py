@@ -27,8 +27,21 @@ OfTier = Annotated[
 Watch = Annotated[bool, typer.Option("--watch", help="Stay and follow; Ctrl-C leaves.")]
 
 
+def checked_workspace(workspace: str | None) -> str | None:
+    """Return `workspace` if a tenant may be called so; else the usage is wrong."""
+    if workspace is not None and not is_workspace(workspace):
+        msg = "lower-case letters, digits and dashes, at most 40, a letter first"
+        raise typer.BadParameter(msg)
+    return workspace
+
+
 OfWorkspace = Annotated[
-    str, typer.Option("--workspace", help="Whose leads: the tenant's name.")
+    str,
+    typer.Option(
+        "--workspace",
+        help="Whose leads: the tenant's name.",
+        callback=checked_workspace,
+    ),
 ]
 
 
@@ -38,9 +51,6 @@ def open_view(workspace: str = DEFAULT_WORKSPACE) -> "tuple[Settings, View]":
     from streams.view import connect_view
 
     settings = load_settings()
-    if not is_workspace(workspace):
-        msg = "lower-case letters, digits and dashes, at most 40, a letter first"
-        raise typer.BadParameter(msg, param_hint="--workspace")
     url = settings.redis_url.get_secret_value()
     view = connect_view(url, prefix=settings.topic_prefix)
     return settings, view.of(workspace)
