@@ -19,8 +19,7 @@ from scorers.backfill import Questions, answers
 from scorers.compiled import CompiledModel
 from scorers.identity import derive_lead_id
 from streams import codec
-from streams.event_log import EventLog, Record
-from streams.partitioner import partition_of
+from streams.event_log import EventLog
 from streams.topic_reader import read_topic
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ async def backfill(
     for found in _lessons(settings, version, asked):
         done = Taught(done.read + 1, done.sent + (found is not None))
         if found is not None:
-            batch.append(_record(settings, found, partitions))
+            batch.append(codec.command_record(settings, found, partitions))
         if len(batch) >= _BATCH:
             await log.append(batch)
             batch = []
@@ -105,15 +104,3 @@ def _lessons(
                 offset=message.offset() or 0,
                 at=version.at,
             )
-
-
-def _record(settings: "Settings", lesson: Learn, partitions: int) -> Record:
-    output = codec.command_output(lesson, ())
-    key = lesson.lead_id.encode()
-    return Record(
-        settings.topic(output.topic),
-        key,
-        output.value,
-        [*output.headers],
-        partition_of(key, partitions),
-    )

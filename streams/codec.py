@@ -5,7 +5,7 @@ Nothing here raises for bad input: what cannot be read is a value, too.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -44,7 +44,11 @@ from schemas.topics import (
     SIDE_UPDATES,
     SUPPRESSIONS,
 )
-from streams.event_log import HEADER_TRACEPARENT
+from streams.event_log import HEADER_TRACEPARENT, Record
+from streams.partitioner import partition_of
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -153,6 +157,19 @@ def alert_output(alert: Alert, trace: Headers, key: str = "") -> Output:
         _encode(alert),
         _named(cloudevents.ALERT, alert.id, alert.decided_at, trace),
         key,
+    )
+
+
+def command_record(settings: "Settings", command: Command, partitions: int) -> Record:
+    """Return what somebody beside the workers tells a lead, on the lead's partition."""
+    output = command_output(command, ())
+    key = command.lead_id.encode()
+    return Record(
+        settings.topic(output.topic),
+        key,
+        output.value,
+        [*output.headers],
+        partition_of(key, partitions),
     )
 
 

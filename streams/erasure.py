@@ -17,8 +17,7 @@ from schemas.privacy import AuditRecord, Suppression
 from schemas.time import Instant, to_datetime, to_instant
 from schemas.topics import AUDIT, DEAD_LETTERS
 from streams import codec
-from streams.event_log import EventLog, Record
-from streams.partitioner import partition_of
+from streams.event_log import EventLog
 from streams.person import Person, is_about
 from streams.privacy_audit import audit_record
 from streams.rewriting import RewriteError, take_out
@@ -84,7 +83,9 @@ async def erase_person(
         kept = str(error)
     await log.append(
         [
-            _command(settings, Erase(lead_id=each, at=at, by=by), partitions)
+            codec.command_record(
+                settings, Erase(lead_id=each, at=at, by=by), partitions
+            )
             for each in sorted(certain)
         ]
     )
@@ -163,15 +164,3 @@ def _take_out_letters(settings: "Settings", person: Person) -> int:
         return is_about(marks, message.key(), message.value())
 
     return take_out(settings, settings.topic(DEAD_LETTERS.name), is_theirs)
-
-
-def _command(settings: "Settings", command: Erase, partitions: int) -> Record:
-    output = codec.command_output(command, ())
-    key = command.lead_id.encode()
-    return Record(
-        settings.topic(output.topic),
-        key,
-        output.value,
-        [*output.headers],
-        partition_of(key, partitions),
-    )

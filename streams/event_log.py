@@ -8,8 +8,8 @@ replicas, or raises; there is nothing in between.
 import asyncio
 import logging
 import threading
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -269,6 +269,18 @@ class _Delivery:
     def _resolve(self) -> None:
         if not self.future.done():
             self.future.set_result(self._error)
+
+
+@asynccontextmanager
+async def opened_log(
+    settings: "Settings", *, name: str, topics: Iterable[Topic]
+) -> AsyncIterator[KafkaEventLog]:
+    """Give a log that is closed at the end, for a command that writes and leaves."""
+    log = KafkaEventLog(settings, name=name, topics=topics)
+    try:
+        yield log
+    finally:
+        await log.close()
 
 
 def _config(settings: "Settings", name: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ events: a worker takes a version in when it comes to it, and when it takes a
 partition over it reads what was published so far.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -196,8 +196,3 @@ class ModelBook:
                 _log.warning(
                     "model_version_unusable", partition=partition, error=str(error)
                 )
-
-    def loaded(self) -> Iterator[CompiledModel]:
-        """Yield the primary model that each partition came to last."""
-        for versions in self._primary.values():
-            yield versions.last.model

@@ -131,25 +131,23 @@ async def _append(settings: "Settings", records: "list[Record]") -> None:
 
     from schemas.topics import TOPICS
     from streams.errors import UserError
-    from streams.event_log import KafkaEventLog, NotDurableError
+    from streams.event_log import NotDurableError, opened_log
 
-    log = KafkaEventLog(settings, name="dead-letters", topics=TOPICS)
     done = 0
     try:
-        for start in track(
-            range(0, len(records), _BATCH),
-            description="putting back",
-            console=Console(stderr=True),
-            transient=True,
-        ):
-            batch = records[start : start + _BATCH]
-            await log.append(batch)
-            done += len(batch)
+        async with opened_log(settings, name="dead-letters", topics=TOPICS) as log:
+            for start in track(
+                range(0, len(records), _BATCH),
+                description="putting back",
+                console=Console(stderr=True),
+                transient=True,
+            ):
+                batch = records[start : start + _BATCH]
+                await log.append(batch)
+                done += len(batch)
     except NotDurableError as failure:
         msg = (
             f"put back {done} of {len(records)}, then: {failure}; "
             "run it again, what is back already is not scored twice"
         )
         raise UserError(msg) from None
-    finally:
-        await log.close()

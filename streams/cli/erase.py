@@ -1,13 +1,17 @@
 """`leadpulse erase`: forget a person, everywhere and for good."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from schemas.workspace import DEFAULT_WORKSPACE
 from streams.cli.viewing import OfWorkspace
 
+_Done = TypeVar("_Done")
+
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from streams.erasure import Erased
     from streams.person import Person
     from streams.settings import Settings
@@ -44,6 +48,7 @@ def erase(
     import asyncio
     import getpass
 
+    from streams.erasure import erase_person, lift_erasure
     from streams.person import find_person
     from streams.settings import load_settings
     from streams.suppressions import need_privacy_key
@@ -57,12 +62,16 @@ def erase(
     if not yes:
         typer.confirm(_question(person, lift=lift), abort=True)
     if lift:
-        count = asyncio.run(_lift(settings, person, who, partitions))
+        count = asyncio.run(
+            _done(lift_erasure, settings, person, by=who, partitions=partitions)
+        )
         typer.echo(
             f"lifted for {count} lead ids: what is received from now on counts again"
         )
         return
-    erased = asyncio.run(_erase(settings, person, who, partitions))
+    erased = asyncio.run(
+        _done(erase_person, settings, person, by=who, partitions=partitions)
+    )
     _tell(settings, person, erased, wait)
 
 
@@ -80,54 +89,21 @@ def _question(person: "Person", *, lift: bool) -> str:
     return f"Erase {lead_ids}, known by {count} identifiers, for good?"
 
 
-async def _erase(
-    settings: "Settings", person: "Person", by: str, partitions: int
-) -> "Erased":
+async def _done(
+    do: "Callable[..., Awaitable[_Done]]", settings: "Settings", *who: Any, **how: Any
+) -> "_Done":
+    """Return what erasing or lifting comes to, on a log of its own."""
     from schemas.topics import TOPICS
-    from streams.erasure import erase_person
     from streams.errors import UserError
-    from streams.event_log import KafkaEventLog, NotDurableError
+    from streams.event_log import NotDurableError, opened_log
 
-    log = KafkaEventLog(settings, name="privacy", topics=TOPICS)
     try:
-        return await erase_person(
-            settings,
-            log,
-            person,
-            now=settings.clock().now(),
-            by=by,
-            partitions=partitions,
-        )
+        async with opened_log(settings, name="privacy", topics=TOPICS) as log:
+            now = settings.clock().now()
+            return await do(settings, log, *who, now=now, **how)
     except NotDurableError as error:
         msg = f"not done: {error}; do it again, half of it does no harm"
         raise UserError(msg) from None
-    finally:
-        await log.close()
-
-
-async def _lift(
-    settings: "Settings", person: "Person", by: str, partitions: int
-) -> int:
-    from schemas.topics import TOPICS
-    from streams.erasure import lift_erasure
-    from streams.errors import UserError
-    from streams.event_log import KafkaEventLog, NotDurableError
-
-    log = KafkaEventLog(settings, name="privacy", topics=TOPICS)
-    try:
-        return await lift_erasure(
-            settings,
-            log,
-            person,
-            now=settings.clock().now(),
-            by=by,
-            partitions=partitions,
-        )
-    except NotDurableError as error:
-        msg = f"not done: {error}; do it again"
-        raise UserError(msg) from None
-    finally:
-        await log.close()
 
 
 def _tell(

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from schemas.model_version import PRIMARY, SLOT_PATTERN
-from schemas.workspace import DEFAULT_WORKSPACE, is_workspace
+from schemas.workspace import DEFAULT_WORKSPACE
+from streams.cli.viewing import OfWorkspace
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from schemas.model_version import ModelVersion
     from scorers.backfill import Questions
     from scorers.compiled import CompiledModel
@@ -26,9 +29,6 @@ Slot = Annotated[
         help="Run it beside the primary under this name: it scores, on a topic of its "
         "own, and does not alert.",
     ),
-]
-Workspace = Annotated[
-    str, typer.Option("--workspace", help="For whose leads: the tenant's name.")
 ]
 Note = Annotated[
     str, typer.Option(help="Why; whoever reads the history will want to know.")
@@ -47,7 +47,7 @@ def publish(
     ],
     *,
     slot: Slot = PRIMARY,
-    workspace: Workspace = DEFAULT_WORKSPACE,
+    workspace: OfWorkspace = DEFAULT_WORKSPACE,
     alerts: Annotated[
         bool, typer.Option("--alerts", help="With --as: let it alert, too.")
     ] = False,
@@ -84,7 +84,7 @@ def rollback(
     ] = "",
     *,
     slot: Slot = PRIMARY,
-    workspace: Workspace = DEFAULT_WORKSPACE,
+    workspace: OfWorkspace = DEFAULT_WORKSPACE,
     note: Note = "",
 ) -> None:
     """Bring a model that was published before into force again."""
@@ -119,7 +119,7 @@ def rollback(
 def retire(
     slot: Annotated[str, typer.Argument(help="What it was published as.")],
     *,
-    workspace: Workspace = DEFAULT_WORKSPACE,
+    workspace: OfWorkspace = DEFAULT_WORKSPACE,
 ) -> None:
     """End a model beside the primary; what it knew is forgotten."""
     from streams.errors import UserError
@@ -147,7 +147,7 @@ def history(
             "reads it.",
         ),
     ] = None,
-    workspace: Workspace = DEFAULT_WORKSPACE,
+    workspace: OfWorkspace = DEFAULT_WORKSPACE,
 ) -> None:
     """List what was published when, and what is in force now."""
     import msgspec
@@ -194,9 +194,6 @@ class _Desk:
         from streams.settings import load_settings
         from streams.topics_admin import check_topics, shared_partitions
 
-        if not is_workspace(workspace):
-            msg = "lower-case letters, digits and dashes, at most 40, a letter first"
-            raise typer.BadParameter(msg, param_hint="--workspace")
         self.settings: Settings = load_settings()
         self.partitions = shared_partitions(check_topics(self.settings))
         self.all: History = read_history(self.settings, self.partitions)
@@ -269,27 +266,21 @@ class _Desk:
     async def published(self, version: "ModelVersion") -> None:
         from streams.model_log import mend, publish
 
-        log = self._log()
-        try:
+        async with self._log() as log:
             await mend(self.settings, log, self.all)
             await publish(self.settings, log, version, self.partitions)
-        finally:
-            await log.close()
 
     async def mended(self) -> None:
         from streams.model_log import mend
 
-        log = self._log()
-        try:
+        async with self._log() as log:
             await mend(self.settings, log, self.all)
-        finally:
-            await log.close()
 
-    def _log(self) -> "KafkaEventLog":
+    def _log(self) -> "AbstractAsyncContextManager[KafkaEventLog]":
         from schemas.topics import COMMANDS, MODEL_VERSIONS
-        from streams.event_log import KafkaEventLog
+        from streams.event_log import opened_log
 
-        return KafkaEventLog(
+        return opened_log(
             self.settings, name="models", topics=(MODEL_VERSIONS, COMMANDS)
         )
 
@@ -322,8 +313,7 @@ class _Desk:
 
         async def work() -> None:
             nonlocal done
-            log = self._log()
-            try:
+            async with self._log() as log:
                 done = await backfill(
                     self.settings,
                     log,
@@ -334,8 +324,6 @@ class _Desk:
                         task, read=f"{so_far.read:,}", sent=f"{so_far.sent:,}"
                     ),
                 )
-            finally:
-                await log.close()
 
         console = Console(stderr=True)
         with Progress(
