@@ -74,6 +74,35 @@ class NotCounted(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
 
 
+class Withheld(msgspec.Struct, frozen=True, kw_only=True):
+    """What a lead did that gives no points, for there was no consent to a purpose."""
+
+    purpose: Annotated[
+        str, msgspec.Meta(description="The purpose, and its channel where it has one.")
+    ]
+    count: Annotated[
+        int, msgspec.Meta(ge=0, description="Events, of those that are remembered.")
+    ]
+    text: Annotated[str, msgspec.Meta(description="The same in a plain sentence.")]
+    everything: Annotated[
+        bool, msgspec.Meta(description="Whether the whole score is withheld now.")
+    ] = False
+    since: Annotated[
+        Annotated[datetime, msgspec.Meta(tz=True)] | None,
+        msgspec.Meta(
+            description="Since when consent is refused; null where it was never given, "
+            "and where it is given by now."
+        ),
+    ] = None
+    events: Annotated[
+        tuple[str, ...],
+        msgspec.Meta(
+            description="The latest of the events: 64 bits of BLAKE2b over each id, "
+            "hexadecimal."
+        ),
+    ] = ()
+
+
 CauseKind = Literal[
     "event", "decay", "inactivity", "absence", "merge", "model", "retraction", "outcome"
 ]
@@ -171,5 +200,12 @@ class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.Meta(
             description="What machines lately did in the lead's name, the latest "
             "first. It is kept and gives no points."
+        ),
+    ] = ()
+    withheld: Annotated[
+        tuple[Withheld, ...],
+        msgspec.Meta(
+            description="What the lead did that gives no points for want of consent, "
+            "by purpose."
         ),
     ] = ()

@@ -33,6 +33,7 @@ class Gate:
     """What holds back points, or a way of following up, while consent is refused."""
 
     __slots__ = (
+        "_consent",
         "channels",
         "follow_up",
         "groups",
@@ -45,8 +46,9 @@ class Gate:
 
     def __init__(self, consent: Consent, locale: Locale, name: str = "") -> None:
         """Prepare `consent`; its title is in `locale`."""
+        self._consent = consent
         self.name = name or consent.name
-        self.title = said(consent.title, locale) or consent.purpose.replace("-", " ")
+        self.title = self.title_in(locale)
         self.required = consent.required
         self.groups = frozenset(consent.groups or ())
         self.channels = frozenset(consent.channels or ())
@@ -55,6 +57,16 @@ class Gate:
         """Whether the whole score hangs on it."""
         self.levels: Mapping[str, int] = _levels(consent)
         """What words are about it, and how special each is."""
+
+    @property
+    def withholds(self) -> bool:
+        """Whether points hang on it, not only how one may follow up."""
+        return bool(self.whole or self.groups or self.channels)
+
+    def title_in(self, locale: Locale) -> str:
+        """Return what people call the purpose, in `locale`."""
+        consent = self._consent
+        return said(consent.title, locale) or consent.purpose.replace("-", " ")
 
     def holds_back(
         self, group: str, channels: Iterable[str] | None, *, takes: bool

@@ -89,7 +89,7 @@ def reasons(model: CompiledModel, state: LeadState, curve: Curve) -> tuple[Reaso
 def _refusals(model: CompiledModel, state: LeadState) -> Iterator[Reason]:
     """Yield a reason for every refusal that holds points back."""
     for gate in model.gates_named(state.refused):
-        if gate.whole or gate.groups or gate.channels:
+        if gate.withholds:
             yield Reason(
                 rule=NO_CONSENT,
                 group=next(iter(gate.groups)) if len(gate.groups) == 1 else "",

@@ -41,6 +41,8 @@ class Explanation(msgspec.Struct, frozen=True):
     """What would lift the lead to it."""
     stage: str
     next_change_at: Instant | None
+    state: LeadState
+    """What it is read from: what is not counted is told from it in any language."""
 
 
 def explain_lead(model: CompiledModel, state: LeadState, now: Instant) -> Explanation:
@@ -66,6 +68,7 @@ def explain_lead(model: CompiledModel, state: LeadState, now: Instant) -> Explan
         way=way_up(model, state, target, now) if goal else None,
         stage=memory.trait_text(state, "lifecycle_stage") or "",
         next_change_at=reading.next_change_at,
+        state=state,
     )
 
 

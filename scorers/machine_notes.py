@@ -30,16 +30,21 @@ def not_counted(state: LeadState, locale: Locale) -> tuple[NotCounted, ...]:
             act=act,
             count=len(events),
             last_at=to_datetime(events[0][0]),
-            text=_sentence(reason, act, len(events), locale),
+            text=deed(reason, act, locale, count=len(events)),
             events=tuple(f"{event_id:016x}" for _, event_id in events),
         )
         for (reason, act), events in found.items()
     )
 
 
-def _sentence(
-    reason: MachineReason, act: MachineAct, count: int, locale: Locale
+def deed(
+    reason: MachineReason, act: MachineAct, locale: Locale, *, count: int = 1
 ) -> str:
+    """Return in a sentence what a machine did, `count` times.
+
+    >>> deed("at-delivery", "clicked", "en", count=2)
+    'Clicked by a mail scanner, not counted (2 times)'
+    """
     speech = SPEECH[locale]
     who = speech.say(f"who.{_WHO.get(reason, reason)}")
     what = speech.say(f"machine.{act}", who=who)

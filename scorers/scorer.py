@@ -39,6 +39,7 @@ from scorers.notice import alert_of, identifiers_of, last_word_of
 from scorers.reading import curve_of, group_points
 from scorers.state import AlertState, LeadState, pack_state, unpack_state
 from scorers.step import Decision, Outcome, Step
+from scorers.withholding import withheld
 
 _SILENT_REASONS = frozenset({"not-hot"})
 """Decisions that are not news: nearly every lead is not hot, all the time."""
@@ -563,6 +564,9 @@ def _evaluate(
                 ledger=explain.published_ledger(explain.ledger(curve), score),
                 not_counted=not_counted(state, model.source.locale)
                 if state.flagged
+                else (),
+                withheld=withheld(model, state, model.source.locale)
+                if state.consents or state.refused
                 else (),
             )
         )

@@ -3,15 +3,17 @@
 import msgspec
 
 from schemas.locale import Locale
-from schemas.time import Instant
+from schemas.time import Instant, to_instant
 from scorers.changes import Change
 from scorers.compiled import CompiledModel, CompiledRule, title_of
 from scorers.explain import Ground, LedgerLine, threshold_note, told_value
 from scorers.explanation import Explanation
+from scorers.machine_notes import not_counted
 from scorers.model import Dormancy, Group, Rule
 from scorers.speech import SPEECH
 from scorers.texts import said
 from scorers.whatif import Option, WayUp
+from scorers.withholding import withheld
 
 _TINY = 0.05
 _LEAST_TOLD = 0.005
@@ -130,6 +132,8 @@ class _Teller(_Titles):
         said_so = [
             self._section("for", for_it or [self.speech.say("for.none")]),
             self._section("against", against),
+            self._section("machines", self._machines()),
+            self._section("withheld", self._withheld()),
             self._section("unknown", self._unknown()),
             self._section("changes", self._changes()),
             self._section("way", self._way(), tier=self.speech.tier(self.told.goal)),
@@ -145,6 +149,20 @@ class _Teller(_Titles):
 
     def _line(self, ground: Ground) -> str:
         return self.reason(ground, self.told.at)
+
+    def _machines(self) -> list[str]:
+        return [
+            self.speech.say(
+                "machine.when",
+                what=each.text,
+                ago=self.speech.ago(to_instant(each.last_at), self.told.at),
+            )
+            for each in not_counted(self.told.state, self.locale)
+        ]
+
+    def _withheld(self) -> list[str]:
+        found = withheld(self.model, self.told.state, self.locale)
+        return [each.text for each in found]
 
     def _unknown(self) -> list[str]:
         names = [self.speech.trait(name) for name in self.told.unknown]

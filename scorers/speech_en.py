@@ -99,6 +99,16 @@ TEMPLATES: Final = {
     "who.data-centre": "a machine in a data centre",
     "who.proxy": "a mail proxy",
     "heading.machines": "What machines did",
+    "machine.when": "{what}, {ago}",
+    # what is withheld for want of consent
+    "withheld.since": "No consent to {purpose} since {date}",
+    "withheld.never": "No consent to {purpose}",
+    "withheld.then": "There was no consent to {purpose} at the time",
+    "withheld.events.1": "{why}: 1 event is not counted",
+    "withheld.events": "{why}: {count} events are not counted",
+    "withheld.nothing": "{why}: such events are not counted",
+    "withheld.event": "{why}, not counted",
+    "heading.withheld": "What is withheld",
     # accounts
     "account.people.1": "One person active within {within}",
     "account.people": "{count} people active within {within}",

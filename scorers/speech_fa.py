@@ -93,6 +93,15 @@ TEMPLATES: Final = {
     "who.data-centre": "ماشینی در مرکز داده",
     "who.proxy": "واسط ایمیل",
     "heading.machines": "کارهای ماشین‌ها",
+    "machine.when": "{what}، {ago}",
+    # what is withheld for want of consent
+    "withheld.since": "از {date} بدون رضایت برای {purpose}",
+    "withheld.never": "بدون رضایت برای {purpose}",
+    "withheld.then": "در آن زمان رضایتی برای {purpose} نبود",
+    "withheld.events": "{why}: {count} رویداد به حساب نیامد",
+    "withheld.nothing": "{why}: چنین رویدادهایی به حساب نمی‌آیند",
+    "withheld.event": "{why}، به حساب نیامد",
+    "heading.withheld": "آنچه به حساب نیامد",
     # accounts
     "account.people": "{count} نفر در {within} فعال بودند",
     "account.usual": "{count} نفر در ۲۴ ساعت، در یک روز معمولی {usual} نفر",

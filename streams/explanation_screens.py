@@ -10,8 +10,10 @@ from schemas.locale import Locale
 from schemas.time import to_iso
 from scorers.compiled import CompiledModel
 from scorers.explanation import Explanation
+from scorers.machine_notes import not_counted
 from scorers.sentences import reason, sections, summary
 from scorers.whatif import Option
+from scorers.withholding import withheld
 
 
 def explanation_screen(
@@ -55,6 +57,8 @@ def explanation_plain(
             }
             for ground in told.grounds
         ],
+        "not_counted": not_counted(told.state, locale),
+        "withheld": withheld(model, told.state, locale),
         "unknown": told.unknown,
         "changes": {
             "since": to_iso(changes.since),

@@ -1,6 +1,6 @@
 """The ranking and the card of a lead, drawn for a person at a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich.box import ROUNDED, SIMPLE_HEAD
@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.account import AccountScore
-from schemas.alert import Alert, RecentEvent
+from schemas.alert import Alert
 from schemas.score import Reason, ScoreUpdate
 from schemas.time import Instant, to_instant
 from scorers.compiled import CompiledModel
@@ -25,7 +25,9 @@ from streams.drawing import (
     sparkline,
     tier_badge,
 )
+from streams.uncounted import uncounted
 from streams.view import LeadCard, ScorePoint
+from streams.view_records import SeenEvent
 
 NO_LEADS: Final = (
     "No leads here yet. Send some events (`leadpulse send EVENTS.ndjson --to …`) "
@@ -108,8 +110,10 @@ def card_screen(
         _groups(update, model),
         _reasons(update.reasons),
     ]
+    if update.not_counted or update.withheld:
+        parts.append(_withheld(update, now))
     if card.events:
-        parts.append(_events(card.events, now))
+        parts.append(_events(card.events, uncounted(card, model), now))
     if card.alerts:
         parts.append(alerts_table(card.alerts, now))
     return Group(*parts)
@@ -179,15 +183,34 @@ def _reasons(reasons: Sequence[Reason]) -> Table:
     return table
 
 
-def _events(events: Sequence[RecentEvent], now: Instant) -> Table:
+def _withheld(update: ScoreUpdate, now: Instant) -> Table:
+    table = section("not counted")
+    table.add_column("when", justify="right", no_wrap=True)
+    table.add_column("what")
+    for each in update.withheld:
+        since = "" if each.since is None else ago(to_instant(each.since), now)
+        table.add_row(since, each.text)
+    for told in update.not_counted:
+        table.add_row(ago(to_instant(told.last_at), now), told.text)
+    return table
+
+
+def _events(
+    events: Sequence[SeenEvent], why_not: Mapping[str, str], now: Instant
+) -> Table:
     table = section("recent events")
     table.add_column("when", justify="right", no_wrap=True)
     table.add_column("channel", style="dim", no_wrap=True)
     table.add_column("event", no_wrap=True)
     table.add_column("", style="dim", overflow="ellipsis", no_wrap=True)
+    if why_not:
+        table.add_column("counts", style="yellow")
     for event in events:
         when = ago(to_instant(event.at), now)
-        table.add_row(when, event.channel, event.name, event.detail)
+        cells = [when, event.channel, event.name, event.detail]
+        if why_not:
+            cells.append(why_not.get(event.id, ""))
+        table.add_row(*cells)
     return table
 
 

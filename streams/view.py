@@ -18,7 +18,7 @@ from redis.client import Pipeline
 from redis.retry import Retry
 
 from schemas.account import AccountScore
-from schemas.alert import Alert, RecentEvent
+from schemas.alert import Alert
 from schemas.event import Event
 from schemas.score import Identifiers, ScoreUpdate
 from schemas.time import Instant, to_instant
@@ -31,6 +31,7 @@ from streams.view_records import (
     Erased,
     LeadCard,
     ScorePoint,
+    SeenEvent,
     read_alerts,
     read_point,
     stored_event,
@@ -410,7 +411,7 @@ def connect_view(url: str, *, prefix: str = "") -> View:
 
 _UPDATE: Final = msgspec.json.Decoder(ScoreUpdate)
 _ALERT: Final = msgspec.json.Decoder(Alert)
-_EVENT: Final = msgspec.json.Decoder(RecentEvent)
+_EVENT: Final = msgspec.json.Decoder(SeenEvent)
 
 
 def _derive(kind: Kind, value: str, workspace: str) -> str:

@@ -37,7 +37,7 @@ class LeadCard(msgspec.Struct, frozen=True, kw_only=True):
 
     update: ScoreUpdate
     history: tuple[ScorePoint, ...]
-    events: tuple[RecentEvent, ...]
+    events: tuple["SeenEvent", ...]
     alerts: tuple[Alert, ...] = ()
 
 
@@ -51,7 +51,7 @@ class AccountCard(msgspec.Struct, frozen=True, kw_only=True):
     alerts: tuple[Alert, ...] = ()
 
 
-class _StoredEvent(RecentEvent, frozen=True, kw_only=True):
+class SeenEvent(RecentEvent, frozen=True, kw_only=True):
     """A recent event with its id, so that a repeated event is the same member."""
 
     id: str
@@ -75,7 +75,7 @@ _DETAILS: Final = (
 def stored_event(event: Event) -> bytes:
     """Return what is kept of an event: equal for a repeated one."""
     return msgspec.json.encode(
-        _StoredEvent(
+        SeenEvent(
             id=event.id,
             at=event.occurred_at,
             name=event.name or event.type,

@@ -82,15 +82,15 @@ def show(
     if card is None:
         raise UserError(_STRANGER.format(lead))
     model = read_model(settings.model_path)
+    current = model if model.ref.digest == card.update.model.digest else None
     explained = None if locale is None else _explained(settings, found)
     if json:
-        plain = plain_lead(card)
+        plain = plain_lead(card, current)
         if explained is not None and locale is not None:
             plain["explanation"] = explanation_plain(*explained, locale)
         typer.echo(as_json(plain))
         return
     console = Console()
-    current = model if model.ref.digest == card.update.model.digest else None
     console.print(card_screen(card, current, settings.clock().now()))
     if explained is not None and locale is not None:
         console.print(explanation_screen(*explained, locale))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from schemas.time import Instant
+    from scorers.compiled import CompiledModel
     from streams.settings import Settings
     from streams.view import LeadCard, View
     from streams.view_records import ScorePoint
@@ -101,14 +102,25 @@ def _follow(console: "Console", draw: "Callable[[], RenderableType]") -> None:
             return
 
 
-def plain_lead(card: "LeadCard") -> dict[str, object]:
-    """Return a lead's card as JSON knows it: the update's own fields, then the rest."""
+def plain_lead(
+    card: "LeadCard", model: "CompiledModel | None" = None
+) -> dict[str, object]:
+    """Return a lead's card as JSON knows it: the update's own fields, then the rest.
+
+    An event that is not counted says why, in the language of `model`.
+    """
     import msgspec
 
+    from streams.uncounted import uncounted
+
+    why_not = uncounted(card, model)
     return {
         **msgspec.to_builtins(card.update),
         "history": plain_history(card.history),
-        "events": msgspec.to_builtins(card.events),
+        "events": [
+            {**msgspec.to_builtins(event), "not_counted": why_not.get(event.id)}
+            for event in card.events
+        ],
         "alerts": msgspec.to_builtins(card.alerts),
     }
 

@@ -11,6 +11,7 @@ from schemas.time import DAY, HOUR, Instant, to_datetime
 from scorers.compiled import CompiledModel
 from scorers.consent import MOST_WORDS, words_of
 from scorers.consent_gate import NO_CONSENT
+from scorers.masses import hash64
 from scorers.scorer import on_event, on_model_change, on_retract, read
 from scorers.state import LeadState
 from scorers.step import Step
@@ -180,6 +181,31 @@ def test_a_general_yes_does_not_undo_an_unsubscription() -> None:
     assert again.state.refused == ()
 
 
+def test_what_is_withheld_is_told() -> None:
+    """Updates say which events do not count for want of consent, since when, and why.
+
+    Given again, those of the refusal stay uncounted and the earlier ones do not.
+    """
+    refused = says(2, {"profiling": False})
+    given = says(4, {"profiling": True})
+    (while_refused,) = lived(PROFILING, told(1), refused).updates
+    (later,) = lived(PROFILING, told(1), refused, told(3, id="late"), given).updates
+
+    (one,) = while_refused.withheld
+    assert (one.purpose, one.count, one.everything) == ("profiling", 1, True)
+    assert one.since == to_datetime(START + 2 * HOUR)
+    assert one.text == (
+        f"No consent to profiling since {one.since:%-d %b %Y}: 1 event is not counted"
+    )
+    (other,) = later.withheld
+    assert (other.count, other.everything, other.since) == (1, False, None)
+    assert other.events == (f"{hash64('late'):016x}",)
+    assert other.text == (
+        "There was no consent to profiling at the time: 1 event is not counted"
+    )
+    assert not lived(PROFILING, told(1)).updates[0].withheld
+
+
 def test_unsubscribing_stops_mail_and_keeps_what_it_costs() -> None:
     """Mails give nothing any more, the loss stays, and updates forbid to write."""
     mail = {"email_id": "m1"}
@@ -191,6 +217,9 @@ def test_unsubscribing_stops_mail_and_keeps_what_it_costs() -> None:
     assert not before.updates[-1].do_not_email
     assert after.updates[-1].groups["email"] == -10
     assert after.updates[-1].do_not_email
+    (withheld,) = after.updates[-1].withheld
+    assert withheld.events == (f"{hash64(opened.id):016x}",)
+    assert not withheld.everything
 
 
 def test_a_machine_does_not_unsubscribe() -> None:

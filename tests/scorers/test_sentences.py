@@ -62,6 +62,16 @@ BUYER: tuple[Happening, ...] = (
     (6 * HOUR, "track", "Email Link Clicked", "email", {"link_url": "/offer"}),
 )  # fmt: skip
 
+REFUSER: tuple[Happening, ...] = (
+    (0, "page", "", "web", {"path": "/pricing"}),
+    (HOUR, "track", "Email Opened", "email", {"email_id": "m", "machine_open": True}),
+    (2 * HOUR, "track", "Email Link Clicked", "email", {"email_id": "m"}),
+    (2 * HOUR + SECOND, "track", "Email Link Clicked", "email", {"email_id": "m"}),
+    (3 * HOUR, "track", "Email Link Clicked", "email", {"email_id": "n"}),
+    (2 * DAY, "track", "Unsubscribed", "email", {}),
+    (3 * DAY, "identify", "", "crm", {"consent": {"profiling": False}}),
+)  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def model() -> CompiledModel:
@@ -107,6 +117,7 @@ def text_of(model: CompiledModel, told: Explanation, locale: Locale) -> str:
         ("researcher", RESEARCHER, 7 * DAY + 3 * HOUR),
         ("silent", READER, 45 * DAY),
         ("buyer", BUYER, 8 * HOUR),
+        ("refuser", REFUSER, 4 * DAY),
     ],
 )
 def test_a_lead_is_explained_word_for_word(
@@ -116,7 +127,7 @@ def test_a_lead_is_explained_word_for_word(
     at: Instant,
     locale: Locale,
 ) -> None:
-    """Three lives read as in their golden files, in each language.
+    """Four lives read as in their golden files, in each language.
 
     WRITE_GOLDEN=1 writes the files anew: review the difference.
     """

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
-from schemas.score import Identifiers
-from schemas.time import HOUR
+from schemas.score import Identifiers, NotCounted, Withheld
+from schemas.time import HOUR, to_datetime
 from scorers.identity import lead_id_of
+from scorers.masses import hash64
 from streams.clock import SystemClock
 from streams.processes import free_port
 from streams.view import View
@@ -119,6 +121,45 @@ def test_show_for_programs(leadpulse: Callable) -> None:
     assert [point["score"] for point in card["history"]] == [10.0, 65.0]
     assert [one["name"] for one in card["events"]] == ["Pricing"]
     assert [one["id"] for one in card["alerts"]] == ["al_1"]
+
+
+def test_show_marks_what_does_not_count(leadpulse: Callable, view: View) -> None:
+    """Events of machines, and those withheld for want of consent, say why not."""
+    now = SystemClock().now()
+    at = to_datetime(now - HOUR)
+    opened = NotCounted(
+        reason="privacy-proxy",
+        act="opened",
+        count=1,
+        last_at=at,
+        text="Opened by a mail proxy, not counted",
+        events=(f"{hash64('e1'):016x}",),
+    )
+    refused = Withheld(
+        purpose="marketing.email",
+        count=3,
+        text="No consent to marketing since 3 Nov 2026: 3 events are not counted",
+        events=(f"{hash64('e2'):016x}",),
+    )
+    changes = [
+        change(update(at=now, not_counted=(opened,), withheld=(refused,))),
+        *(change(event(event_id=f"e{one}", at=now - one * HOUR)) for one in range(4)),
+    ]
+    assert view.write(view.build(), changes, {})
+
+    shown = leadpulse("leads", "show", ADA).out
+    assert shown.count("Opened by a mail proxy, not counted") == 2
+    assert "3 events are not counted" in shown
+    (row,) = (line for line in shown.splitlines() if "marketing.email" in line)
+    assert "Pricing" in row
+    told = json.loads(leadpulse("leads", "show", ADA, "--json").out)["events"]
+    assert [bool(one["not_counted"]) for one in told] == [False, True, True, False]
+
+    whole = msgspec.structs.replace(refused, everything=True)
+    changes = [change(update(sequence=2, at=now, withheld=(whole,)))]
+    assert view.write(view.build(), changes, {})
+    told = json.loads(leadpulse("leads", "show", ADA, "--json").out)["events"]
+    assert all(one["not_counted"] for one in told)
 
 
 @pytest.mark.usefixtures("two_leads")

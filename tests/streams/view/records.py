@@ -5,7 +5,15 @@ import msgspec
 from schemas.account import AccountScore, TopMember
 from schemas.alert import Alert, AlertedAccount
 from schemas.event import Event
-from schemas.score import Cause, Identifiers, ModelRef, Reason, ScoreUpdate
+from schemas.score import (
+    Cause,
+    Identifiers,
+    ModelRef,
+    NotCounted,
+    Reason,
+    ScoreUpdate,
+    Withheld,
+)
 from schemas.time import DAY, HOUR, Instant, to_datetime
 from scorers.belonging import account_id_of
 from scorers.identity import lead_id_of
@@ -29,6 +37,8 @@ def update(
     at: Instant = T0,
     account_id: str | None = None,
     merged_into: str | None = None,
+    not_counted: tuple[NotCounted, ...] = (),
+    withheld: tuple[Withheld, ...] = (),
 ) -> ScoreUpdate:
     return ScoreUpdate(
         lead_id=lead_id,
@@ -52,6 +62,8 @@ def update(
         owner=owner,
         account_id=account_id,
         merged_into=merged_into,
+        not_counted=not_counted,
+        withheld=withheld,
     )
 
 
