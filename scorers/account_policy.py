@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from schemas.time import DAY, WEEK
 from scorers.parts import (
     Count,
+    Domain,
     Duration,
     Name,
     Number,
@@ -185,6 +186,10 @@ LONGEST_WINDOW: Final = 30 * DAY
 
 class Accounts(Part):
     """The companies that leads belong to."""
+
+    free_mail: Annotated[list[Domain], Field(max_length=10_000)] = []
+    """Further mail domains that are no company's, with those below them: local
+    providers, your own resellers. The known ones and your staff's are none anyhow."""
 
     score: AccountScoring = Field(default_factory=AccountScoring)
     """How the people's scores make the account's; the best person's if absent."""

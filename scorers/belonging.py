@@ -49,24 +49,33 @@ def is_account_id(key: str) -> bool:
     return key.startswith("ac_")
 
 
-def belonging_of(state: LeadState) -> Belonging | None:
-    """Return the account that a lead belongs to, None where nothing says so."""
+def belonging_of(
+    state: LeadState, no_company: frozenset[str] = frozenset()
+) -> Belonging | None:
+    """Return the account that a lead belongs to, None where nothing says so.
+
+    `no_company` are mail domains that make none, beside those of free mail.
+    """
     return _belonging(
-        _text(state, "account_id"),
-        _text(state, "company"),
-        _text(state, "email_domain"),
+        tuple(_text(state, name) for name in ("account_id", "company", "email_domain")),
         state.emails,
         workspace_of(state.lead_id),
+        no_company,
     )
 
 
 @lru_cache(maxsize=8_192)
 def _belonging(
-    account: str, company: str, domain: str, emails: tuple[str, ...], workspace: str
+    said: tuple[str, ...],
+    emails: tuple[str, ...],
+    workspace: str,
+    no_company: frozenset[str],
 ) -> Belonging | None:
+    account, company, domain = said
     # The latest address says most; of a person's others, any that is a company's.
     others = (email.rpartition("@")[2] for email in emails)
-    at_company = next(filter(None, map(company_domain, (domain, *others))), None)
+    domains = (company_domain(each, no_company) for each in (domain, *others))
+    at_company = next(filter(None, domains), None)
     if account and is_legal(account):
         return Belonging(
             account_id_of("account", account, workspace), company or account, at_company
@@ -125,6 +134,7 @@ def members_of(
     *,
     withdrawn: bool,
     hidden: bool = False,
+    no_company: frozenset[str] = frozenset(),
 ) -> tuple[MemberUpdate, ...]:
     """Return what a lead that changed from `before` to `state` tells its accounts.
 
@@ -134,7 +144,7 @@ def members_of(
     told = []
     if before.account_id is not None and before.account_id != state.account_id:
         told.append(leave(state, before.account_id, now))
-    belonging = belonging_of(state)
+    belonging = belonging_of(state, no_company)
     if belonging is not None and (
         _facts(before) != _facts(state) or not state.member_sequence
     ):

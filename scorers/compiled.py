@@ -264,6 +264,10 @@ class CompiledModel:
             if model.accounts is None
             else CompiledAccounts(model.accounts, dict(self.tiers), self.scale)
         )
+        self.no_company: frozenset[str] = self.traffic.staff_domains.union(
+            () if model.accounts is None else model.accounts.free_mail
+        )
+        """Mail domains of which no account is made, beside the known free ones."""
         self.next_actions = {
             stage.name.casefold(): said(stage.next_action, model.locale)
             for stage in model.stages

@@ -31,8 +31,27 @@ FREE_MAIL: Final[frozenset[str]] = frozenset(whitelist) | _ADDED
 """Domains of free-mail providers, in small letters."""
 
 
-def company_domain(domain: str | None) -> str | None:
+def is_within(domain: str, domains: frozenset[str]) -> bool:
+    """Say whether `domain` is one of `domains`, or below one of them.
+
+    >>> is_within("mail.corp.example", frozenset({"corp.example"}))
+    True
+    >>> is_within("notcorp.example", frozenset({"corp.example"}))
+    False
+    """
+    while domain:
+        if domain in domains:
+            return True
+        domain = domain.partition(".")[2]
+    return False
+
+
+def company_domain(
+    domain: str | None, others: frozenset[str] = frozenset()
+) -> str | None:
     """Return `domain` where it can be a company's own; None for a free mailbox.
+
+    No company's are `others`, too, and what is below them.
 
     >>> company_domain("Example.COM."), company_domain("gmail.com")
     ('example.com', None)
@@ -45,4 +64,4 @@ def company_domain(domain: str | None) -> str | None:
     top = plain.rpartition(".")[2]
     if "." not in plain or top.isdigit() or plain[-1] == "]":
         return None
-    return None if plain in FREE_MAIL else plain
+    return None if plain in FREE_MAIL or is_within(plain, others) else plain

@@ -7,21 +7,13 @@ from pydantic import AfterValidator, Field
 
 from schemas.score import MachineReason
 from schemas.time import MINUTE, SECOND
-from scorers.parts import Part, PositiveDuration
+from scorers.parts import Domain, Part, PositiveDuration
 
 DETECTORS: Final[tuple[MachineReason, ...]] = get_args(MachineReason)
 """Every detector, by the reason it gives; of several the first is told."""
 
 MachineRule = Literal["ignored", "counts"]
 """Whether a rule counts what machines did."""
-
-
-def _domain(text: str) -> str:
-    plain = text.strip().removeprefix("@").rstrip(".").casefold()
-    if "@" in plain or "." not in plain or any(map(str.isspace, plain)):
-        msg = "write a domain as it stands behind the @: example.com"
-        raise ValueError(msg)
-    return plain
 
 
 def _network(text: str) -> str:
@@ -40,7 +32,6 @@ def _path(text: str) -> str:
     return text
 
 
-Domain = Annotated[str, Field(max_length=253), AfterValidator(_domain)]
 Network = Annotated[str, Field(max_length=64), AfterValidator(_network)]
 LinkPath = Annotated[str, Field(max_length=500), AfterValidator(_path)]
 _Times = Annotated[int, Field(strict=True, ge=2, le=50)]
@@ -53,8 +44,9 @@ class Burst(Part):
     """From so many on."""
     within: PositiveDuration = 3 * SECOND
     """In so short a time."""
-    alike: bool = False
-    """Count opens and clicks apart: for providers that report an open with a click."""
+    alike: bool = True
+    """Count opens and clicks apart: many providers report an open with each click.
+    An open beside a burst of clicks is the scanner's all the same."""
 
 
 class AllLinks(Part):

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from schemas.event import Event
 from schemas.score import MachineAct, MachineReason
+from scorers.free_mail import is_within
 from scorers.identity import normalise_email
 from scorers.machine_policy import MachineTraffic
 from scorers.mail_bursts import CLICKED, DELIVERED, OPENED, TRAPPED, UNSUBSCRIBED
@@ -49,6 +50,7 @@ _ACTS: Final = {
     "email delivered": DELIVERED,
     "email opened": OPENED,
     "email link clicked": CLICKED,
+    "offer downloaded": CLICKED,  # the click on a link that is a file
     "unsubscribed": UNSUBSCRIBED,
 }
 _WORDS: Final[Mapping[int, MachineAct]] = {
@@ -69,9 +71,10 @@ class Traffic:
         self.policy = policy
         self._off = frozenset(policy.off)
         staff = policy.staff
-        self._domains = (
+        self.staff_domains: frozenset[str] = (
             frozenset() if "staff" in self._off else frozenset(staff.domains)
         )
+        """Domains of the company's own people, with those below them."""
         self._staff = _networks(() if "staff" in self._off else staff.networks)
         self._centres = _networks(
             () if "data-centre" in self._off else policy.data_centres
@@ -83,14 +86,14 @@ class Traffic:
     @property
     def knows_staff(self) -> bool:
         """Say whether addresses of the company's own people are known."""
-        return bool(self._domains)
+        return bool(self.staff_domains)
 
     def judge(self, event: Event) -> MachineReason | None:
         """Return why `event` is a machine's, None for what may be a person's."""
         properties, context = event.properties, event.context
         if not FLAGS.isdisjoint(properties) and self._is_flagged(properties):
             return "flagged"
-        if self._domains and event.email and self.is_staff((event.email,)):
+        if self.staff_domains and event.email and self.is_staff((event.email,)):
             return "staff"
         mailed = event.channel == "email"
         if not context and not mailed and not self._paths:
@@ -114,13 +117,10 @@ class Traffic:
 
     def is_staff(self, emails: Iterable[str]) -> bool:
         """Say whether one of the addresses is of the company's own people."""
-        for email in emails:
-            domain = normalise_email(email).rpartition("@")[2]
-            while domain:
-                if domain in self._domains:
-                    return True
-                domain = domain.partition(".")[2]
-        return False
+        return any(
+            is_within(normalise_email(email).rpartition("@")[2], self.staff_domains)
+            for email in emails
+        )
 
     def act_of(self, event: Event) -> int | None:
         """Return what a mail's event is as evidence, None for nothing."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from schemas.score import MachineReason
-from scorers.machine_policy import MachineTraffic
+from scorers.machine_policy import Burst, MachineTraffic
 from scorers.state import Touch
 
 DELIVERED, OPENED, CLICKED, UNSUBSCRIBED, TRAPPED = range(5)
@@ -61,17 +61,31 @@ def _trapped(policy: MachineTraffic, done: Sequence[Touch]) -> Iterable[Touch]:
 
 
 def _bursts(policy: MachineTraffic, done: Sequence[Touch]) -> Iterable[Touch]:
-    """Yield what is one of so many in so short a time."""
-    least, within = policy.burst.least, policy.burst.within
-    kinds: tuple[tuple[int, ...], ...] = (_DONE,)
-    if policy.burst.alike:
-        kinds = ((OPENED,), _FOLLOWED)
-    for kind in kinds:
-        alike = [touch for touch in done if touch[3] in kind]
-        for last in range(least - 1, len(alike)):
-            first = last - least + 1
-            if alike[last][0] - alike[first][0] <= within:
-                yield from alike[first : last + 1]
+    """Yield what is one of so many in so short a time.
+
+    Where opens and clicks are counted apart, opens beside a burst of clicks are the
+    scanner's as well: it loads what it looks at.
+    """
+    if not policy.burst.alike:
+        yield from _at_once(policy.burst, done)
+        return
+    opens = [touch for touch in done if touch[3] == OPENED]
+    clicks = [touch for touch in done if touch[3] in _FOLLOWED]
+    scans = list(_at_once(policy.burst, clicks))
+    yield from scans
+    yield from _at_once(policy.burst, opens)
+    within = policy.burst.within
+    for touch in opens:
+        if any(abs(touch[0] - scan[0]) <= within for scan in scans):
+            yield touch
+
+
+def _at_once(burst: Burst, touches: Sequence[Touch]) -> Iterable[Touch]:
+    """Yield those of which there are so many in so short a time."""
+    for last in range(burst.least - 1, len(touches)):
+        first = last - burst.least + 1
+        if touches[last][0] - touches[first][0] <= burst.within:
+            yield from touches[first : last + 1]
 
 
 def _all_links(

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.time import DAY, HOUR, MINUTE, SECOND, WEEK, Millis
 
@@ -21,6 +21,24 @@ _SCHEMA: Final[Any] = {
     "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d|w)\s*$",
     "examples": ["30m", "36h", "14d", "2w"],
 }
+
+
+def parse_domain(text: str) -> str:
+    """Return a mail domain in small letters, without the @ before it.
+
+    >>> parse_domain("@Example.com.")
+    'example.com'
+
+    Raises
+    ------
+    ValueError
+        If it is an address, or no domain at all.
+    """
+    plain = text.strip().removeprefix("@").rstrip(".").casefold()
+    if "@" in plain or "." not in plain or any(map(str.isspace, plain)):
+        msg = "write a domain as it stands behind the @: example.com"
+        raise ValueError(msg)
+    return plain
 
 
 def parse_duration(value: object) -> Millis:
@@ -84,6 +102,7 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Points = Annotated[float, Field(strict=True, ge=-100, le=100, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 Count = Annotated[int, Field(strict=True, ge=0)]
+Domain = Annotated[str, Field(max_length=253), AfterValidator(parse_domain)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=64)]
 
 FIELD: Final = re.compile(

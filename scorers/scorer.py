@@ -495,6 +495,7 @@ def _conclude(draft: _Draft, cause: Cause, event: Event | None) -> None:
             draft.now,
             withdrawn=draft.withdrawing,
             hidden=draft.model.withholds(state.refused),
+            no_company=draft.model.no_company,
         )
 
 
@@ -513,7 +514,7 @@ def _evaluate(
     groups = group_points(curve, model)
     tier, grade = model.tier_of(score), model.grade_of(groups)
     owner = memory.trait_text(state, "owner")
-    belongs = belonging.belonging_of(state)
+    belongs = belonging.belonging_of(state, model.no_company)
     account_id = None if belongs is None else belongs.account_id
     previous, previous_tier = state.score, state.tier
     verdicts = _verdicts(draft, score, at)

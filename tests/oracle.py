@@ -145,7 +145,8 @@ def points_of(rule: Rule, value: Any) -> float:
 
 # ── machines ────────────────────────────────────────────────────────────────────
 
-ACTS = ("Email Delivered", "Email Opened", "Email Link Clicked", "Unsubscribed")
+CLICKS = ("Email Link Clicked", "Offer Downloaded")
+ACTS = ("Email Delivered", "Email Opened", "Unsubscribed", *CLICKS)
 PASSIVE = {"email delivered", "unsubscribed"}
 """Of the names in random lives: what happens to a lead, and is no sign of life."""
 
@@ -183,7 +184,7 @@ def trap(model: Model, event: Event) -> bool:
     return (
         "honeypot" not in model.machine_traffic.off
         and event.channel == "email"
-        and event.name == "Email Link Clicked"
+        and event.name in CLICKS
         and event.properties.get("honeypot") is True
     )
 
@@ -212,7 +213,7 @@ def machines(model: Model, known: list[Known]) -> set[str]:
 
 def scanned(policy: Any, mail: list[Known], traps: list[Known]) -> set[str]:
     """Return the ids of what a scanner did to one mail."""
-    clicks = [item for item in mail if item.event.name == "Email Link Clicked"]
+    clicks = [item for item in mail if item.event.name in CLICKS]
     opens = [item for item in mail if item.event.name == "Email Opened"]
     leaving = [item for item in mail if item.event.name == "Unsubscribed"]
     delivered = [item for item in mail if item.event.name == "Email Delivered"]
@@ -226,15 +227,6 @@ def scanned(policy: Any, mail: list[Known], traps: list[Known]) -> set[str]:
 
     def trapped(item: Known) -> bool:
         return any(abs(item.at - other.at) <= policy.honeypot.within for other in traps)
-
-    def in_burst(item: Known) -> bool:
-        alike = clicks + opens
-        if policy.burst.alike:
-            alike = clicks if item in clicks else opens
-        return "burst" not in policy.off and any(
-            len(window) >= policy.burst.least and item in window
-            for window in windows(alike, policy.burst.within)
-        )
 
     def all_followed(item: Known) -> bool:
         return (
@@ -251,7 +243,7 @@ def scanned(policy: Any, mail: list[Known], traps: list[Known]) -> set[str]:
     reach = {item: policy.honeypot.within for item in clicks + opens if trapped(item)}
     for item in clicks + opens:
         followed = item in clicks and (just_delivered(item) or all_followed(item))
-        if followed or in_burst(item):
+        if followed or in_burst(policy, clicks, opens, item):
             reach.setdefault(item, 0)
     left = [
         item
@@ -263,6 +255,27 @@ def scanned(policy: Any, mail: list[Known], traps: list[Known]) -> set[str]:
         )
     ]
     return {item.event.id for item in (*reach, *left)}
+
+
+def in_burst(policy: Any, clicks: list[Known], opens: list[Known], item: Known) -> bool:
+    """Say whether an open or a click is one of too many at once."""
+
+    def one_of(items: list[Known], item: Known) -> bool:
+        return any(
+            len(window) >= policy.burst.least and item in window
+            for window in windows(items, policy.burst.within)
+        )
+
+    if "burst" in policy.off:
+        return False
+    if not policy.burst.alike:
+        return one_of(clicks + opens, item)
+    if item in clicks:
+        return one_of(clicks, item)
+    return one_of(opens, item) or any(
+        abs(item.at - click.at) <= policy.burst.within and one_of(clicks, click)
+        for click in clicks
+    )
 
 
 def windows(items: list[Known], width: int) -> Iterable[list[Known]]:

@@ -12,7 +12,13 @@ from typing import Any
 from schemas.time import DAY, HOUR, MINUTE, Millis
 
 NAMES = ("Offer Clicked", "Form Submitted", "Content Clicked", "Content Downloaded")
-MAIL = ("Email Opened", "Email Link Clicked", "Email Delivered", "Unsubscribed")
+MAIL = (
+    "Email Opened",
+    "Email Link Clicked",
+    "Offer Downloaded",
+    "Email Delivered",
+    "Unsubscribed",
+)
 CHANNELS = ("web", "email", "social", "content")
 
 Text = dict[str, Any]

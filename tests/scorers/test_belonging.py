@@ -11,7 +11,7 @@ from schemas.time import DAY, HOUR, MINUTE, Instant, to_datetime
 from scorers.belonging import account_id_of, leave
 from scorers.compiled import CompiledModel, compile_model
 from scorers.free_mail import FREE_MAIL, company_domain
-from scorers.loading import load_model
+from scorers.loading import ModelError, load_model
 from scorers.memory import born
 from scorers.scorer import on_event, on_retract, on_wakeup
 from scorers.state import LeadState, decode_state, encode_state
@@ -119,6 +119,24 @@ def test_free_mail_is_known_in_small_letters() -> None:
     assert {"gmail.com", "yahoo.co.uk", "gmx.de", "qq.com", "hey.com"} <= FREE_MAIL
     assert all(domain == domain.casefold() for domain in FREE_MAIL)
     assert all(company_domain(domain.upper()) is None for domain in FREE_MAIL)
+
+
+def test_a_model_names_further_domains_that_are_no_company() -> None:
+    """Local providers, and the company's own people, make no account."""
+    further = ACCOUNTS + "  free_mail: ['@Post.Example']\n"
+    staff = "machine_traffic: {staff: {domains: [corp.example]}}\n"
+    model = compile_model(load_model(TEXT + further + staff, "further.yaml"))
+
+    def account(email: str) -> str | None:
+        return at_company(Lead(model), email).state.account_id
+
+    assert account("ada@post.example") is None
+    assert account("ada@box.post.example") is None
+    assert account("ada@mail.corp.example") is None
+    assert account("ada@compost.example") == account_id_of("domain", "compost.example")
+    for wrong in ("ada@post.example", "localhost", "a b.example"):
+        with pytest.raises(ModelError, match="as it stands behind the @"):
+            load_model(f"{TEXT}{ACCOUNTS}  free_mail: ['{wrong}']\n", "wrong.yaml")
 
 
 def test_a_lead_tells_its_account_where_it_stands() -> None:

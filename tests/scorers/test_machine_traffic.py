@@ -23,9 +23,11 @@ from tests.scorers.small_models import model_of, text_of
 from tests.strategies import START, Retraction
 
 OPEN, CLICK, LEFT = "Email Opened", "Email Link Clicked", "Unsubscribed"
+FILE = "Offer Downloaded"
 RULES: tuple[dict[str, Any], ...] = (
     {"name": "opened", "when": {"event": OPEN}, "points": 1.0},
     {"name": "clicked", "when": {"event": CLICK}, "points": 3.0},
+    {"name": "filed", "when": {"event": FILE}, "points": 5.0},
     {"name": "left", "when": {"event": LEFT}, "points": -10.0},
     {"name": "paged", "when": {"type": "page"}, "points": 5.0},
 )
@@ -196,7 +198,13 @@ def test_agents_are_looked_at_once() -> None:
         ([mail(1), mail(2, 3 * SECOND)], 0),
         ([mail(1), mail(2, 3 * SECOND + 1)], 6),
         ([mail(1), mail(2, SECOND, mail_id="m2")], 6),
-        ([mail(1, name=OPEN), mail(2, SECOND)], 0),
+        ([mail(1, name=OPEN), mail(2, SECOND)], 4),
+        ([mail(1, name=OPEN), mail(2, SECOND, name=OPEN), mail(3, SECOND)], 3),
+        ([mail(1, -SECOND, name=OPEN), mail(2), mail(3, 2 * SECOND)], 0),
+        ([mail(1), mail(2, 2 * SECOND), mail(3, 6 * SECOND, name=OPEN)], 1),
+        ([mail(1), mail(2, SECOND, name=FILE)], 0),
+        ([mail(1, name=FILE), mail(2, 4 * SECOND, name=FILE)], 10),
+        ([mail(1, name="Email Delivered"), mail(2, 1_999, name=FILE)], 0),
         ([mail(1, name=OPEN, sg_machine_open=True), mail(2, SECOND)], 3),
         ([mail(1), mail(2, SECOND), mail(3, HOUR), mail(4, -HOUR)], 6),
         ([mail(1, name="Email Delivered"), mail(2, 1_999)], 0),
@@ -228,12 +236,12 @@ def test_told_by_its_neighbours(items: list[Event], points: float) -> None:
 
 
 def test_alike() -> None:
-    """Where a provider reports an open with each click, they are counted apart."""
-    model = traffic(burst={"alike": True})
+    """An open and a click at once are a person's, unless a model says otherwise."""
+    model = traffic(burst={"alike": False})
     pair = [mail(1, name=OPEN), mail(2, SECOND)]
 
-    assert score(*pair, model=model) == 4
-    assert score(*pair, mail(3, 2 * SECOND), model=model) == 1
+    assert score(*pair) == 4
+    assert score(*pair, model=model) == 0
 
 
 def test_late_verdict_recalls() -> None:
@@ -323,7 +331,7 @@ def test_memory_is_bounded() -> None:
 
 _gaps = st.sampled_from([400, 900, 2_000, 3_000, 3_001, 5_000, 40_000, HOUR])
 _acts = st.tuples(
-    st.sampled_from([OPEN, OPEN, CLICK, CLICK, CLICK, "Email Delivered", LEFT]),
+    st.sampled_from([OPEN, OPEN, CLICK, CLICK, FILE, "Email Delivered", LEFT]),
     st.sampled_from(["m1", "m1", "m1", "m2"]),
     st.sampled_from(["/a", "/b", "/c"]),
     st.sampled_from([0, 0, 2, 3]),
@@ -333,7 +341,7 @@ _acts = st.tuples(
 _policies = st.sampled_from(
     [
         {},
-        {"burst": {"alike": True}, "all_links": {"least": 2}},
+        {"burst": {"alike": False}, "all_links": {"least": 2}},
         {"burst": {"least": 3}, "honeypot": {"within": "4s"}},
         {"off": ["burst"], "all_links": {"least": 2}},
         {"off": ["at-delivery"]},
