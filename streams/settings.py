@@ -7,6 +7,7 @@ holds it. A wrong setting is one clear line, never a stack trace.
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -18,6 +19,8 @@ from streams.clock import Clock, ScaledClock, SystemClock
 from streams.errors import UserError
 
 PREFIX = "LEADPULSE_"
+SHORTEST_SECRET = 16
+"""Characters of a secret that keys are made of."""
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -97,6 +100,16 @@ class Settings(BaseSettings):
         pattern=r"^(https?://[^/?#\s]+)?/?$",
         description="URL by which senders know the collector, for schemes that sign "
         "it; as requested if unset.",
+    )
+    link_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description="Secrets of the links in mails one sends oneself, at least 16 "
+        "characters each, separated by commas or lines: the first seals, all open.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks of proxies whose `X-Forwarded-For` and "
+        "`X-Forwarded-Proto` are believed, separated by commas; none if unset.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         ("*",),
@@ -179,12 +192,27 @@ class Settings(BaseSettings):
         1.0, gt=0, description="Scaled clock: scaled seconds per real second."
     )
 
-    @field_validator("cors_origins", "webhook_unsigned", mode="before")
+    @field_validator("cors_origins", "webhook_unsigned", "link_secrets", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return tuple(filter(None, (item.strip() for item in value.split(","))))
+        return tuple(filter(None, (item.strip() for item in re.split(r"[,\n]", value))))
+
+    @field_validator("link_secrets")
+    @classmethod
+    def _long_enough(cls, secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(secret.get_secret_value()) < SHORTEST_SECRET for secret in secrets):
+            msg = f"each needs at least {SHORTEST_SECRET} characters"
+            raise ValueError(msg)
+        return secrets
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for network in filter(None, (item.strip() for item in value.split(","))):
+            ip_network(network, strict=False)  # a ValueError says what is wrong
+        return value
 
     @field_validator("write_keys", mode="before")
     @classmethod

@@ -23,6 +23,7 @@ COMMANDS: Final = (
     "send",
     "import",
     "source",
+    "link",
     "replay",
     "leads",
     "accounts",

@@ -32,7 +32,9 @@ from streams.collector.intake import (
     json_response,
     verdict_body,
 )
+from streams.collector.mail_links import link_routes
 from streams.collector.mapping.files import load_mappings
+from streams.collector.snippet import SNIPPET_PATH, snippet_endpoint
 from streams.event_log import EventLog, NotDurableError
 from streams.metrics import COLLECTOR_REQUESTS
 from streams.settings import Settings
@@ -105,6 +107,8 @@ def create_app(
                 for provider in providers
                 for path in provider.routes
             ),
+            *link_routes(settings, intake),
+            Route(SNIPPET_PATH, snippet_endpoint()),
             Route("/healthz", _healthz),
             Route("/readyz", _readyz(event_log)),
         ],

@@ -113,7 +113,8 @@ def create_server(settings: Settings, get: Get = get_https) -> uvicorn.Server:
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies or None,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             # Nothing under way takes longer than Kafka may.
             timeout_graceful_shutdown=math.ceil(settings.produce_timeout_seconds) + 1,

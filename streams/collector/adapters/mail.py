@@ -50,6 +50,8 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     """What tells this event from all others of the provider, the same on a repeat."""
     email_id: str | None = None
     campaign_id: str | None = None
+    user_id: str | None = None
+    """Of a mail of one's own, whose sender knows who it is for."""
     link_url: str | None = None
     subject: str | None = None
     bounce_type: BounceType | None = None
@@ -106,6 +108,7 @@ def mail_event(provider: str, mail: Mail, envelope: Envelope) -> Event | Rejecti
         channel="email",
         occurred_at=mail.at,
         email=address(mail.email),
+        user_id=mail.user_id,
         properties={
             **mail.properties,
             "email_id": mail.email_id,

@@ -3,7 +3,6 @@
 The write key is the tracker's app id (`aid`), or stands in the query or basic auth.
 """
 
-import base64
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -21,6 +20,7 @@ from streams.collector.adapters.provider import (
 )
 from streams.collector.adapters.segment import snake_case
 from streams.collector.adapters.tracking import (
+    PIXEL,
     from_base64,
     in_words,
     milliseconds,
@@ -45,9 +45,6 @@ _SILENT: Final = frozenset(
 """Self-describing events that nobody did on purpose."""
 _TRAITS: Final = frozenset({"user", "identify", "user_traits", "traits"})
 """Contexts that tell about the person."""
-_PIXEL: Final = base64.b64decode(
-    "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
-)
 
 
 def _adapt_post(incoming: Incoming, envelope: Envelope) -> Taken:
@@ -241,7 +238,7 @@ def _ok(_: Outcome) -> Reply:
 
 def _gif(_: Outcome) -> Reply:
     headers = {"Cache-Control": "no-cache, no-store, must-revalidate"}
-    return Reply(body=_PIXEL, content_type="image/gif", headers=headers)
+    return Reply(body=PIXEL, content_type="image/gif", headers=headers)
 
 
 SNOWPLOW: Final = Provider(

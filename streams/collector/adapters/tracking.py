@@ -21,6 +21,10 @@ from streams.collector.json_body import decoded
 from streams.collector.verdict import RefusedError, Rejection
 
 MOST_BYTES: Final = 2_000_000
+PIXEL: Final = base64.b64decode(
+    "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+)
+"""A transparent GIF of one pixel."""
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 _decode: Final = msgspec.json.Decoder().decode
 
