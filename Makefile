@@ -3,6 +3,7 @@
 VENV ?= .venv
 PYTHON ?=
 DEMO_SECONDS ?= 60
+E2E ?= e2e
 
 # `python -m` rather than the console scripts: works in a path with spaces.
 BIN := $(VENV)/bin
@@ -20,11 +21,11 @@ COVERAGE_CORE := 96
 COVERAGE_STREAMS := 53
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test it laws mutation e2e demo up format docs lock clean
+.PHONY: help setup check test it laws mutation e2e clients demo up format docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
-	@echo "  Variables: PYTHON=python3.12  VENV=.venv  DEMO_SECONDS=60"
+	@echo "  Variables: PYTHON=python3.12  VENV=.venv  DEMO_SECONDS=60  E2E=clients"
 
 setup: $(STAMP) ## Make the virtual environment from the locked requirements
 
@@ -68,8 +69,22 @@ laws: setup ## The laws of scoring, fuzz of sources, 1,000 new examples each; 10
 mutation: setup ## Break the core on purpose; list what no test notices
 	"$(BIN)/python" bench/mutation.py --sample 400
 
-e2e: setup ## The whole product, watched from outside
-	$(RUN) pytest -m e2e
+e2e: setup clients ## The whole product from outside, with real clients and a browser (E2E=clients: only those)
+	$(RUN) pytest -m "$(E2E)"
+
+# What real clients need; without it their tests are skipped, and fail in CI.
+clients: setup
+	@$(RUN) uv pip install --quiet --python "$(BIN)/python" \
+			--require-hashes -r requirements/browser.txt \
+		|| $(PIP) install --require-hashes -r requirements/browser.txt
+	@if command -v npm >/dev/null; \
+	then [ tests/e2e/node_modules/.package-lock.json -nt tests/e2e/package-lock.json ] \
+		|| npm ci --prefix tests/e2e --loglevel=error; \
+	else echo "npm is not installed (Debian: nodejs npm): Node's clients are not tested" >&2; \
+	fi
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+		|| echo "chromium is not installed (Debian: chromium): browsers are not tested" >&2
+
 
 demo: setup ## Watch leads heat up for DEMO_SECONDS
 	"$(BIN)/leadpulse" demo --seconds $(DEMO_SECONDS)
@@ -90,10 +105,12 @@ lock: setup ## Resolve pyproject.toml into requirements/ with hashes
 	$(UV_COMPILE) pyproject.toml --output-file requirements/runtime.txt
 	$(UV_COMPILE) pyproject.toml --extra embedded --group dev \
 		--constraint requirements/runtime.txt --output-file requirements/dev.txt
+	$(UV_COMPILE) --group browser \
+		--constraint requirements/dev.txt --output-file requirements/browser.txt
 	printf '%s\n' uv hatchling editables | $(UV_COMPILE) - \
 		--constraint requirements/dev.txt \
 		--output-file requirements/bootstrap.txt
 
 clean: ## Remove the environment, caches and local state
 	rm -rf "$(VENV)" build dist .leadpulse .coverage .mypy_cache .ruff_cache \
-		.pytest_cache .hypothesis .import_linter_cache
+		.pytest_cache .hypothesis .import_linter_cache tests/e2e/node_modules

@@ -7,16 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 
 from schemas.event import Event
-from schemas.topics import EVENT_TOPICS
 from streams.settings import Settings
 from tests.conftest import MakeTopics
-from tests.streams.collector.conftest import running
+from tests.streams.collector.conftest import arrived, running
 from tests.waiting import wait_until
-from tests.worker_harness import read_all
 
 pytestmark = [
     pytest.mark.integration,
@@ -40,23 +37,6 @@ def library(name: str) -> Any:
     return pytest.importorskip(
         name, reason=f"THE REAL CLIENT IS NOT TESTED HERE: {name} is not installed"
     )
-
-
-def arrived(settings: Settings, count: int) -> list[Event]:
-    """Return the events on the topics once there are `count`, by their names."""
-    found: list[Event] = []
-
-    def enough() -> bool:
-        found[:] = [
-            msgspec.json.decode(record.value() or b"", type=Event)
-            for topic in EVENT_TOPICS
-            for record in read_all(settings, topic)
-        ]
-        return len(found) >= count
-
-    wait_until(enough, within=30, what=f"{count} events")
-    assert len(found) == count
-    return sorted(found, key=lambda event: (event.type, event.name))
 
 
 def url_of(http: httpx.Client) -> str:

@@ -5,16 +5,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
+import msgspec
 import pytest
 import uvicorn
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
+from schemas.event import Event
+from schemas.topics import EVENT_TOPICS
 from streams.collector.fetching import Get, get_https
 from streams.collector.server import bind, create_server
 from streams.settings import Settings
 from tests.conftest import MakeTopics
 from tests.waiting import wait_until
+from tests.worker_harness import read_all
 
 KEYS = "website=wk-1,app=wk-2"
 
@@ -50,6 +54,23 @@ def client(settings: Settings) -> Iterator[httpx.Client]:
     """A client of a running collector; sends no key by itself."""
     with running(settings) as (client, _):
         yield client
+
+
+def arrived(settings: Settings, count: int) -> list[Event]:
+    """Return the events on the topics once there are `count`, by their names."""
+    found: list[Event] = []
+
+    def enough() -> bool:
+        found[:] = [
+            msgspec.json.decode(record.value() or b"", type=Event)
+            for topic in EVENT_TOPICS
+            for record in read_all(settings, topic)
+        ]
+        return len(found) >= count
+
+    wait_until(enough, within=30, what=f"{count} events")
+    assert len(found) == count
+    return sorted(found, key=lambda event: (event.type, event.name))
 
 
 Read = Callable[..., list[ConsumerRecord]]
