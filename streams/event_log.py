@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -31,9 +31,23 @@ HEADER_TRACEPARENT: Final = "traceparent"
 PARTITION_OF_KEY: Final = -1
 """Stands for the partition that the key belongs to."""
 
+LARGEST_RECORD: Final = 1_000_000
+"""Bytes of a record with its key and headers; Kafka's own limit is 5 % above."""
+
 
 class NotDurableError(Exception):
     """Kafka did not acknowledge everything; send it all again, ids unchanged."""
+
+    retry_seconds: ClassVar[int] = 1
+    """When a repeat has a chance."""
+
+
+class MissingTopicsError(NotDurableError):
+    """A broker answers, and has not the topics: somebody has to make them."""
+
+
+class RecordRefusedError(NotDurableError):
+    """Kafka will never take one of the records: it is too large, or not legal there."""
 
 
 class Record(NamedTuple):
@@ -127,8 +141,13 @@ class KafkaEventLog:
         )
         self._thread.start()
 
-    async def append(self, records: Sequence[Record]) -> None:
-        """Return when every record is durable; NotDurableError if any may not be."""
+    async def append(
+        self, records: Sequence[Record], *, within: float | None = None
+    ) -> None:
+        """Return when every record is durable; NotDurableError if any may not be.
+
+        `within` is how many seconds Kafka has, if it is less than it may take.
+        """
         if not records:
             return
         if not self._topics_seen:
@@ -136,18 +155,25 @@ class KafkaEventLog:
         producer = self._producer
         delivery = _Delivery(asyncio.get_running_loop(), len(records))
         self._produce(producer, records, delivery)
+        # librdkafka reports by itself in time; the margin is for the report.
+        seconds = self._timeout + _REPORT_SECONDS
+        if within is not None:
+            seconds = min(seconds, within)
         try:
-            # librdkafka reports by itself in time; the margin is for the report.
-            async with asyncio.timeout(self._timeout + _REPORT_SECONDS):
+            async with asyncio.timeout(seconds):
                 error = await delivery.future
         except TimeoutError:
             self._give_up(producer)
-            msg = f"no acknowledgement within {self._timeout:g} s"
+            msg = f"no acknowledgement within {seconds:g} s"
             raise NotDurableError(msg) from None
-        if error is not None:
-            self._give_up(producer)
-            msg = f"not acknowledged: {error.str()}"
-            raise NotDurableError(msg)
+        if error is None:
+            return
+        if error.code() in _REFUSALS:
+            msg = f"refused: {error.str()}"
+            raise RecordRefusedError(msg)
+        self._give_up(producer)
+        msg = f"not acknowledged: {error.str()}"
+        raise NotDurableError(msg)
 
     async def missing_topics(self) -> list[str]:
         """Return the topics that are not there; NotDurableError without a broker."""
@@ -184,8 +210,12 @@ class KafkaEventLog:
             msg = "the queue to Kafka is full"
             raise NotDurableError(msg) from None
         except KafkaException as failure:
+            error = failure.args[0]
+            if error.code() in _REFUSALS:
+                msg = f"not sent: {error.str()}"
+                raise RecordRefusedError(msg) from None
             self._give_up(producer)
-            msg = f"not sent: {failure.args[0].str()}"
+            msg = f"not sent: {error.str()}"
             raise NotDurableError(msg) from None
 
     def _give_up(self, producer: "Producer") -> None:
@@ -205,7 +235,7 @@ class KafkaEventLog:
         missing = await self.missing_topics()
         if missing:
             msg = f"no such topics: {', '.join(missing)}; run `leadpulse topics create`"
-            raise NotDurableError(msg)
+            raise MissingTopicsError(msg)
 
     def _missing_topics(self) -> list[str]:
         from confluent_kafka import KafkaException  # noqa: PLC0415 - see _connect
@@ -242,6 +272,8 @@ class KafkaEventLog:
 _POLL_SECONDS: Final = 0.1
 _METADATA_SECONDS: Final = 2.0
 _REPORT_SECONDS: Final = 0.5
+_REFUSALS: Final = frozenset({10, 87})
+"""Kafka's codes for a record that it takes at no time: too large, not legal."""
 
 
 class _Delivery:
@@ -293,6 +325,7 @@ def _config(settings: "Settings", name: str) -> dict[str, Any]:
         "partitioner": "murmur2_random",
         # While requests are in flight the next batch gathers anyway (ADR 0006).
         "linger.ms": 0,
+        "message.max.bytes": LARGEST_RECORD,
         "message.timeout.ms": int(settings.produce_timeout_seconds * 1000),
         "queue.buffering.max.kbytes": 131_072,
         "reconnect.backoff.max.ms": 1_000,

@@ -186,6 +186,38 @@ COLLECTOR_SECONDS: Final = Histogram(
     "Time from the request's last byte until its answer.",
     buckets=_LATENCY_BUCKETS,
 )
+SPOOL_EVENTS: Final = Gauge(
+    "leadpulse_spool_events",
+    "Acknowledged events (and dead letters) on the collector's disk that Kafka does "
+    "not have yet. Not 0 for long: Kafka is away, or refuses; see `/readyz`.",
+)
+SPOOL_BYTES: Final = Gauge(
+    "leadpulse_spool_bytes",
+    "What they weigh; at LEADPULSE_SPOOL_MAX_BYTES senders get 503.",
+)
+SPOOL_OLDEST: Final = Gauge(
+    "leadpulse_spool_oldest_seconds",
+    "Age of the oldest of them.",
+)
+SPOOL_ASIDE: Final = Gauge(
+    "leadpulse_spool_aside_events",
+    "Spooled records that Kafka will never take, or that the disk damaged: kept on "
+    "disk, to be looked at.",
+)
+SPOOL_SPOOLED: Final = Counter(
+    "leadpulse_spool_spooled_total",
+    "Events (and dead letters) put on the spool.",
+)
+SPOOL_DRAINED: Final = Counter(
+    "leadpulse_spool_drained_total",
+    "Events (and dead letters) sent from the spool to Kafka.",
+)
+SPOOL_REFUSED: Final = Counter(
+    "leadpulse_spool_refused_total",
+    "Requests that the spool did not take and that got 503. reason: full, failed (the "
+    "disk).",
+    ("reason",),
+)
 VIEW_RECORDS: Final = Counter(
     "leadpulse_view_records_total",
     "Records written to the Redis view.",

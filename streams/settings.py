@@ -21,6 +21,8 @@ from streams.errors import UserError
 PREFIX = "LEADPULSE_"
 SHORTEST_SECRET = 16
 """Characters of a secret that keys are made of."""
+_SMALLEST_SPOOL = 10_000_000
+"""Several times the largest request."""
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -133,7 +135,18 @@ class Settings(BaseSettings):
         "`600/minute`; any number if unset.",
     )
     produce_timeout_seconds: float = Field(
-        10.0, gt=0, description="How long the collector waits for Kafka before 503."
+        10.0, gt=0, description="How long Kafka may take to acknowledge."
+    )
+    spool_max_bytes: int = Field(
+        1_000_000_000,
+        ge=0,
+        description="Events that the collector keeps on disk (in the data directory) "
+        "while Kafka is away, in bytes: 0 for none, or at least 10000000.",
+    )
+    spool_after_seconds: float = Field(
+        2.0,
+        gt=0,
+        description="How long Kafka may take before events go to the collector's disk.",
     )
     session_seconds: float = Field(
         6.0,
@@ -212,6 +225,14 @@ class Settings(BaseSettings):
     def _are_networks(cls, value: str) -> str:
         for network in filter(None, (item.strip() for item in value.split(","))):
             ip_network(network, strict=False)  # a ValueError says what is wrong
+        return value
+
+    @field_validator("spool_max_bytes")
+    @classmethod
+    def _room_for_a_request(cls, value: int) -> int:
+        if 0 < value < _SMALLEST_SPOOL:
+            msg = f"give it 0 (no spool) or at least {_SMALLEST_SPOOL}"
+            raise ValueError(msg)
         return value
 
     @field_validator("write_keys", mode="before")

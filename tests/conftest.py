@@ -92,7 +92,7 @@ MakeTopics = Callable[..., Settings]
 
 
 @pytest.fixture
-def make_topics(broker: str) -> MakeTopics:
+def make_topics(broker: str, tmp_path: Path) -> MakeTopics:
     """Make all topics under a fresh prefix; returns the settings that name them.
 
     Call it as ``make_topics(bootstrap=…, partitions=4, **settings)``; without a
@@ -110,6 +110,7 @@ def make_topics(broker: str) -> MakeTopics:
                 "topic_prefix": f"{unique}.",
                 "app_id": unique,
                 "metrics_port": 0,
+                "data_dir": tmp_path / "data" / unique,
                 **given,
             }
         )

@@ -1,7 +1,7 @@
 """The collector's HTTP application: Segment's API and the registry's other sources.
 
-An answer of 2xx means that Kafka has every accepted event. Anything that is not
-certain is 503, and the client's repeat carries the same ids.
+An answer of 2xx means that Kafka has every accepted event, or the spool while Kafka is
+away. Anything that is not certain is 503, and the client's repeat carries the same ids.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,7 +35,7 @@ from streams.collector.intake import (
 from streams.collector.mail_links import link_routes
 from streams.collector.mapping.files import load_mappings
 from streams.collector.snippet import SNIPPET_PATH, snippet_endpoint
-from streams.event_log import EventLog, NotDurableError
+from streams.collector.spooling import SpooledEventLog
 from streams.metrics import COLLECTOR_REQUESTS
 from streams.settings import Settings
 from streams.suppressions import Suppressions
@@ -64,7 +64,7 @@ _PREFLIGHT_SECONDS: Final = 86_400
 def create_app(
     settings: Settings,
     clock: Clock,
-    event_log: EventLog,
+    event_log: SpooledEventLog,
     get: Get = get_https,
     suppressions: Suppressions | None = None,
 ) -> Starlette:
@@ -85,6 +85,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        event_log.start()
         yield
         await event_log.close()
 
@@ -171,17 +172,12 @@ async def _healthz(_: Request) -> Response:
     return json_response(200, {"status": "alive"})
 
 
-def _readyz(event_log: EventLog) -> Callable[[Request], Awaitable[Response]]:
+def _readyz(
+    event_log: SpooledEventLog,
+) -> Callable[[Request], Awaitable[Response]]:
     async def readyz(_: Request) -> Response:
-        try:
-            missing = await event_log.missing_topics()
-        except NotDurableError as failure:
-            return json_response(503, {"status": "not ready", "kafka": str(failure)})
-        if missing:
-            return json_response(
-                503, {"status": "not ready", "missing_topics": missing}
-            )
-        return json_response(200, {"status": "ready"})
+        standing = await event_log.standing()
+        return json_response(200 if standing.takes_events else 503, standing)
 
     return readyz
 

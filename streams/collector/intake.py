@@ -45,7 +45,6 @@ from streams.suppressions import Suppressions
 BODY_SECONDS: Final = 30.0
 """How long a client may take to send a body."""
 
-_RETRY_SECONDS: Final = "1"
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _log: Final = structlog.get_logger("collector")
 _encode: Final = msgspec.json.Encoder().encode
@@ -130,7 +129,7 @@ class Intake:
                 _log.warning("not durable", id=answer.request_id, why=str(failure))
                 answer.status = 503
                 answer.body = error_body("not-durable", "not stored; send it again")
-                answer.headers = {"Retry-After": _RETRY_SECONDS}
+                answer.headers = {"Retry-After": str(failure.retry_seconds)}
             except ClientDisconnect:
                 answer.status = 499  # nobody is left to read it; for log and metrics
             except Exception:  # noqa: BLE001 - answered and logged, never shown

@@ -10,10 +10,12 @@ import uvicorn
 
 from streams.collector.app import create_app
 from streams.collector.fetching import Get, get_https
+from streams.collector.spooling import SpooledEventLog
 from streams.errors import PortUnusableError, UserError
 from streams.event_log import KafkaEventLog
 from streams.metrics_server import start_metrics_server
 from streams.settings import Settings
+from streams.spool import Spool
 from streams.suppression_feed import follow_suppressions
 from streams.suppressions import Suppressions
 
@@ -92,6 +94,11 @@ def create_server(settings: Settings, get: Get = get_https) -> uvicorn.Server:
     """Return the HTTP server, ready to run on sockets given to it.
 
     `get` gets what a provider publishes for its signatures to be checked.
+
+    Raises
+    ------
+    SpoolUnusableError
+        When the spool cannot be opened.
     """
     suppressions = Suppressions(settings)
     # It ends with the process: nothing of it has to be finished.
@@ -99,7 +106,7 @@ def create_server(settings: Settings, get: Get = get_https) -> uvicorn.Server:
     app = create_app(
         settings,
         settings.clock(),
-        KafkaEventLog(settings, name="collector"),
+        _event_log(settings),
         get,
         suppressions=suppressions,
     )
@@ -119,4 +126,15 @@ def create_server(settings: Settings, get: Get = get_https) -> uvicorn.Server:
             # Nothing under way takes longer than Kafka may.
             timeout_graceful_shutdown=math.ceil(settings.produce_timeout_seconds) + 1,
         )
+    )
+
+
+def _event_log(settings: Settings) -> SpooledEventLog:
+    limit = settings.spool_max_bytes
+    spool = Spool(settings.data_dir, limit=limit) if limit else None
+    return SpooledEventLog(
+        KafkaEventLog(settings, name="collector"),
+        spool,
+        settings.clock(),
+        patience=settings.spool_after_seconds,
     )

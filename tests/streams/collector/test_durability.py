@@ -1,4 +1,4 @@
-"""A 2xx means that Kafka has it; anything else means send it again."""
+"""A 2xx means that Kafka or the disk has it; anything else means send it again."""
 
 import json
 import socket
@@ -30,12 +30,13 @@ def own_broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
 
 @pytest.fixture
 def frail(own_broker: EmbeddedBroker, make_topics: MakeTopics) -> Settings:
-    """Settings of a collector on that broker, impatient."""
+    """Settings of a collector on that broker, impatient and without a spool."""
     return make_topics(
         bootstrap=own_broker.bootstrap,
         write_keys=KEYS,
         collector_port=0,
         produce_timeout_seconds=2,
+        spool_max_bytes=0,
     )
 
 
