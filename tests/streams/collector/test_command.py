@@ -24,6 +24,7 @@ def environ(settings: Settings, **variables: str) -> dict[str, str]:
         "WRITE_KEYS": KEYS,
         "COLLECTOR_PORT": "0",
         "METRICS_PORT": "0",
+        "DATA_DIR": str(settings.data_dir),
         **variables,
     }
     return {**os.environ, **{f"LEADPULSE_{name}": text for name, text in ours.items()}}
