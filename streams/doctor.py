@@ -36,6 +36,7 @@ def examine(settings: "Settings") -> Iterator[Finding]:
     yield from _guarded("versions", _versions)
     yield from _guarded("model", lambda: _model(settings))
     yield from _guarded("write keys", lambda: _write_keys(settings))
+    yield from _guarded("spool", lambda: _spool(settings))
     yield from _guarded("broker", lambda: _broker(settings))
     yield from _guarded("redis", lambda: _redis(settings))
 
@@ -76,6 +77,32 @@ def _write_keys(settings: "Settings") -> Iterator[Finding]:
             "write keys",
             "none, so no collector starts here: set LEADPULSE_WRITE_KEYS=source=key",
         )
+
+
+def _spool(settings: "Settings") -> Iterator[Finding]:
+    from streams.spool import look  # noqa: PLC0415 - only here
+
+    # `leadpulse up` gives each role a folder of its own.
+    for directory in (settings.data_dir, settings.data_dir / "collector"):
+        if (found := look(directory)) is None:
+            continue
+        if found.events:
+            how = f"{found.events} events ({found.size} bytes) wait in {directory}"
+            what = (
+                "they go out when Kafka answers"
+                if found.owner is not None
+                else "start a collector with this LEADPULSE_DATA_DIR to send them"
+            )
+            yield Finding("warn", "spool", f"{how}: {what}")
+        else:
+            yield Finding("ok", "spool", f"{directory} holds nothing that waits")
+        if found.aside:
+            yield Finding(
+                "warn",
+                "spool",
+                f"{found.aside} records in {directory} cannot be sent and are kept: "
+                "see docs/collector.md",
+            )
 
 
 def _broker(settings: "Settings") -> Iterator[Finding]:

@@ -489,8 +489,9 @@ def _owner(directory: Path) -> int | None:
 
 
 def _damaged(path: Path, error: sqlite3.Error) -> SpoolUnusableError:
+    why = " ".join(str(error).split())
     return SpoolUnusableError(
-        f"the spool {path} cannot be read: {error}. It may hold events that were "
+        f"the spool {path} cannot be read: {why}. It may hold events that were "
         "acknowledged: move it away, start again, and see docs/collector.md for how "
         "to save what is in it"
     )

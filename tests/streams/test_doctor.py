@@ -1,5 +1,6 @@
 """The doctor finds what is wrong and says what to do, each thing for itself."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,10 @@ from typer.testing import CliRunner
 
 from schemas.topics import DEAD_LETTERS
 from streams.cli.doctor import app
-from streams.doctor import Finding, _skew, examine
+from streams.doctor import Finding, _skew, _spool, examine
+from streams.event_log import Record
 from streams.settings import Settings, load_settings
+from streams.spool import Spool
 
 NOWHERE = "127.0.0.1:1"
 
@@ -72,6 +75,27 @@ def test_an_invalid_model_fails(healthy: Settings, tmp_path: Path) -> None:
 
     assert finding.verdict == "fail"
     assert str(path) in finding.text
+
+
+def test_what_waits_on_a_spool_is_told(tmp_path: Path) -> None:
+    """Events on disk are counted, and whether a collector is there to send them."""
+    settings = load_settings({}, data_dir=tmp_path)
+    assert list(_spool(settings)) == []
+
+    async def fill() -> Finding:
+        spool = Spool(tmp_path, limit=1_000_000)
+        await spool.put([Record("t", None, b"{}", [])], at=1)
+        (running,) = _spool(settings)
+        await spool.close()
+        return running
+
+    running = asyncio.run(fill())
+    (left,) = _spool(settings)
+
+    assert running.verdict == left.verdict == "warn"
+    assert "1 events" in running.text
+    assert "when Kafka answers" in running.text
+    assert "start a collector" in left.text
 
 
 def test_missing_topics_fail(healthy: Settings) -> None:
