@@ -226,3 +226,12 @@ POSTHOG_FLAGS: Final = Provider(
     answer=_no_flags,
     refusal=_refusal,
 )
+POSTHOG_CONFIG: Final = Provider(
+    name="posthog-config",
+    adapt=lambda _incoming, _envelope: Taken(),
+    paths=("/array/{write_key}/config",),
+    methods=("GET",),
+    answer=_no_flags,
+    refusal=_refusal,
+)
+"""What the browser's client asks for beside its flags."""

@@ -18,10 +18,15 @@ from streams.collector.adapters.mailtrap import MAILTRAP
 from streams.collector.adapters.mandrill import MANDRILL
 from streams.collector.adapters.meta import META
 from streams.collector.adapters.mixpanel import MIXPANEL, MIXPANEL_IMPORT
-from streams.collector.adapters.posthog import POSTHOG, POSTHOG_FLAGS
+from streams.collector.adapters.posthog import (
+    POSTHOG,
+    POSTHOG_CONFIG,
+    POSTHOG_FLAGS,
+)
 from streams.collector.adapters.postmark import POSTMARK
 from streams.collector.adapters.provider import Guard, Provider
 from streams.collector.adapters.resend import RESEND
+from streams.collector.adapters.rudderstack import RUDDERSTACK_CONFIG
 from streams.collector.adapters.sendgrid import SENDGRID, SENDGRID_INBOUND
 from streams.collector.adapters.snowplow import SNOWPLOW, SNOWPLOW_PIXEL
 from streams.collector.adapters.sparkpost import SPARKPOST
@@ -33,7 +38,9 @@ TRACKERS: Final[Sequence[Provider]] = (
     MIXPANEL,
     MIXPANEL_IMPORT,
     POSTHOG,
+    POSTHOG_CONFIG,
     POSTHOG_FLAGS,
+    RUDDERSTACK_CONFIG,
     SNOWPLOW,
     SNOWPLOW_PIXEL,
 )
