@@ -1,57 +1,69 @@
-"""Real requests of mail providers: what they mark as a machine's gives no points."""
+"""What mail providers really sent: what is marked as a machine's gives no points.
+
+The golden files hold the events that the adapters made of the recorded requests.
+"""
 
 import json
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
+from schemas.event import Event
+from scorers.machine_traffic import FLAGS
 from scorers.scorer import on_event
-from tests.scorers.test_machine_traffic import MODEL, mail
-from tests.shared_data import shared_data
+from streams.model_files import read_model
 
-_NAMES = {
-    "open": "Email Opened",
-    "click": "Email Link Clicked",
-    "unsub": "Unsubscribed",
-    "unsubscribe": "Unsubscribed",
+MODEL = read_model(None)
+GOLDEN = Path(__file__).parents[1] / "golden" / "webhooks"
+WHEN = "2026-11-21T10:00:00Z"
+DEEDS = {"Email Opened", "Email Link Clicked", "Offer Downloaded"}
+MARKED = {
+    "amazon_ses": {},
+    "mailgun": {},
+    "mailjet": {"image-proxy": 1},
+    "mailtrap": {"image-proxy": 1},
+    "sendgrid": {"image-proxy": 1},
+    "sparkpost": {},
 }
+"""By provider, how many of the recorded events are told from people, and why."""
 
 
-def _told(provider: str) -> list[dict[str, Any]]:
-    """Return the events in the provider's recorded requests that can be read."""
-    path = shared_data("webhooks_email") / f"{provider}_tracking.ndjson"
-    found: list[dict[str, Any]] = []
-    for line in path.read_text("utf-8").splitlines():
-        body = json.loads(line)["body"]
-        if isinstance(body, str):
-            try:
-                body = json.loads(body)
-            except ValueError:
-                continue
-        items = body.get("events", []) if isinstance(body, dict) else body
-        found += [item for item in items if item.get("event") in _NAMES]
-    return found
+def recorded(provider: str) -> list[Event]:
+    """Return the opens and clicks that a provider reported."""
+    told: dict[str, Any] = json.loads(
+        (GOLDEN / f"{provider}_tracking.json").read_text()
+    )
+    events = [
+        msgspec.convert({**each, "occurred_at": WHEN}, Event)
+        for request in told.values()
+        for each in request.get("events", ())
+    ]
+    return [event for event in events if event.name in DEEDS]
 
 
-@pytest.mark.parametrize(
-    ("provider", "reasons"),
-    [
-        ("mailjet", {"image-proxy": 1}),
-        ("mailtrap", {"image-proxy": 1}),
-        ("sendgrid", {"image-proxy": 1}),
-    ],
-)
-def test_marked_events_give_nothing(provider: str, reasons: dict[str, int]) -> None:
-    """Each event that a provider's mark or agent gives away scores nothing."""
-    found: dict[str, int] = {}
-    for number, told in enumerate(_told(provider)):
-        properties = {name: value for name, value in told.items() if name != "event"}
-        item = mail(number, name=_NAMES[told["event"]], **properties)
-        reason = MODEL.traffic.judge(item)
-        score = on_event(MODEL, None, item, item.now).state.score
+def scored(event: Event) -> float:
+    """Return what a lead's first event gives."""
+    return on_event(MODEL, None, event, event.now).state.score
+
+
+@pytest.mark.parametrize("provider", MARKED)
+def test_what_is_marked_gives_nothing(provider: str) -> None:
+    """An open or a click counts unless a mark or an agent gives a machine away.
+
+    Each of them gives nothing as soon as it carries any of the providers' flags.
+    """
+    events, found = recorded(provider), Counter[str]()
+    assert events
+    for event in events:
+        reason = MODEL.traffic.judge(event)
         if reason is not None:
-            found[reason] = found.get(reason, 0) + 1
-            assert score == 0
-        elif told["event"] in {"open", "click"}:
-            assert score > 0
-    assert found == reasons
+            found[reason] += 1
+        assert (scored(event) > 0) == (reason is None)
+        for flag in FLAGS:
+            marked = replace(event, properties={**event.properties, flag: True})
+            assert scored(marked) == 0
+    assert found == MARKED[provider]
