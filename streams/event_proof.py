@@ -1,7 +1,7 @@
 """Proof of what was taken in: every event in one state, and the states by replay."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from schemas.command import Forward, Retract
 from schemas.event import Event
@@ -12,13 +12,13 @@ from scorers.identity import derive_lead_id
 from scorers.masses import hash64
 from scorers.replay import Replay
 from scorers.scorer import read
-from scorers.state import MAX_IDS
+from scorers.state import MAX_IDS, LeadState
 from scorers.versions import Versions
 from streams import codec
 from streams.codec import Message as Input
 from streams.codec import Refusal
 from streams.partitioner import partition_of
-from streams.proof import Held, Leads, Place, Reading, Report
+from streams.proof import Held, Leads, Place, Reading, Report, Subject
 from streams.tables import is_source
 
 if TYPE_CHECKING:
@@ -27,11 +27,9 @@ if TYPE_CHECKING:
 EXACT: Final = 1e-6
 """How far a replayed score may be from the live one, before rounding."""
 
-_GONE: Final = "events that are gone by retention"
-_PENDING: Final = "events that are not processed yet"
-
-
-_REDIRECTED: Final = "events of identifiers that are part of another lead by now"
+GONE: Final = "events that are gone by retention"
+_MISSING: Final = "leads of whom an event is missing"
+PENDING: Final = "events that are not processed yet"
 
 
 class _Everybody:
@@ -41,7 +39,7 @@ class _Everybody:
         return True
 
 
-def _of_several(held: Held) -> bool:
+def of_several(held: Held) -> bool:
     """Say whether the lead knows events that came under other identifiers."""
     forwarded = any(is_source(name) for name in held.kept.positions)
     return forwarded or bool(held.state.absorbed)
@@ -61,10 +59,13 @@ class Taken(NamedTuple):
 
 
 def taken(topic: str, records: "Iterable[Message]") -> Iterator[Taken]:
-    """Yield the records of one partition of `topic` (base name), decoded."""
-    reading, now = Reading(), 0
+    """Yield the records of partitions of `topic` (base name), decoded."""
+    readings: dict[int, Reading] = {}
+    nows: dict[int, Instant] = {}
     for message in records:
-        place = reading.place(message)
+        partition = message.partition() or 0
+        reading = readings.setdefault(partition, Reading())
+        place, now = reading.place(message), nows.get(partition, 0)
         content = codec.decode(topic, message.value())
         match content:
             case Event():
@@ -73,6 +74,7 @@ def taken(topic: str, records: "Iterable[Message]") -> Iterator[Taken]:
                 now = content.event.now
             case Retract():
                 now = to_instant(content.at)
+        nows[partition] = now
         yield Taken(now, topic, place, message.key(), content, reading.cut)
 
 
@@ -86,6 +88,62 @@ class Positions(NamedTuple):
     """Records in the dead letters of scoring."""
     dead_cut: bool
     """Whether older dead letters are gone."""
+
+    def processed(self, place: Place) -> bool:
+        """Say whether the workers have acknowledged the record at `place`."""
+        return place.offset < self.committed.get((place.topic, place.partition), 0)
+
+
+class Verdict(NamedTuple):
+    """What a comparison came to: proved, left untold, or found wrong."""
+
+    kind: Literal["proved", "left", "found"]
+    subject: Subject = "replay"
+    text: str = ""
+    """Why it cannot be told, or what is wrong."""
+
+    def tell(self, report: Report, place: Place, lead_id: str) -> None:
+        """Put it into `report`."""
+        match self.kind:
+            case "proved":
+                report.prove(self.subject)
+            case "left":
+                report.leave(self.subject, self.text)
+            case _:
+                report.find(self.subject, place, lead_id, self.text)
+
+
+def compared(
+    versions: Versions, live: LeadState, again: LeadState | None, *, cut: bool
+) -> Verdict:
+    """Return what `live` is beside `again`, which was made of the events anew.
+
+    `cut` says that older events are gone.
+    """
+    known = frozenset(live.ids)
+    replayed = frozenset() if again is None else frozenset(again.ids)
+    if unheard := len(known - replayed):
+        if cut:
+            return Verdict("left", text=f"leads with {GONE}")
+        problem = f"the state knows {unheard} events that are on no topic"
+        return Verdict("found", "events", problem)
+    if again is None:
+        return Verdict("left", text=_MISSING)
+    if cut and len(known) >= MAX_IDS:
+        return Verdict("left", text=f"leads with {GONE}")
+    model = versions.known(live.model)
+    if model is None:
+        why = f"leads scored by model {live.model}, which is not at hand"
+        return Verdict("left", text=why)
+    at = max(live.now, again.now)
+    one, other = read(model, live, at), read(model, again, at)
+    if abs(one.exact - other.exact) <= EXACT:
+        return Verdict("proved")
+    if len(versions) > 1:
+        why = "leads that differ, and whose model changed: is it backfilled?"
+        return Verdict("left", text=why)
+    problem = f"live it is {one.exact:.6f}, replayed {other.exact:.6f}"
+    return Verdict("found", text=problem)
 
 
 class Forwards:
@@ -103,7 +161,7 @@ class Forwards:
             if event_id in self.seen:
                 report.prove("events")
             elif self.cut:
-                report.leave("events", _GONE)
+                report.leave("events", GONE)
             else:
                 problem = f"event {event_id} was never forwarded to its lead"
                 report.find("events", place, lead_id, problem)
@@ -151,27 +209,21 @@ class EventProof:
                 pass  # hints, and what a replay teaches new rules by itself
 
     def close(self) -> None:
-        """Compare the states, when all of the partition was taken."""
-        for lead_id, held in self._leads.items():
-            if held.state.claims:
-                continue  # an identifier of somebody
-            if _of_several(held):
-                self._report.leave("replay", "leads that several identifiers make up")
-            else:
-                self._compare(lead_id, held)
+        """Compare the states, when all of the partition was taken.
 
-    def _processed(self, record: Taken) -> bool:
-        place = record.place
-        done = self._positions.committed.get((place.topic, place.partition), 0)
-        return place.offset < done
+        Leads of several identifiers are left out: their events are elsewhere, too.
+        """
+        for lead_id, held in self._leads.items():
+            if not held.state.claims and not of_several(held):
+                self._compare(lead_id, held)
 
     @staticmethod
     def _includes(held: Held, record: Taken) -> bool:
         return record.place.offset <= held.kept.positions.get(record.topic, -1)
 
     def _refused(self, record: Taken, detail: str) -> None:
-        if not self._processed(record):
-            self._report.leave("events", _PENDING)
+        if not self._positions.processed(record.place):
+            self._report.leave("events", PENDING)
         elif self._positions.dead_cut:
             self._report.leave("events", "dead letters that are gone by retention")
         else:
@@ -186,15 +238,14 @@ class EventProof:
         key = lead_id.encode()
         here = partition_of(key, self._positions.partitions) == record.place.partition
         if not here or (record.topic != COMMANDS.name and record.key != key):
-            if self._processed(record):
+            if self._positions.processed(record.place):
                 self._forwards.due[event.id] = (record.place, lead_id)
             else:
-                self._report.leave("events", _PENDING)
+                self._report.leave("events", PENDING)
             return
         held = self._leads.get(lead_id)
         if held is not None and held.state.claims:
-            self._report.leave("events", _REDIRECTED)
-            return
+            return  # an identifier of somebody: proved with the person
         included = held is not None and self._includes(held, record)
         known = held is not None and hash64(event.id) in held.state.ids
         if included and derive_lead_id(event) == lead_id:
@@ -202,8 +253,8 @@ class EventProof:
                 pass
         if known:
             self._report.prove("events")
-        elif not included and not self._processed(record):
-            self._report.leave("events", _PENDING)
+        elif not included and not self._positions.processed(record.place):
+            self._report.leave("events", PENDING)
         elif held is not None and len(held.state.ids) >= MAX_IDS:
             self._report.leave("events", f"beyond the last {MAX_IDS} events of a lead")
         else:
@@ -221,35 +272,9 @@ class EventProof:
                 pass
 
     def _compare(self, lead_id: str, held: Held) -> None:
-        live, again = held.state, self._replay.states.get(lead_id)
-        known = frozenset(live.ids)
-        replayed = frozenset() if again is None else frozenset(again.ids)
-        if unheard := len(known - replayed):
-            if self._cut:
-                self._report.leave("replay", f"leads with {_GONE}")
-            else:
-                problem = f"the state knows {unheard} events that are on no topic"
-                self._report.find("events", held.place, lead_id, problem)
-            return
-        if again is None or lead_id in self._lost:
-            self._report.leave("replay", "leads of whom an event is missing")
-            return
-        if self._cut and len(known) >= MAX_IDS:
-            self._report.leave("replay", f"leads with {_GONE}")
-            return
+        again = self._replay.states.get(lead_id)
         versions = self._versions(workspace_of(lead_id))
-        model = versions.known(live.model)
-        if model is None:
-            why = f"leads scored by model {live.model}, which is not at hand"
-            self._report.leave("replay", why)
-            return
-        at = max(live.now, again.now)
-        one, other = read(model, live, at), read(model, again, at)
-        if abs(one.exact - other.exact) <= EXACT:
-            self._report.prove("replay")
-        elif len(versions) > 1:
-            why = "leads that differ, and whose model changed: is it backfilled?"
-            self._report.leave("replay", why)
-        else:
-            problem = f"live it is {one.exact:.6f}, replayed {other.exact:.6f}"
-            self._report.find("replay", held.place, lead_id, problem)
+        verdict = compared(versions, held.state, again, cut=self._cut)
+        if lead_id in self._lost and verdict.subject == "replay":
+            verdict = Verdict("left", text=_MISSING)
+        verdict.tell(self._report, held.place, lead_id)

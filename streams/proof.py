@@ -24,6 +24,15 @@ PROMISES: Final[dict[Subject, str]] = {
 }
 assert tuple(PROMISES) == get_args(Subject)  # noqa: S101 - the order of the report
 
+LEFT_OUT: Final = {
+    "accounts": "what an account adds up are the last words of its people, heard in an "
+    "order that no topic keeps; each person's score is proved above",
+    "models beside the primary": "they decide nothing; their states are made by the "
+    "same code from the same events",
+    "lines within a group of a ledger": "caps are cut off the sum, not off a line",
+}
+"""What no proof looks at, and why."""
+
 MOST_FINDINGS: Final = 1_000
 """Findings that are kept word by word; those beyond are only counted."""
 
@@ -123,6 +132,7 @@ class Report:
                 for subject, promise in PROMISES.items()
             },
             "findings": self.findings,
+            "left_out": LEFT_OUT,
         }
 
 

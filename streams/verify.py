@@ -11,6 +11,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final, cast
 
+from schemas.event import Event
 from schemas.topics import (
     COMMANDS,
     EVENT_TOPICS,
@@ -25,14 +26,23 @@ from scorers.state import LeadState
 from streams.codec import Refusal
 from streams.dead_letter_log import read_letters
 from streams.errors import UserError
-from streams.event_proof import EventProof, Forwards, Positions, taken
+from streams.event_proof import (
+    EventProof,
+    Forwards,
+    Positions,
+    Taken,
+    of_several,
+    taken,
+)
 from streams.model_book import ModelBook
+from streams.person_proof import PersonProof
 from streams.proof import Held, Place, Report
 from streams.suppression_feed import load_suppressions
 from streams.suppressions import Suppressions
 from streams.tables import OWNER_KEY, ChangelogError, Lead, Rebuilt
 from streams.topic_reader import read_topic
 from streams.topics_admin import check_topics, shared_partitions
+from streams.unlinked import read_unlinked
 from streams.update_proof import UpdateProof
 
 if TYPE_CHECKING:
@@ -89,6 +99,12 @@ class _Verification:
         dead, dead_cut = self._dead_letters()
         positions = Positions(self._partitions, committed, dead, dead_cut)
         forwards = Forwards()
+        people = PersonProof(
+            self._report,
+            self._book.primary,
+            positions,
+            read_unlinked(self._settings.unlinked_path),
+        )
         self._suppressions = load_suppressions(self._settings)
         for message in read_topic(
             self._settings, self._settings.topic(MODEL_VERSIONS.name)
@@ -96,13 +112,20 @@ class _Verification:
             if (value := message.value()) is not None:
                 self._book.load(message.partition() or 0, [value])
         for partition in range(self._partitions):
-            self._verify(partition, positions, forwards)
+            self._verify(partition, positions, forwards, people)
             self._done += 1
             self._tell()
         forwards.close(self._report)
+        people.prove(self._again, self._admits)
         return self._report
 
-    def _verify(self, partition: int, positions: Positions, forwards: Forwards) -> None:
+    def _verify(
+        self,
+        partition: int,
+        positions: Positions,
+        forwards: Forwards,
+        people: PersonProof,
+    ) -> None:
         versions = partial(self._book.primary, partition)
         every = chain.from_iterable(map(versions, self._book.workspaces(partition)))
         leads = self._leads(partition)
@@ -125,6 +148,21 @@ class _Verification:
                 continue  # of somebody who was erased: nothing may be known of it
             events.take(record)
         events.close()
+        several = [
+            each
+            for each, held in leads.items()
+            if of_several(held) and not held.state.claims
+        ]
+        people.hear(partition, leads, several)
+
+    def _again(self) -> Iterator[Taken]:
+        """Yield every event and command of all partitions, topic by topic."""
+        for topic in _SOURCES:
+            name = self._settings.topic(topic.name)
+            yield from taken(topic.name, read_topic(self._settings, name))
+
+    def _admits(self, event: Event) -> bool:
+        return self._suppressions.admit(event) is not None
 
     def _leads(self, partition: int) -> dict[str, Held]:
         """Return the states of a partition as a new owner would find them."""

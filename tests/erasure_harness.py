@@ -31,6 +31,21 @@ MARKS = tuple(mark.encode() for mark in (MAIL, USER, COOKIE, *LEADS))
 BOB = lead_id_of("email", "bob.babbage@analytical.example")
 
 
+AGING = (
+    "events",
+    "commands",
+    "notifications",
+    "members",
+    "side-updates",
+    "dead-letters",
+)
+
+
+def is_kept_by_rule(topic: str) -> bool:
+    """Say whether a topic is not one of those that only age empties."""
+    return not any(word in topic for word in AGING)
+
+
 def lives(*, first: int = 0) -> list[Event]:
     """Ada browses, signs up and is known to the CRM; Bob works for the same company."""
     now = SystemClock().now()

@@ -109,7 +109,7 @@ async def _done(
 def _tell(
     settings: "Settings", person: "Person", erased: "Erased", wait: float
 ) -> None:
-    from schemas.topics import NOTIFICATIONS, SCORE_UPDATES
+    from schemas.topics import DEAD_LETTERS, NOTIFICATIONS, SCORE_UPDATES
     from streams.erasure import wait_until_erased
     from streams.errors import UserError
 
@@ -117,7 +117,9 @@ def _tell(
     if erased.kept_letters:
         typer.echo(f"dead letters not taken out: {erased.kept_letters}", err=True)
     else:
-        typer.echo(f"dead letters {erased.dead_letters} taken out")
+        typer.echo(
+            f"dead letters {erased.dead_letters} taken out: nobody can read them"
+        )
     if not wait_until_erased(settings, person, erased.asked_at, seconds=wait):
         msg = (
             f"the workers have not erased everything within {wait:g} s; they will when "
@@ -133,7 +135,10 @@ def _tell(
         "later        compacted topics: within "
         f"{(SCORE_UPDATES.max_compaction_lag_ms or 0) // day} days; alerts: within "
         f"{(NOTIFICATIONS.retention_ms or 0) // day} days; raw events and commands: "
-        f"within {settings.raw_retention_days} days of their receipt"
+        f"within {settings.raw_retention_days} days of their receipt; "
+        f"{'dead letters' if erased.kept_letters else 'bytes of dead letters'}: within "
+        f"{(DEAD_LETTERS.retention_ms or 0) // day} days; to each of these the broker "
+        "adds the time until a segment is closed (segment.ms, 7 days unless set)"
     )
     if erased.kept_letters:
         raise typer.Exit(1)

@@ -63,6 +63,8 @@ def verify(
 def _print(report: "Report") -> None:
     from rich.console import Console
 
+    from streams.proof import LEFT_OUT
+
     for finding in report.findings[:_SHOWN]:
         typer.echo(str(finding))
     if (more := report.against.total() - _SHOWN) > 0:
@@ -73,6 +75,8 @@ def _print(report: "Report") -> None:
         for why, count in sorted(reasons.items()):
             line = f"not told, {subject}: {count:,} × {why}"
             console.print(line, style="dim", markup=False, soft_wrap=True)
+    for what, why in LEFT_OUT.items():
+        console.print(f"not looked at: {what} ({why})", style="dim", soft_wrap=True)
     verdict = "proved" if report.clean else f"{report.against.total():,} findings"
     told = f"{report.records:,} records, {report.leads:,} leads: {verdict}"
     console.print(told, soft_wrap=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # both are public
     AdminClient,
@@ -15,13 +16,17 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # both are pub
 from schemas.topics import AUDIT, DEAD_LETTERS, SUPPRESSIONS, TOPICS
 from streams.broker import ApacheBroker
 from streams.settings import Settings
+from streams.suppressions import PrivacyKey
 from tests.conftest import MakeTopics
 from tests.erasure_harness import (
+    BOB,
     LEADS,
     MAIL,
     fed,
     in_files,
     in_redis,
+    in_topics,
+    is_kept_by_rule,
     leave_letters,
     lives,
     tombstones,
@@ -36,6 +41,7 @@ from tests.worker_harness import (
     produce,
     put_raw,
     read_all,
+    stored_with_redirects,
 )
 
 pytestmark = pytest.mark.integration
@@ -112,10 +118,10 @@ def test_nothing_is_left_in_any_file(
     leadpulse: Run,  # noqa: F811 - the fixture
     tmp_path: Path,
 ) -> None:
-    """After compaction and retention no file of the data folder knows the person.
+    """After compaction and retention no topic and no file knows the person.
 
-    Until then a replay of the events, by a worker that starts from nothing, knows
-    them neither.
+    Until then a replay of the events, by a worker that starts from nothing and into a
+    view that does, knows them neither; what is left of them is the audit record.
     """
     worker = WorkerProcess(settings, tmp_path / "data" / "worker.log").start()
     try:
@@ -149,6 +155,12 @@ def test_nothing_is_left_in_any_file(
             )
         finally:
             again.end()
+        with fed(settings) as view:
+            view.drop()
+            wait_until(lambda: view.lead(BOB) is not None, 40, "a new view")
+            assert in_redis(settings) == []
+        assert set(stored_with_redirects(settings)) == {BOB}
+        assert in_topics(settings, only=is_kept_by_rule) == []
         hasten(settings)
 
         def left() -> list[str]:
@@ -159,8 +171,13 @@ def test_nothing_is_left_in_any_file(
             return in_files(tmp_path / "data")
 
         wait_until_gone(left, 120, "left in files")
+        assert in_topics(settings, only=lambda _: True) == []
         assert in_redis(settings) == []
-        assert read_all(settings, AUDIT)
+        keyed = PrivacyKey("a long secret")
+        told = [each.value() or b"" for each in read_all(settings, AUDIT)]
+        erased = [each for each in told if b'"kind":"erasure"' in each]
+        subjects = {msgspec.json.decode(each)["subject"] for each in erased}
+        assert subjects >= set(map(keyed.subject, LEADS))
         assert read_all(settings, SUPPRESSIONS)
     finally:
         worker.end()

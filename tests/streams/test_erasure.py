@@ -18,6 +18,7 @@ from tests.erasure_harness import (
     fed,
     in_redis,
     in_topics,
+    is_kept_by_rule,
     leave_letters,
     lives,
     tombstones,
@@ -33,20 +34,6 @@ from tests.worker_harness import (
     read_all,
     stored_with_redirects,
 )
-
-AGING = (
-    "events",
-    "commands",
-    "notifications",
-    "members",
-    "side-updates",
-    "dead-letters",
-)
-
-
-def is_kept_by_rule(topic: str) -> bool:
-    """Say whether a topic is not one of those that only age empties."""
-    return not any(word in topic for word in AGING)
 
 
 @pytest.fixture
