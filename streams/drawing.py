@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from rich.console import Console
 from rich.text import Text
 
 from schemas.alert import Alert
@@ -46,6 +47,14 @@ class Scored(Protocol):
     def reasons(self) -> Sequence[Reason]:
         """For and against, strongest first."""
         ...
+
+
+def screen() -> Console:
+    """Return a console that prints what others wrote as it is: brackets, colons, all.
+
+    Styles come from what is drawn, never from the words of a name or a page.
+    """
+    return Console(markup=False, emoji=False)
 
 
 def tier_colour(tier: str) -> str:

@@ -61,9 +61,8 @@ def show(
     workspace: OfWorkspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Show all about one account: score, trend, its people, what was told."""
-    from rich.console import Console
-
     from streams.account_screens import account_screen
+    from streams.drawing import screen
     from streams.errors import UserError
     from streams.model_files import read_model
 
@@ -79,7 +78,7 @@ def show(
         return
     model = read_model(settings.model_path)
     current = model if model.ref.digest == card.update.model.digest else None
-    Console().print(account_screen(card, current, settings.clock().now()))
+    screen().print(account_screen(card, current, settings.clock().now()))
 
 
 def _plain(card: "AccountCard") -> dict[str, object]:

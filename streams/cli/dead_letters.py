@@ -31,15 +31,16 @@ def list_letters(
     Of the records themselves only their own id and size are shown: the rest may be
     personal data.
     """
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from schemas.time import to_iso
     from streams.dead_letter_log import latest_letters
+    from streams.drawing import screen
     from streams.settings import load_settings
 
     letters = latest_letters(load_settings(), limit=limit, reason=reason)
-    console = Console()
+    console = screen()
     if not letters:
         console.print("no dead letters")
         return
@@ -52,7 +53,7 @@ def list_letters(
         table.add_row(
             to_iso(letter.at),
             story.stage,
-            f"[red]{story.reason}[/]",
+            Text(story.reason, "red"),
             str(story.attempts),
             source if story.topic else "",
             story.detail.partition("\n")[0][:200],

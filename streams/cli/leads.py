@@ -69,8 +69,7 @@ def show(
     workspace: OfWorkspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Show all about one lead: who, how much, why, what happened, what was told."""
-    from rich.console import Console
-
+    from streams.drawing import screen
     from streams.errors import UserError
     from streams.explanation_screens import explanation_plain, explanation_screen
     from streams.lead_screens import card_screen
@@ -90,7 +89,7 @@ def show(
             plain["explanation"] = explanation_plain(*explained, locale)
         typer.echo(as_json(plain))
         return
-    console = Console()
+    console = screen()
     console.print(card_screen(card, current, settings.clock().now()))
     if explained is not None and locale is not None:
         console.print(explanation_screen(*explained, locale))
@@ -112,9 +111,8 @@ def explain(
 
     It is reckoned now, by the model in force, from the state that the workers keep.
     """
-    from rich.console import Console
-
     from scorers.identity import is_lead_id
+    from streams.drawing import screen
     from streams.errors import UserError
     from streams.explanation_screens import explanation_plain, explanation_screen
     from streams.settings import load_settings
@@ -129,7 +127,7 @@ def explain(
     if json:
         typer.echo(as_json(explanation_plain(*explained, spoken)))
         return
-    Console().print(explanation_screen(*explained, spoken))
+    screen().print(explanation_screen(*explained, spoken))
 
 
 @app.command()

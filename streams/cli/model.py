@@ -178,12 +178,11 @@ def explain(
     skip_bad: SkipBad = False,
 ) -> None:
     """Say in words what gives how much; with --lead, where a score comes from."""
-    from rich.console import Console
-
     from streams.cli.model_screens import lead_heading, model_screen
+    from streams.drawing import screen
     from streams.explanation_screens import explanation_screen
 
-    console = Console()
+    console = screen()
     path = _models(None if model is None else [model])[0]
     if lead is None:
         loaded = _load(path)
@@ -219,11 +218,10 @@ def diff(
     skip_bad: SkipBad = False,
 ) -> None:
     """Run two models over the same events and say what would be different."""
-    from rich.console import Console
-
     from scorers.comparison import compare, live
     from scorers.compiled import compile_model
     from streams.cli.model_screens import comparison_json, comparison_screen
+    from streams.drawing import screen
 
     models = [compile_model(_load(path)) for path in (a, b)]
     with _events(events, skip_bad=skip_bad) as source:
@@ -232,7 +230,7 @@ def diff(
     if as_json:
         typer.echo(comparison_json(comparison))
     else:
-        Console().print(comparison_screen((a, b), comparison))
+        screen().print(comparison_screen((a, b), comparison))
 
 
 def _models(paths: list[Path] | None) -> list[Path]:

@@ -198,15 +198,15 @@ def _summary(tally: "Tally") -> str:
 
 def _print(scores: "list[LeadScore]") -> None:
     import msgspec
-    from rich.console import Console
 
+    from streams.drawing import screen
     from streams.lead_screens import score_table
 
     if not sys.stdout.isatty():
         for score in scores:
             typer.echo(msgspec.json.encode(score))
         return
-    console = Console()
+    console = screen()
     console.print(score_table(scores[:_SHOWN_LEADS]))
     if len(scores) > _SHOWN_LEADS:
         more = len(scores) - _SHOWN_LEADS

@@ -67,9 +67,9 @@ def show_ranking(
     json: bool,
 ) -> None:
     """Print the `best` once, as a table or as JSON, or stay and follow them."""
-    from rich.console import Console
+    from streams.drawing import screen
 
-    clock, console = settings.clock(), Console()
+    clock, console = settings.clock(), screen()
 
     def table() -> "RenderableType":
         return draw(best(), clock.now(), console.width)

@@ -3,14 +3,17 @@
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from schemas.command import Absorb, Command, Forward, Link
 from schemas.time import MINUTE
-from schemas.topics import COMMANDS, DEAD_LETTERS
+from schemas.topics import COMMANDS, DEAD_LETTERS, LEAD_STATE
 from scorers.scorer import read
 from streams.settings import Settings
 from tests.people import make_visits, one_lead_each
@@ -63,6 +66,24 @@ def told(settings: Settings) -> list[Command]:
     ]
 
 
+def has_written(settings: Settings, records: int) -> bool:
+    return written(settings) >= records
+
+
+def written(settings: Settings) -> int:
+    """Return how often states changed and leads told each other something."""
+    ends = 0
+    with closing(
+        Consumer({"bootstrap.servers": settings.bootstrap, "group.id": "watcher"})
+    ) as consumer:
+        for topic in (LEAD_STATE, COMMANDS):
+            for partition in range(settings.partitions):
+                place = TopicPartition(settings.topic(topic.name), partition)
+                _, end = consumer.get_watermark_offsets(place, timeout=10)
+                ends += end
+    return ends
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_between_link_absorb_and_redirect(
     settings: Settings, workers: list[WorkerProcess], seed: int
@@ -77,9 +98,11 @@ def test_killed_between_link_absorb_and_redirect(
     expected = one_lead_each(events)
     share = len(events) // KILLS
     for kill in range(KILLS):
+        begun = written(settings)
         produce(settings, events[kill * share : (kill + 1) * share])
-        # In the midst of it, wherever the worker is by then.
-        time.sleep(chance.uniform(0.0, 1.5))
+        # In the midst of it: after so many changes of states and words between leads.
+        enough = begun + chance.randrange(1, share // 4)
+        wait_until(partial(has_written, settings, enough), 60, f"{enough} records")
         victim = workers[chance.randrange(2)]
         victim.kill()
         victim.start()

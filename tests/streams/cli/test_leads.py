@@ -8,13 +8,15 @@ import pytest
 
 from schemas.score import Identifiers, NotCounted, Withheld
 from schemas.time import HOUR, to_datetime
-from scorers.identity import lead_id_of
+from scorers.identity import is_legal, lead_id_of, normalise
 from scorers.masses import hash64
 from streams.clock import SystemClock
 from streams.processes import free_port
 from streams.view import View
+from tests.scorers.test_identity import NASTY
 from tests.streams.view.records import ADA, alert, change, event, update
 
+MARKUP = ("[/red]", "[bold]x[/bold]", "[link=file:///etc/passwd]y[/link]", "a[/]b")
 BOB = lead_id_of("email", "bob@example.com")
 
 
@@ -191,3 +193,37 @@ def test_an_absent_redis_is_one_clear_line(
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("leadpulse: the view's Redis does not answer")
     assert len(ran.err.splitlines()) == 1
+
+
+def test_no_identifier_breaks_the_view_or_the_screen(
+    leadpulse: Callable, view: View
+) -> None:
+    """Whatever people are called, each is found under that name, and is shown."""
+    now = SystemClock().now()
+    known = {
+        lead_id_of("user_id", name): name
+        for name in (normalise("user_id", nasty) for nasty in (*NASTY, *MARKUP))
+        if is_legal(name) and name.isprintable()
+    }
+    changes = [
+        change(
+            update(
+                lead_id=lead_id,
+                identifiers=Identifiers(user_id=(name,), email=(name,)),
+                owner=name,
+                at=now,
+            )
+        )
+        for lead_id, name in known.items()
+    ]
+    assert view.write(view.build(), changes, {})
+
+    assert {card.update.lead_id for card in view.top(limit=99)} == set(known)
+    for lead_id, name in known.items():
+        assert view.find(name)[0] == lead_id
+    ranked = leadpulse("leads", "top", "--limit", "99")
+    assert ranked.code == 0, ranked.err
+    for name in MARKUP:
+        shown = leadpulse("leads", "show", name)
+        assert shown.code == 0, shown.err
+        assert name in shown.out
