@@ -70,7 +70,7 @@ mutation: setup ## Break the core on purpose; list what no test notices
 	"$(BIN)/python" bench/mutation.py --sample 400
 
 e2e: setup clients ## The whole product from outside, with real clients and a browser (E2E=clients: only those)
-	$(RUN) pytest -m "$(E2E)"
+	$(RUN) pytest -m "$(E2E)" tests/e2e
 
 # What real clients need; without it their tests are skipped, and fail in CI.
 clients: setup
