@@ -9,6 +9,7 @@ a lock that is still held names a process left over from a run that was killed.
 import errno
 import fcntl
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -24,6 +25,10 @@ from streams.errors import PortUnusableError, UserError
 
 LOOPBACK: Final = "127.0.0.1"
 _LAST_PORT: Final = 65_535
+# Linux gives connections ports from 32768 on, macOS and Windows from 49152 on.
+_FREE_PORTS: Final = range(15_000, 32_000)
+_PORTS_TRIED: Final = 100
+_drawn: Final[set[int]] = set()
 _POLL_SECONDS: Final = 0.02
 _KILL_SECONDS: Final = 10.0
 
@@ -56,11 +61,22 @@ class DataInUseError(ProcessError):
 
 
 def free_port() -> int:
-    """Return a loopback port that nothing listened on a moment ago."""
+    """Return a loopback port that nothing listened on a moment ago.
+
+    It lies below the ports that systems give to outgoing connections, one of which
+    could take it before a server that is still starting does. The same process never
+    gets it twice.
+    """
+    for _ in range(_PORTS_TRIED):
+        port = _FREE_PORTS.start + secrets.randbelow(len(_FREE_PORTS))
+        with socket.socket() as probe, suppress(OSError):
+            if port not in _drawn:
+                probe.bind((LOOPBACK, port))
+                _drawn.add(port)
+                return port
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+        return int(probe.getsockname()[1])
 
 
 def claim_port(port: int, *, purpose: str, setting: str, host: str = LOOPBACK) -> int:

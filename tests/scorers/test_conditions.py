@@ -224,7 +224,6 @@ def test_points(source: dict[str, Any], value: object, points: float) -> None:
         ({"any": [{"event": "A"}, {"type": "page"}]}, None),
         ({"not": {"event": "A"}}, None),
     ],
-    ids=str,
 )
 def test_static_choices(condition: dict[str, Any], choices: set[str] | None) -> None:
     """What an event must be called to match is known before it comes, if it is."""
