@@ -4,6 +4,7 @@ VENV ?= .venv
 PYTHON ?=
 DEMO_SECONDS ?= 60
 E2E ?= e2e
+JOBS ?= auto
 
 # `python -m` rather than the console scripts: works in a path with spaces.
 BIN := $(VENV)/bin
@@ -15,6 +16,9 @@ STAMP := $(VENV)/.installed
 UV_COMPILE := $(RUN) uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-annotate --no-header
 
+# A file's tests stay together, for they share what it starts.
+PARALLEL := -n $(JOBS) --dist loadfile
+
 # What `make test` must reach; raise them, never lower them. The core is on its way to
 # 100. Roles that tests run as processes of their own are not counted in streams.
 COVERAGE_CORE := 96
@@ -25,7 +29,7 @@ COVERAGE_STREAMS := 53
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
-	@echo "  Variables: PYTHON=python3.12  VENV=.venv  DEMO_SECONDS=60  E2E=clients"
+	@echo "  Variables: PYTHON=python3.12  VENV=.venv  DEMO_SECONDS=60  E2E=clients  JOBS=2"
 
 setup: $(STAMP) ## Make the virtual environment from the locked requirements
 
@@ -53,7 +57,7 @@ check: setup ## Format, lint, types, import law, generated docs, compose file
 	else echo "docker-compose is not installed: docker-compose.yml not checked"; fi
 
 test: setup ## The quick suite with coverage: no network, no Java
-	$(RUN) pytest -m "not integration and not e2e" --cov --cov-report=
+	$(RUN) pytest -m "not integration and not e2e" --cov --cov-report= $(PARALLEL)
 	$(RUN) coverage report --include="schemas/*,scorers/*" \
 		--fail-under=$(COVERAGE_CORE)
 	$(RUN) coverage report --include="streams/*" --fail-under=$(COVERAGE_STREAMS)
@@ -62,8 +66,8 @@ it: setup laws ## The laws at length, and Apache Kafka (Java 17 and Maven)
 	$(RUN) pytest -m integration
 
 laws: setup ## The laws of scoring, fuzz of sources, 1,000 new examples each; 10,000 lives by the oracle
-	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-thorough} $(RUN) pytest -m hypothesis tests/scorers \
-		tests/streams/mapping tests/streams/sources \
+	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-thorough} $(RUN) pytest -m hypothesis \
+		-n $(JOBS) tests/scorers tests/streams/mapping tests/streams/sources \
 		tests/streams/collector/test_adapters_hold.py
 
 mutation: setup ## Break the core on purpose; list what no test notices

@@ -5,7 +5,7 @@ Nothing is joined and nothing committed: it can be done at any time, by anybody.
 
 import time
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from streams.errors import UserError
 from streams.partitioner import partition_of
@@ -39,22 +39,91 @@ def read_topic(
     """Yield the records there are now, oldest first within a partition.
 
     With a `key` only the partition that it belongs to is read, with `only` those
-    partitions.
+    partitions. Whoever reads more than one topic is quicker with a `TopicReader`.
 
     Raises
     ------
     UnreadableTopicError
         When the topic is missing or no broker answers.
     """
-    from confluent_kafka import (  # noqa: PLC0415 - loads librdkafka
-        OFFSET_BEGINNING,
-        Consumer,
-        KafkaError,
-        KafkaException,
-        TopicPartition,
-    )
+    with TopicReader(settings) as reader:
+        yield from reader.read(topic, key=key, only=only)
 
-    consumer = Consumer(
+
+class TopicReader:
+    """Reads topic after topic over the same connections, several at once if need be."""
+
+    def __init__(self, settings: "Settings") -> None:
+        """Read from the broker that `settings` name; nothing is connected yet."""
+        self._settings = settings
+        self._idle: list[Consumer] = []
+        self._partitions: dict[str, set[int]] = {}
+
+    def __enter__(self) -> Self:
+        """Return the reader."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def read(
+        self, topic: str, *, key: bytes | None = None, only: Collection[int] = ()
+    ) -> "Iterator[Message]":
+        """Yield the records there are now, as `read_topic` does.
+
+        Raises
+        ------
+        UnreadableTopicError
+            When the topic is missing or no broker answers.
+        """
+        from confluent_kafka import (  # noqa: PLC0415 - loads librdkafka
+            OFFSET_BEGINNING,
+            KafkaError,
+            KafkaException,
+            TopicPartition,
+        )
+
+        consumer = self._idle.pop() if self._idle else _connected(self._settings)
+        try:
+            if topic not in self._partitions:
+                self._partitions[topic] = _partitions(consumer, self._settings, topic)
+            unread = set(self._partitions[topic])
+            if key is not None:
+                unread = {partition_of(key, len(unread))}
+            if only:
+                unread &= set(only)
+            consumer.assign(
+                [TopicPartition(topic, number, OFFSET_BEGINNING) for number in unread]
+            )
+            heard = time.monotonic()
+            while unread:
+                if time.monotonic() - heard > _QUIET_SECONDS:
+                    raise UnreadableTopicError(topic, "the broker fell silent")
+                first = consumer.poll(_POLL_SECONDS)
+                # What is at hand beside it; asked to wait, it would wait for all.
+                rest = [] if first is None else consumer.consume(_BATCH, 0)
+                for message in (first, *rest) if first is not None else ():
+                    error = message.error()
+                    if error is None:
+                        heard = time.monotonic()
+                        yield message
+                    elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                        unread.discard(message.partition() or 0)
+                    elif not error.retriable():
+                        raise UnreadableTopicError(topic, error.str())
+        except KafkaException as error:
+            raise UnreadableTopicError(topic, error.args[0].str()) from None
+        finally:
+            consumer.unassign()  # also where the rest is not wanted
+            self._idle.append(consumer)
+
+
+def _connected(settings: "Settings") -> "Consumer":
+    from confluent_kafka import Consumer  # noqa: PLC0415 - loads librdkafka
+
+    return Consumer(
         {
             "bootstrap.servers": settings.bootstrap,
             # Required by the client; nothing is joined or committed.
@@ -66,32 +135,6 @@ def read_topic(
             "log_level": 0,
         }
     )
-    try:
-        unread = _partitions(consumer, settings, topic)
-        if key is not None:
-            unread = {partition_of(key, len(unread))}
-        if only:
-            unread &= set(only)
-        consumer.assign(
-            [TopicPartition(topic, number, OFFSET_BEGINNING) for number in unread]
-        )
-        heard = time.monotonic()
-        while unread:
-            if time.monotonic() - heard > _QUIET_SECONDS:
-                raise UnreadableTopicError(topic, "the broker fell silent")
-            for message in consumer.consume(_BATCH, _POLL_SECONDS):
-                error = message.error()
-                if error is None:
-                    heard = time.monotonic()
-                    yield message
-                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-                    unread.discard(message.partition() or 0)
-                elif not error.retriable():
-                    raise UnreadableTopicError(topic, error.str())
-    except KafkaException as error:
-        raise UnreadableTopicError(topic, error.args[0].str()) from None
-    finally:
-        consumer.close()
 
 
 def _partitions(consumer: "Consumer", settings: "Settings", topic: str) -> set[int]:

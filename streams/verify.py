@@ -40,7 +40,7 @@ from streams.proof import Held, Place, Report
 from streams.suppression_feed import load_suppressions
 from streams.suppressions import Suppressions
 from streams.tables import OWNER_KEY, ChangelogError, Lead, Rebuilt
-from streams.topic_reader import read_topic
+from streams.topic_reader import TopicReader
 from streams.topics_admin import check_topics, shared_partitions
 from streams.unlinked import read_unlinked
 from streams.update_proof import UpdateProof
@@ -92,8 +92,13 @@ class _Verification:
         self._book = ModelBook(model)
         self._suppressions = Suppressions(settings)
         self._done = 0
+        self._reader = TopicReader(settings)
 
     def run(self) -> Report:
+        with self._reader:
+            return self._run()
+
+    def _run(self) -> Report:
         # First how far the workers are: what they did by then must be found below.
         committed = committed_positions(self._settings, self._partitions)
         dead, dead_cut = self._dead_letters()
@@ -106,9 +111,7 @@ class _Verification:
             read_unlinked(self._settings.unlinked_path),
         )
         self._suppressions = load_suppressions(self._settings)
-        for message in read_topic(
-            self._settings, self._settings.topic(MODEL_VERSIONS.name)
-        ):
+        for message in self._reader.read(self._settings.topic(MODEL_VERSIONS.name)):
             if (value := message.value()) is not None:
                 self._book.load(message.partition() or 0, [value])
         for partition in range(self._partitions):
@@ -159,7 +162,7 @@ class _Verification:
         """Yield every event and command of all partitions, topic by topic."""
         for topic in _SOURCES:
             name = self._settings.topic(topic.name)
-            yield from taken(topic.name, read_topic(self._settings, name))
+            yield from taken(topic.name, self._reader.read(name))
 
     def _admits(self, event: Event) -> bool:
         return self._suppressions.admit(event) is not None
@@ -201,7 +204,7 @@ class _Verification:
 
     def _records(self, topic: Topic, partition: int) -> "Iterator[Message]":
         name = self._settings.topic(topic.name)
-        for message in read_topic(self._settings, name, only=(partition,)):
+        for message in self._reader.read(name, only=(partition,)):
             self._report.records += 1
             if self._report.records % _REPORTED == 0:
                 self._tell()

@@ -17,7 +17,7 @@ from streams.topics_admin import create_topics
 
 # Random models are large: that they take long to make says nothing about the core.
 _LAWS = settings(deadline=None, suppress_health_check=list(HealthCheck))
-settings.register_profile("quick", _LAWS, max_examples=60, derandomize=True)
+settings.register_profile("quick", _LAWS, max_examples=30, derandomize=True)
 settings.register_profile("thorough", _LAWS, max_examples=1_000)
 settings.register_profile("gate", _LAWS, max_examples=200, derandomize=True)
 _PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or "quick"

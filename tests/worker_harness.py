@@ -142,7 +142,9 @@ def read_all(settings: Settings, topic: Topic) -> list[Message]:
         deadline = time.monotonic() + 30
         while len(ended) < settings.partitions:
             assert time.monotonic() < deadline, f"{name} has no end"
-            for message in consumer.consume(1000, 0.1):
+            first = consumer.poll(0.1)
+            rest = [] if first is None else consumer.consume(1000, 0)
+            for message in (first, *rest) if first is not None else ():
                 partition = message.partition()
                 assert partition is not None
                 if message.error() is None:

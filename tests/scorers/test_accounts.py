@@ -502,7 +502,7 @@ RULES = (
     '"12:00", to: "13:00"}}]'
 )
 LIVELY = model(RULES)
-LAW = settings(max_examples=40, deadline=None)
+LAW = settings()
 
 
 @st.composite

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.time import DAY, HOUR, Instant, to_datetime
@@ -408,7 +408,6 @@ def _total(wave: Curve, elapsed: int) -> float:
     return sum(piece.at(elapsed) for piece in wave.pieces)
 
 
-@settings(max_examples=300)
 @given(st.lists(_groups, min_size=1, max_size=3), st.integers(0, 30_000))
 def test_drawn_over_u_it_is_the_same_score(groups: list[Piece], elapsed: int) -> None:
     """At u = 2^(−x / half-life) the drawing has the score's value at x."""
@@ -418,7 +417,6 @@ def test_drawn_over_u_it_is_the_same_score(groups: list[Piece], elapsed: int) ->
     assert math.isclose(drawn, _total(wave, elapsed), abs_tol=1e-9)
 
 
-@settings(max_examples=300)
 @given(st.lists(_groups, min_size=1, max_size=3))
 def test_between_kinks_it_is_straight(groups: list[Piece]) -> None:
     """Between two neighbouring kinks the middle is the mean of the ends."""
@@ -467,7 +465,6 @@ _slow_groups = st.builds(
 )
 
 
-@settings(max_examples=300)
 @given(
     st.lists(_slow_groups, min_size=1, max_size=3),
     _bands,

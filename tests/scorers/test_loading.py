@@ -165,7 +165,7 @@ def test_the_closest_word_is_found(word: str, meant: str) -> None:
 _LINES = (SHIPPED / "default.yaml").read_text("utf-8").splitlines()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 @given(
     st.integers(0, len(_LINES) - 1),
     st.text(st.characters(codec="utf-8"), max_size=12),
