@@ -43,7 +43,7 @@ def deed(
     """Return in a sentence what a machine did, `count` times.
 
     >>> deed("at-delivery", "clicked", "en", count=2)
-    'Clicked by a mail scanner, not counted (2 times)'
+    'Clicked by a mail scanner, not counted (twice)'
     """
     speech = SPEECH[locale]
     who = speech.say(f"who.{_WHO.get(reason, reason)}")
