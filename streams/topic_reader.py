@@ -87,13 +87,7 @@ class TopicReader:
 
         consumer = self._idle.pop() if self._idle else _connected(self._settings)
         try:
-            if topic not in self._partitions:
-                self._partitions[topic] = _partitions(consumer, self._settings, topic)
-            unread = set(self._partitions[topic])
-            if key is not None:
-                unread = {partition_of(key, len(unread))}
-            if only:
-                unread &= set(only)
+            unread = self._wanted(consumer, topic, key, only)
             consumer.assign(
                 [TopicPartition(topic, number, OFFSET_BEGINNING) for number in unread]
             )
@@ -118,6 +112,17 @@ class TopicReader:
         finally:
             consumer.unassign()  # also where the rest is not wanted
             self._idle.append(consumer)
+
+    def _wanted(
+        self, consumer: "Consumer", topic: str, key: bytes | None, only: Collection[int]
+    ) -> set[int]:
+        """Return the partitions to read."""
+        if topic not in self._partitions:
+            self._partitions[topic] = _partitions(consumer, self._settings, topic)
+        wanted = set(self._partitions[topic])
+        if key is not None:
+            wanted = {partition_of(key, len(wanted))}
+        return wanted.intersection(only) if only else wanted
 
 
 def _connected(settings: "Settings") -> "Consumer":
