@@ -113,6 +113,12 @@ class Settings(BaseSettings):
         description="Addresses or networks of proxies whose `X-Forwarded-For` and "
         "`X-Forwarded-Proto` are believed, separated by commas; none if unset.",
     )
+    client_ip: Literal["full", "short", "off"] = Field(
+        "short",
+        description="What the collector keeps of the address of a browser or a mail's "
+        "reader: `full`, `short` (without the last byte; IPv6: the first 48 bits), "
+        "or nothing (`off`).",
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         ("*",),
         description="Origins whose pages may send, separated by commas; * for all.",

@@ -21,6 +21,7 @@ from scorers.identity import derive_lead_id
 from streams.clock import Clock
 from streams.collector.auth import WriteKeys
 from streams.collector.body import read_body
+from streams.collector.client_address import stamped
 from streams.collector.gate import Limits
 from streams.collector.rates import Rates
 from streams.collector.verdict import Refused, RefusedError
@@ -45,6 +46,8 @@ from streams.suppressions import Suppressions
 BODY_SECONDS: Final = 30.0
 """How long a client may take to send a body."""
 
+_UNREAD: Final = (408, 413)
+"""Answers after which the rest of the body is not read."""
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _log: Final = structlog.get_logger("collector")
 _encode: Final = msgspec.json.Encoder().encode
@@ -100,6 +103,7 @@ class Intake:
         self.clock = clock
         self._body_bytes = settings.max_body_bytes
         self._prefix = settings.topic_prefix
+        self.client_ip = settings.client_ip
         self._dead_letters = settings.topic(DEAD_LETTERS_TOPIC.name)
         self._event_log = event_log
         self._known_as = identified(settings)
@@ -121,7 +125,7 @@ class Intake:
                     refused.reason, refused.detail, refused.position
                 )
                 answer.headers = {**answer.headers, **refused.headers}
-                if refused.status == 413:  # noqa: PLR2004 - the rest is not read
+                if refused.status in _UNREAD:
                     answer.headers["Connection"] = "close"
                 if answer.dress is not None:
                     answer.dress(answer, refused)
@@ -180,6 +184,7 @@ class Intake:
         NotDurableError
             When any may not be.
         """
+        events = stamped(events, request, self.client_ip)
         records = self._records(events, refused, now, _traceparent(request))
         try:
             await self._event_log.append(records)

@@ -6,7 +6,6 @@ before it is durable.
 """
 
 import hashlib
-import ipaddress
 from typing import Final
 
 from starlette.requests import Request
@@ -17,6 +16,7 @@ from streams.collector.adapters.form import form_fields, is_form
 from streams.collector.adapters.mail import Act, Mail, mail_event
 from streams.collector.adapters.provider import Envelope, Incoming
 from streams.collector.adapters.tracking import PIXEL
+from streams.collector.client_address import address_of
 from streams.collector.intake import Answer, Intake, Take
 from streams.collector.pages import (
     HTML,
@@ -168,7 +168,7 @@ class _Links:
             email_id=link.email_id,
             campaign_id=link.campaign_id,
             link_url=link.url,
-            ip=_address(request),
+            ip=address_of(request, self._intake.client_ip),
             user_agent=request.headers.get("user-agent", "")[:_LONGEST_AGENT] or None,
             properties={
                 "links": link.links,
@@ -217,14 +217,3 @@ def _is_one_click(request: Request, body: bytes) -> bool:
         return is_form(incoming) and _ONE_CLICK in form_fields(incoming)
     except RefusedError:
         return False
-
-
-def _address(request: Request) -> str | None:
-    """Return the address of whoever asks; None where it is only a proxy of ours."""
-    if request.client is None:
-        return None
-    try:
-        address = ipaddress.ip_address(request.client.host)
-    except ValueError:
-        return None
-    return str(address) if address.is_global else None

@@ -10,6 +10,7 @@ import uvicorn
 
 from streams.collector.app import create_app
 from streams.collector.fetching import Get, get_https
+from streams.collector.slow_clients import ImpatientProtocol
 from streams.collector.spooling import SpooledEventLog
 from streams.errors import PortUnusableError, UserError
 from streams.event_log import KafkaEventLog
@@ -114,7 +115,7 @@ def create_server(settings: Settings, get: Get = get_https) -> uvicorn.Server:
         uvicorn.Config(
             app,
             loop="uvloop",
-            http="httptools",
+            http=ImpatientProtocol,
             ws="none",
             lifespan="on",
             log_config=None,

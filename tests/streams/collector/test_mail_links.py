@@ -107,7 +107,7 @@ def test_a_pixel_tells_of_an_open(
     assert event.properties == {"email_id": "spring", "campaign_id": "c-1"}
     assert event.context == {
         "provider": "link",
-        "ip": "8.8.8.8",
+        "ip": "8.8.8.0",
         "user_agent": BROWSER["User-Agent"],
     }
 
