@@ -25,8 +25,8 @@ PROMISES: Final[dict[Subject, str]] = {
 assert tuple(PROMISES) == get_args(Subject)  # noqa: S101 - the order of the report
 
 LEFT_OUT: Final = {
-    "accounts": "what an account adds up are the last words of its people, heard in an "
-    "order that no topic keeps; each person's score is proved above",
+    "accounts": "they add up the last words of their people, which their topic keeps "
+    "for 30 days only; each person's score is proved above",
     "models beside the primary": "they decide nothing; their states are made by the "
     "same code from the same events",
     "lines within a group of a ledger": "caps are cut off the sum, not off a line",

@@ -16,6 +16,7 @@ from schemas.time import MINUTE
 from schemas.topics import COMMANDS, DEAD_LETTERS, LEAD_STATE
 from scorers.scorer import read
 from streams.settings import Settings
+from streams.verify import verify
 from tests.people import make_visits, one_lead_each
 from tests.waiting import wait_until
 from tests.worker_harness import (
@@ -133,3 +134,6 @@ def test_killed_between_link_absorb_and_redirect(
     for kind in (Link, Absorb, Forward):
         assert any(isinstance(each, kind) for each in commands)
     assert read_all(settings, DEAD_LETTERS) == []
+    report = verify(settings, MODEL)
+    assert report.findings == []
+    assert report.proved["replay"] == PEOPLE
