@@ -5,6 +5,7 @@ PYTHON ?=
 DEMO_SECONDS ?= 60
 E2E ?= e2e
 JOBS ?= auto
+FUZZ_RUNS ?= 1000000
 
 # `python -m` rather than the console scripts: works in a path with spaces.
 BIN := $(VENV)/bin
@@ -25,7 +26,7 @@ COVERAGE_CORE := 96
 COVERAGE_STREAMS := 53
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test it laws mutation e2e clients demo up format docs lock clean
+.PHONY: help setup check test it laws fuzz mutation e2e clients demo up format docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -68,7 +69,13 @@ it: setup laws ## The laws at length, and Apache Kafka (Java 17 and Maven)
 laws: setup ## The laws of scoring, fuzz of sources, 1,000 new examples each; 10,000 lives by the oracle
 	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-thorough} $(RUN) pytest -m hypothesis \
 		-n $(JOBS) tests/scorers tests/streams/mapping tests/streams/sources \
-		tests/streams/collector/test_adapters_hold.py
+		tests/streams/collector/test_adapters_hold.py \
+		tests/streams/collector/test_openapi.py
+
+fuzz: setup ## A million requests against every adapter, guided by coverage
+	$(RUN) uv pip install --quiet --python "$(BIN)/python" --group fuzz
+	"$(BIN)/python" -m bench.fuzz_adapters \
+		-runs=$(FUZZ_RUNS) -max_len=4096
 
 mutation: setup ## Break the core on purpose; list what no test notices
 	"$(BIN)/python" bench/mutation.py --sample 400

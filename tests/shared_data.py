@@ -10,12 +10,13 @@ import pytest
 
 VARIABLE = "LEADPULSE_SHARED_DATA"
 _BESIDE_THE_REPOSITORY = Path(__file__).parent.parent.parent / "shared" / "data"
+DATA = Path(os.environ.get(VARIABLE) or _BESIDE_THE_REPOSITORY)
+"""Where the shared data are, if they are present."""
 
 
 def shared_data(*parts: str) -> Path:
     """Return a file or folder of the shared data; skip, and say so, without it."""
-    folder = Path(os.environ.get(VARIABLE) or _BESIDE_THE_REPOSITORY)
-    path = folder.joinpath(*parts)
+    path = DATA.joinpath(*parts)
     if not path.exists():
         pytest.skip(f"SHARED DATA ABSENT: no {path}; set {VARIABLE} to their folder")
     return path

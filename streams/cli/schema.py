@@ -38,7 +38,10 @@ Check = Annotated[
 
 @app.command()
 def export(out: Out = Path("docs"), *, check: Check = False) -> None:
-    """Write a JSON Schema per message, and the AsyncAPI document of the topics."""
+    """Write a JSON Schema per message, and what topics and HTTP routes there are.
+
+    The topics are an AsyncAPI document, the collector's routes an OpenAPI document.
+    """
     import json
     from importlib.metadata import version
 
@@ -46,6 +49,7 @@ def export(out: Out = Path("docs"), *, check: Check = False) -> None:
 
     from schemas.asyncapi import document
     from schemas.json_schema import documents
+    from streams.collector.app import describe
     from streams.settings import Settings
 
     files = {
@@ -57,9 +61,11 @@ def export(out: Out = Path("docs"), *, check: Check = False) -> None:
         partitions=Settings.model_fields["partitions"].default,
     )
     dumper = type("Dumper", (yaml.SafeDumper,), {"ignore_aliases": lambda *_: True})
-    files[Path("asyncapi.yaml")] = yaml.dump(
-        asyncapi, Dumper=dumper, sort_keys=False, allow_unicode=True, width=88
-    )
+    openapi = describe(Settings.model_construct(link_secrets=("shown",)))
+    for name, described in (("asyncapi", asyncapi), ("openapi", openapi)):
+        files[Path(f"{name}.yaml")] = yaml.dump(
+            described, Dumper=dumper, sort_keys=False, allow_unicode=True, width=88
+        )
     _settle(out, files, check=check)
 
 

@@ -6,6 +6,7 @@ away. Anything that is not certain is 503, and the client's repeat carries the s
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Final
 
 from starlette.applications import Starlette
@@ -18,6 +19,7 @@ from starlette.routing import Route
 
 from streams.clock import Clock
 from streams.collector.adapters.mapped import check_names, mapped_provider
+from streams.collector.adapters.provider import Provider
 from streams.collector.adapters.registry import GUARDS, PROVIDERS
 from streams.collector.adapters.segment import Call
 from streams.collector.auth import key_in_header
@@ -34,6 +36,12 @@ from streams.collector.intake import (
 )
 from streams.collector.mail_links import link_routes
 from streams.collector.mapping.files import load_mappings
+from streams.collector.openapi import (
+    OPENAPI_PATH,
+    Document,
+    document,
+    openapi_endpoint,
+)
 from streams.collector.snippet import SNIPPET_PATH, snippet_endpoint
 from streams.collector.spooling import SpooledEventLog
 from streams.metrics import COLLECTOR_REQUESTS
@@ -75,12 +83,7 @@ def create_app(
     """
     intake = Intake(settings, clock, event_log, suppressions)
     anybody = "*" in settings.cors_origins
-    mappings = load_mappings(settings.mappings_dir)
-    check_names(mappings, (provider.name for provider in PROVIDERS))
-    providers = [
-        *PROVIDERS,
-        *(mapped_provider(each, GUARDS.get(name)) for name, each in mappings.items()),
-    ]
+    providers = all_providers(settings)
     hooks = Hooks(settings, intake, get, providers)
 
     @asynccontextmanager
@@ -110,6 +113,7 @@ def create_app(
             ),
             *link_routes(settings, intake),
             Route(SNIPPET_PATH, snippet_endpoint()),
+            Route(OPENAPI_PATH, openapi_endpoint(describe(settings))),
             Route("/healthz", _healthz),
             Route("/readyz", _readyz(event_log)),
         ],
@@ -129,6 +133,32 @@ def create_app(
         ],
         exception_handlers={HTTPException: _no_such_route},
         lifespan=lifespan,
+    )
+
+
+def all_providers(settings: Settings) -> list[Provider]:
+    """Return the registry's providers, and those that mappings describe.
+
+    Raises
+    ------
+    MappingFileError
+        When a mapping cannot be used, or has the name of another provider.
+    """
+    mappings = load_mappings(settings.mappings_dir)
+    check_names(mappings, (provider.name for provider in PROVIDERS))
+    return [
+        *PROVIDERS,
+        *(mapped_provider(each, GUARDS.get(name)) for name, each in mappings.items()),
+    ]
+
+
+def describe(settings: Settings) -> Document:
+    """Return the OpenAPI document of the application with these settings."""
+    return document(
+        version=version("leadpulse"),
+        calls=ROUTES,
+        providers=all_providers(settings),
+        links=bool(settings.link_secrets),
     )
 
 
