@@ -77,9 +77,9 @@ def _send(settings: Settings, given: argparse.Namespace) -> float:
     began = time.monotonic()
     visits = make_visits(given.events, given.people, anonymous=given.anonymous)
     for number, visit in enumerate(visits):
-        behind = began + number / given.rate - time.monotonic()
-        if behind > 0:
-            producer.poll(behind)
+        # A poll ends early when a delivery is reported.
+        while (early := began + number / given.rate - time.monotonic()) > 0:
+            producer.poll(early)
         now = to_datetime(time.time_ns() // 1_000_000)
         event = replace(visit, occurred_at=now, received_at=now)
         while True:
