@@ -98,7 +98,11 @@ def changes_since(
 
 
 def _by_rule(curve: Curve) -> dict[str, float]:
-    points = {part.rule: part.at(0) for piece in curve.pieces for part in piece.parts}
+    points = {
+        part.rule: part.at(curve.start)
+        for piece in curve.pieces
+        for part in piece.parts
+    }
     for lull in curve.lulls:
         points[lull.dormancy] = lost_to(lull, curve).points
     return points

@@ -30,6 +30,7 @@ from scorers.consent_gate import Gate, gates_of
 from scorers.curve import Part
 from scorers.decay import AnyDecay, HalfLife, NoDecay, compile_decay
 from scorers.machine_traffic import Traffic
+from scorers.state import TraitFact
 from scorers.texts import said
 
 Kind = Literal["event", "trait", "absence", "silence"]
@@ -120,6 +121,9 @@ class CompiledRule:
         self.decay: AnyDecay = compile_decay(decay)
         self.folds = isinstance(self.decay, HalfLife | NoDecay)
         """Whether any number of old matches can be kept as one mass, exactly."""
+        self.half_life: Millis | None = (
+            self.decay.half_life if isinstance(self.decay, HalfLife) else None
+        )
         self.points = rule.points if isinstance(rule.points, float) else 1.0
         self.amount_of: Callable[[Any], float] | None = None
         self.read_amount: Callable[[Event], Any] | None = None
@@ -399,26 +403,26 @@ class CompiledModel:
                 self._found[key] = found
         return found
 
-    def trait_parts(self, traits: Mapping[str, Any]) -> Mapping[str, list[Part]]:
+    def trait_parts(self, facts: Mapping[str, TraitFact]) -> Mapping[str, list[Part]]:
         """Return what the rules over the traits give, by group."""
-        key = tuple(
-            [
-                # True is 1 for a dictionary, and not for a rule.
-                value if (value := traits.get(name)).__class__ is not bool else (value,)
-                for name in self.read_traits
-            ]
-        )
+        known: list[object] = []
+        for name in self.read_traits:
+            value = facts[name].value if name in facts else None
+            # True is 1 for a dictionary, and not for a rule.
+            known.append(value if value.__class__ is not bool else (value,))
+        key = tuple(known)
         try:
             found = self._worths.get(key)
         except TypeError:  # a trait that is a mapping
-            return self._trait_parts(traits)
+            return self._trait_parts(facts)
         if found is None:
             if len(self._worths) >= _MEMORY:
                 self._worths.clear()
-            found = self._worths[key] = self._trait_parts(traits)
+            found = self._worths[key] = self._trait_parts(facts)
         return found
 
-    def _trait_parts(self, traits: Mapping[str, Any]) -> dict[str, list[Part]]:
+    def _trait_parts(self, facts: Mapping[str, TraitFact]) -> dict[str, list[Part]]:
+        traits = {name: fact.value for name, fact in facts.items()}
         worths: dict[str, list[Part]] = {}
         for rule in self.trait_rules:
             if rule.holds(traits):

@@ -9,7 +9,7 @@ published score itself that has the last word.
 
 import math
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from schemas.time import Instant, Millis
 from scorers.curve import HALF, NEVER, Curve, DormantPiece, Part, Piece
@@ -24,32 +24,39 @@ LAST: Final[Instant] = 253_402_300_799_999
 _FAR: Final = float(1 << 60)
 
 
-def first_exit(
-    curve_at: Callable[[Instant], Curve],
-    band: tuple[int, int],
-    start: Instant,
-    end: Instant = NEVER,
-    *,
-    first: Curve | None = None,
-) -> Instant | None:
-    """Return the first instant in (start, end] with the level outside `band`.
+class Exit(NamedTuple):
+    """When a score leaves a band, and the curve that it was on when it was sought."""
 
-    `band` is [low, high) in published scores times the scale; the level at `start`
-    must lie inside. None when the score stays inside until `end`, or for ever.
+    at: Instant | None
+    """None when the score stays inside until the end, or for ever."""
+    curve: Curve
+    """The curve at that instant, or at the end: it may start earlier."""
+
+
+def first_exit(
+    curve: Curve,
+    band: tuple[int, int],
+    onward: Callable[[Curve], Curve],
+    end: Instant = NEVER,
+) -> Exit:
+    """Return the first instant after the curve's start with the level outside `band`.
+
+    `band` is [low, high) in published scores times the scale; the level at the start
+    must lie inside. `onward` gives the curve that follows where one ends. Nothing
+    after `end` is looked at.
     """
     low, high = band
     end = min(end, LAST)
-    curve = curve_at(start) if first is None else first
     while True:
         last = min(curve.until, end + 1)
         elapsed = _exit_within(curve, low, high, last - curve.start)
         if elapsed is not None:
-            return curve.start + elapsed
+            return Exit(curve.start + elapsed, curve)
         if last > end:
-            return None
-        curve = curve_at(last)
+            return Exit(None, curve)
+        curve = onward(curve)
         if not low <= curve.level() < high:
-            return last
+            return Exit(last, curve)
 
 
 def _exit_within(curve: Curve, low: int, high: int, span: Millis) -> Millis | None:
@@ -90,6 +97,7 @@ class _Lines:
     def __init__(self, curve: Curve) -> None:
         self.const = self.amp = 0.0
         self.bent: list[_Bent] = []
+        start = curve.start
         for piece in curve.pieces:
             const = amp = most = least = 0.0
             parts: list[tuple[float, float, float]] = []
@@ -98,7 +106,7 @@ class _Lines:
                 near = end = part.const
                 fade, bound = 0.0, part.bound
                 if part.amp:
-                    fade = part.amp * 2.0 ** (-part.age / part.half_life)
+                    fade = part.amp * 2.0 ** ((part.since - start) / part.half_life)
                     near += fade
                 if near < end:
                     near, end = end, near
@@ -291,10 +299,11 @@ def _stride(curve: Curve, elapsed: Millis, edges: tuple[float, float]) -> float:
     """
     total = _Motion()
     stride = _FAR
+    at = curve.start + elapsed
     for piece in curve.pieces:
         group = _Motion()
         for part in piece.parts:
-            stride = min(stride, _add_part(group, part, elapsed))
+            stride = min(stride, _add_part(group, part, at))
         cap, floor = piece.cap, piece.floor
         share = 1.0
         if isinstance(piece, DormantPiece):
@@ -323,10 +332,10 @@ def _share_left(piece: DormantPiece, group: _Motion) -> tuple[float, float]:
     return 1.0, group.up(0.0)
 
 
-def _add_part(group: _Motion, part: Part, elapsed: Millis) -> float:
+def _add_part(group: _Motion, part: Part, at: Instant) -> float:
     """Add a rule's motion to its group's; return when it next meets its bound."""
     value, speed, bend = part.const, part.slope, 0.0
-    age = part.age + elapsed
+    age = at - part.since
     if part.amp:
         rate = LN2 / part.half_life
         present = part.amp * 2.0 ** (-age / part.half_life)

@@ -23,8 +23,8 @@ HALF: Final = 0.5 + 1e-9
 """Half up; what is a half but for the noise of floating point counts as one."""
 
 
-class Part(msgspec.Struct):
-    """One rule's value on a piece; `age` is its age at the start of the piece."""
+class Part(msgspec.Struct, gc=False):
+    """One rule's value until a break of its own; its age counts from `since`."""
 
     rule: str
     bound: float
@@ -32,21 +32,21 @@ class Part(msgspec.Struct):
     amp: float = 0.0
     half_life: Millis = 1
     slope: float = 0.0
-    age: Millis = 0
+    since: Instant = 0
     until: Instant = NEVER
 
-    def raw(self, elapsed: Millis) -> float:
-        """Return the value before the rule's bound, `elapsed` after the start."""
+    def raw(self, at: Instant) -> float:
+        """Return the value at `at` before the rule's bound."""
         value = self.const
         if self.amp:
-            value += self.amp * 2.0 ** (-(self.age + elapsed) / self.half_life)
+            value += self.amp * 2.0 ** ((self.since - at) / self.half_life)
         if self.slope:
-            value += self.slope * (self.age + elapsed)
+            value += self.slope * (at - self.since)
         return value
 
-    def at(self, elapsed: Millis) -> float:
-        """Return the value within ± the rule's bound."""
-        return self.within(self.raw(elapsed))
+    def at(self, at: Instant) -> float:
+        """Return the value at `at` within ± the rule's bound."""
+        return self.within(self.raw(at))
 
     def within(self, value: float) -> float:
         """Return a raw value within ± the rule's bound."""
@@ -62,22 +62,23 @@ class Piece(msgspec.Struct):
     floor: float
     parts: list[Part]
 
-    def raw(self, elapsed: Millis) -> float:
-        """Return the sum of the rules before the group's bounds."""
+    def raw(self, at: Instant) -> float:
+        """Return the sum of the rules at `at`, before the group's bounds."""
         total = 0.0
         for part in self.parts:
             # `Part.at`, written out: this is the innermost loop of everything.
             value, bound = part.const, part.bound
             if part.amp:
-                value += part.amp * 2.0 ** (-(part.age + elapsed) / part.half_life)
+                value += part.amp * 2.0 ** ((part.since - at) / part.half_life)
             if part.slope:
-                value += part.slope * (part.age + elapsed)
+                value += part.slope * (at - part.since)
             total += bound if value > bound else -bound if value < -bound else value
         return total
 
-    def at(self, elapsed: Millis) -> float:
-        """Return the group's points within floor and cap."""
-        return self.within(self.raw(elapsed))
+    def at(self, at: Instant) -> float:
+        """Return the group's points at `at` within floor and cap."""
+        value, cap, floor = self.raw(at), self.cap, self.floor
+        return cap if value > cap else floor if value < floor else value
 
     def within(self, value: float) -> float:
         """Return the sum of the rules within floor and cap."""
@@ -95,14 +96,14 @@ class DormantPiece(Piece):
     dormancy: str
     """The name of what takes the rest."""
 
-    def at(self, elapsed: Millis) -> float:
+    def at(self, at: Instant) -> float:
         """Return what is left of the group's points; what it takes stays."""
-        value = Piece.at(self, elapsed)
+        value = Piece.at(self, at)
         return value * self.share if value > 0.0 else value
 
-    def lost(self) -> float:
-        """Return what the silence takes of the points at the start, 0 or less."""
-        return self.at(0) - Piece.at(self, 0)
+    def lost(self, at: Instant) -> float:
+        """Return what the silence takes of the points at `at`, 0 or less."""
+        return self.at(at) - Piece.at(self, at)
 
 
 class Lull(msgspec.Struct, frozen=True):
@@ -130,16 +131,27 @@ class Curve(msgspec.Struct):
 
     def __post_init__(self) -> None:
         """Read the groups once: whoever makes a curve looks at its start."""
-        self.points = [piece.at(0) for piece in self.pieces]
+        start = self.start
+        self.points = [piece.at(start) for piece in self.pieces]
+
+    def moved(self, start: Instant) -> "Curve":
+        """Return the same curve as it is read from `start`, before `until`, on."""
+        if start == self.start:
+            return self
+        return Curve(
+            start, self.until, self.ceiling, self.scale, self.pieces, lulls=self.lulls
+        )
 
     def exact(self, elapsed: Millis = 0) -> float:
         """Return the score before rounding, in 0 … ceiling."""
-        points = self.points
-        if elapsed:
-            points = [piece.at(elapsed) for piece in self.pieces]
         value = 0.0
-        for each in points:
-            value += each
+        if elapsed:
+            at = self.start + elapsed
+            for piece in self.pieces:
+                value += piece.at(at)
+        else:
+            for each in self.points:
+                value += each
         ceiling = self.ceiling
         return ceiling if value > ceiling else max(value, 0.0)
 

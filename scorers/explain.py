@@ -78,7 +78,7 @@ def reasons(model: CompiledModel, state: LeadState, curve: Curve) -> tuple[Reaso
     return (
         *_refusals(model, state),
         *(
-            _reason(model, state, cause, group)
+            _reason(model, state, cause, group, curve.start)
             if isinstance(cause, Part)
             else _dormant_reason(model, cause, group)
             for cause, group in _strongest(curve)
@@ -127,7 +127,7 @@ def _ground(
         evidence = _missed(rule, state, at)
     else:
         evidence = _happened(rule, state.rules.get(rule.name))
-    points, raw = part.at(0), part.raw(0)
+    points, raw = part.at(at), part.raw(at)
     return Ground(
         rule=rule.name,
         group=group,
@@ -146,7 +146,7 @@ def _strongest(curve: Curve) -> list[tuple[Part | Lost, str]]:
     The group of a dormancy is empty where it is about several.
     """
     given: list[tuple[float, str, Part | Lost, str]] = [
-        (part.at(0), part.rule, part, piece.group)
+        (part.at(curve.start), part.rule, part, piece.group)
         for piece in curve.pieces
         for part in piece.parts
     ]
@@ -169,7 +169,7 @@ def lost_to(lull: Lull, curve: Curve) -> Lost:
         piece.group: lost
         for piece in curve.pieces
         if isinstance(piece, DormantPiece) and piece.dormancy == lull.dormancy
-        if (lost := piece.lost())
+        if (lost := piece.lost(curve.start))
     }
     return Lost(lull, sum(taken.values()), tuple(taken))
 
@@ -186,7 +186,9 @@ def _dormant_reason(model: CompiledModel, lost: Lost, group: str) -> Reason:
     )
 
 
-def _reason(model: CompiledModel, state: LeadState, part: Part, group: str) -> Reason:
+def _reason(
+    model: CompiledModel, state: LeadState, part: Part, group: str, at: Instant
+) -> Reason:
     rule = model.by_name[part.rule]
     locale = model.source.locale
     memory = state.rules.get(rule.name) if rule.kind == "event" else None
@@ -202,7 +204,7 @@ def _reason(model: CompiledModel, state: LeadState, part: Part, group: str) -> R
     return Reason(
         rule=rule.name,
         group=group,
-        points=round(part.at(0), 2),
+        points=round(part.at(at), 2),
         text=text,
         last_at=None if last_at is None else to_datetime(last_at),
         count=count,
@@ -298,7 +300,7 @@ def ledger(curve: Curve) -> tuple[LedgerLine, ...]:
     for piece, points in zip(curve.pieces, curve.points, strict=True):
         given = 0.0
         for part in piece.parts:
-            raw = part.raw(0)
+            raw = part.raw(curve.start)
             bounded = part.within(raw)
             given += bounded
             if raw:
@@ -311,7 +313,7 @@ def ledger(curve: Curve) -> tuple[LedgerLine, ...]:
         if clipped:
             note = "group cap" if clipped < 0 else "group floor"
             lines.append(LedgerLine(piece.group, "", clipped, note))
-        if isinstance(piece, DormantPiece) and (lost := piece.lost()):
+        if isinstance(piece, DormantPiece) and (lost := piece.lost(curve.start)):
             lines.append(LedgerLine(piece.group, piece.dormancy, lost, "dormancy"))
         total += points
     clipped = curve.exact() - total

@@ -7,10 +7,10 @@ dormancy leaves of the group, then total.
 from collections.abc import Iterable, Mapping
 from operator import itemgetter
 
-from schemas.time import Instant, Millis
+from schemas.time import Instant
 from scorers.compiled import CompiledDormancy, CompiledModel, CompiledRule
 from scorers.curve import NEVER, Curve, DormantPiece, Lull, Part, Piece
-from scorers.decay import HalfLife, Linear, NoDecay, Stepped
+from scorers.decay import Linear, Stepped
 from scorers.masses import SETTLED, counted, is_silenced, met_in_time
 from scorers.state import LeadState, RuleState
 
@@ -23,9 +23,10 @@ def curve_of(model: CompiledModel, state: LeadState, at: Instant) -> Curve:
     until = NEVER
     pieces: list[Piece] = []
     kept = state.rules
-    given = model.trait_parts({name: fact.value for name, fact in state.traits.items()})
+    given = model.trait_parts(state.traits)
     for group in model.groups:
-        parts = list(given.get(group.name, ()))
+        parts = given.get(group.name)
+        parts = [] if parts is None else parts.copy()
         for rule in group.remembered:
             if rule.name in kept:
                 part = _remembered_part(rule, kept, at)
@@ -41,10 +42,56 @@ def curve_of(model: CompiledModel, state: LeadState, at: Instant) -> Curve:
             pieces.append(Piece(group.name, group.cap, group.floor, parts))
     if state.refused or model.traffic.knows_staff:
         pieces = _allowed(model, state, pieces)
+    return _curve(model, state, at, until, pieces)
+
+
+def onward(model: CompiledModel, state: LeadState, curve: Curve) -> Curve:
+    """Return the curve that follows where `curve`, of the same state, ends.
+
+    What does not break there is not read again.
+    """
+    at = curve.until
+    until = NEVER
+    pieces: list[Piece] = []
+    for piece in curve.pieces:
+        parts = piece.parts
+        first = min([part.until for part in parts])
+        if first <= at:
+            parts = [
+                part
+                for old in parts
+                if (part := old if old.until > at else _renewed(model, state, old, at))
+                is not None
+            ]
+            if not parts:
+                continue
+            first = min([part.until for part in parts])
+        until = min(until, first)
+        pieces.append(Piece(piece.group, piece.cap, piece.floor, parts))
+    return _curve(model, state, at, until, pieces)
+
+
+def _renewed(
+    model: CompiledModel, state: LeadState, part: Part, at: Instant
+) -> Part | None:
+    """Return what a rule gives from `at` on, where its `part` ends."""
+    rule = model.by_name[part.rule]
+    if rule.kind == "silence":
+        return _silence_part(rule, state, at)
+    return _remembered_part(rule, state.rules, at)
+
+
+def _curve(
+    model: CompiledModel,
+    state: LeadState,
+    at: Instant,
+    until: Instant,
+    pieces: list[Piece],
+) -> Curve:
     if not model.dormancies or not state.first_at:
         return Curve(at, until, model.ceiling, model.scale, pieces)
-    lulls = tuple(_lull(dormancy, state, at) for dormancy in model.dormancies)
-    until = min(until, *(lull.until for lull in lulls))
+    lulls = tuple([_lull(dormancy, state, at) for dormancy in model.dormancies])
+    until = min(until, *[lull.until for lull in lulls])
     pieces = _quieted(model, pieces, lulls)
     return Curve(at, until, model.ceiling, model.scale, pieces, lulls=lulls)
 
@@ -76,34 +123,28 @@ def _remembered_part(
     memory = kept[rule.name]
     if rule.kind == "absence":
         return _absence_part(rule, memory, kept.get(rule.name + UNLESS), at)
-    decay = rule.decay
-    if isinstance(decay, HalfLife | NoDecay):
+    if rule.folds:
         if not memory.mass:
             return None
-        return _folded_part(rule, memory.mass * rule.points, at - memory.mass_at)
+        return _folded_part(rule, memory.mass * rule.points, memory.mass_at)
     matches = [
         (when, amount * rule.points) for when, _, amount, _ in counted(rule, memory)
     ]
-    return _finite_part(rule, decay, matches, at)
+    return _finite_part(rule, matches, at)
 
 
-def _folded_part(rule: CompiledRule, points: float, age: Millis) -> Part:
-    """Return the value of points of one age that halve, or stay."""
-    decay = rule.decay
-    if isinstance(decay, HalfLife):
-        return Part(
-            rule.name, rule.bound, amp=points, half_life=decay.half_life, age=age
-        )
-    return Part(rule.name, rule.bound, const=points)
+def _folded_part(rule: CompiledRule, points: float, since: Instant) -> Part:
+    """Return the value of points that count from `since`: they halve, or stay."""
+    if rule.half_life is None:
+        return Part(rule.name, rule.bound, points)
+    return Part(rule.name, rule.bound, 0.0, points, rule.half_life, 0.0, since)
 
 
 def _finite_part(
-    rule: CompiledRule,
-    decay: Linear | Stepped,
-    matches: list[tuple[Instant, float]],
-    at: Instant,
+    rule: CompiledRule, matches: list[tuple[Instant, float]], at: Instant
 ) -> Part | None:
     """Return the value of matches that fade over a finite age, or in steps."""
+    decay = rule.decay
     const = slope = 0.0
     until = NEVER
     if isinstance(decay, Stepped):
@@ -115,6 +156,7 @@ def _finite_part(
         if not const and until == NEVER:
             return None
         return Part(rule.name, rule.bound, const=const, until=until)
+    assert isinstance(decay, Linear)
     span = decay.span
     live = [match for match in matches if at - match[0] < span]
     if not live:
@@ -130,7 +172,7 @@ def _finite_part(
         rule.bound,
         const=const,
         slope=slope,
-        age=at - origin,
+        since=origin,
         until=origin + span,
     )
 
@@ -226,14 +268,14 @@ def _absence_part(
     matches, until = unmet(rule, memory, waits, at)
     part: Part | None = None
     decay = rule.decay
-    if isinstance(decay, Linear | Stepped):
-        part = _finite_part(rule, decay, matches, at)
+    if not rule.folds:
+        part = _finite_part(rule, matches, at)
     elif matches:
         points = 0.0
         anchor = matches[-1][0]
         for when, each in matches:
             points += each * decay.kept(anchor - when)
-        part = _folded_part(rule, points, at - anchor)
+        part = _folded_part(rule, points, anchor)
     if part is None:
         return Part(rule.name, rule.bound, until=until) if until < NEVER else None
     part.until = min(part.until, until)

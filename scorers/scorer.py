@@ -36,7 +36,7 @@ from scorers.curve import NEVER, Curve
 from scorers.explain import LedgerLine
 from scorers.machine_notes import not_counted
 from scorers.notice import alert_of, identifiers_of, last_word_of
-from scorers.reading import curve_of, group_points
+from scorers.reading import curve_of, group_points, onward
 from scorers.state import AlertState, LeadState, pack_state, unpack_state
 from scorers.step import Decision, Outcome, Step
 from scorers.withholding import withheld
@@ -91,6 +91,9 @@ class _Draft:
     def curve(self, at: Instant) -> Curve:
         return curve_of(self.model, self.state, at)
 
+    def onward(self, curve: Curve) -> Curve:
+        return onward(self.model, self.state, curve)
+
     def step(self, outcome: Outcome = "scored") -> Step:
         return Step(
             state=self.state,
@@ -122,10 +125,12 @@ def on_event(
     elif event_id in state.ids:
         return Step(state=state, outcome="duplicate")
     draft = _Draft(model, state, now)
-    _settle(draft)
+    curve = _settle(draft)
     accounts = model.accounts
     measured = model.surge_window or (accounts is not None and accounts.measures_points)
-    before = draft.curve(draft.now).exact() if measured else 0.0
+    before = 0.0
+    if measured:
+        before = (draft.curve(draft.now) if curve is None else curve).exact()
     reason = judging.judge(model, state, event)
     machine = reason is not None
     memory.learn(model, draft.state, event, event_id, draft.now, machine=machine)
@@ -136,7 +141,8 @@ def on_event(
     if reason in {None, "staff"} and event_id not in judged.withdrawn:
         # Else a machine's cookie would become somebody's.
         draft.commands = linking.links_of(draft.state, event, draft.now)
-    gained = draft.curve(draft.now).exact() - before if measured else 0.0
+    curve = draft.curve(draft.now)
+    gained = curve.exact() - before if measured else 0.0
     if model.surge_window:
         memory.gain(draft.state, draft.now, event_id, gained, model.surge_window)
     if accounts is not None:
@@ -150,7 +156,7 @@ def on_event(
     ):
         # What had counted before turned out to be a machine's.
         kind, draft.withdrawing = "retraction", True
-    _conclude(draft, Cause(kind=kind, event_id=event.id), event)
+    _conclude(draft, Cause(kind=kind, event_id=event.id), event, curve)
     return draft.step()
 
 
@@ -165,8 +171,8 @@ def on_wakeup(model: CompiledModel, state: LeadState, now: Instant) -> Step:
         return Step(state=state, outcome="scored")
     draft = _Draft(model, state, now)
     cause = _cause_of_time(draft)
-    _settle(draft)
-    _conclude(draft, cause, None)
+    curve = _settle(draft)
+    _conclude(draft, cause, None, curve)
     return draft.step()
 
 
@@ -317,10 +323,7 @@ def read(model: CompiledModel, state: LeadState, now: Instant) -> Reading:
     state = memory.adopted(model, state)
     now = max(now, state.now)
 
-    def curve_at(at: Instant) -> Curve:
-        return curve_of(model, state, at)
-
-    curve = curve_at(now)
+    curve = curve_of(model, state, now)
     groups = group_points(curve, model)
     score = curve.published()
     return Reading(
@@ -333,34 +336,36 @@ def read(model: CompiledModel, state: LeadState, now: Instant) -> Reading:
         reasons=explain.reasons(model, state, curve),
         ledger=explain.ledger(curve),
         as_of=now,
-        next_change_at=_next_change(curve_at, curve),
+        next_change_at=_next_change(curve, lambda last: onward(model, state, last)),
     )
 
 
-def _next_change(curve_at: Callable[[Instant], Curve], curve: Curve) -> Instant | None:
+def _next_change(curve: Curve, following: Callable[[Curve], Curve]) -> Instant | None:
     level = curve.level()
-    return first_exit(curve_at, (level, level + 1), curve.start, first=curve)
+    return first_exit(curve, (level, level + 1), following).at
 
 
-def _settle(draft: _Draft) -> None:
-    """Make everything planned up to `draft.now` true, each at its own instant."""
+def _settle(draft: _Draft) -> Curve | None:
+    """Make everything planned up to `draft.now` true, each at its own instant.
+
+    Return the curve from there on, if it had to be worked out.
+    """
     state, model, now = draft.state, draft.model, draft.now
     if state.model != model.digest:
         _adopt(draft)
-        return
+        return None
     if state.wake_at is None or state.wake_at > now:
         state.now = now
-        return
-    at = state.now
+        return None
+    curve = draft.curve(state.now)
     while True:
-        curve = draft.curve(at)
         level = curve.level()
         place = bisect_right(model.thresholds, level)
         low = model.thresholds[place - 1] if place else 0
         high = model.thresholds[place] if place < len(model.thresholds) else NEVER
         high = min(high, _re_rise(draft, level))
-        crossing = first_exit(draft.curve, (low, high), at, now, first=curve)
-        deadline = _next_deadline(draft, at)
+        crossing, last = first_exit(curve, (low, high), draft.onward, now)
+        deadline = _next_deadline(draft, curve.start)
         planned = [
             instant
             for instant in (crossing, deadline)
@@ -368,11 +373,13 @@ def _settle(draft: _Draft) -> None:
         ]
         if not planned:
             break
-        cause = _cause_between(draft, curve, min(planned))
         at = min(planned)
+        cause = _cause_between(draft, curve, at)
         state.now = at
-        _evaluate(draft, at, cause, None, only_tier=True)
+        curve = last.moved(at) if last.start <= at else draft.curve(at)
+        _evaluate(draft, curve, cause, None, only_tier=True)
     state.now = now
+    return last.moved(now)
 
 
 def _adopt(draft: _Draft) -> None:
@@ -385,7 +392,8 @@ def _adopt(draft: _Draft) -> None:
     draft.state = copy.copy(memory.adopted(draft.model, draft.state))
     draft.state.now = draft.now
     if known:
-        _evaluate(draft, draft.now, Cause(kind="model"), None, only_tier=False)
+        curve = draft.curve(draft.now)
+        _evaluate(draft, curve, Cause(kind="model"), None, only_tier=False)
 
 
 def _re_rise(draft: _Draft, level: int) -> int:
@@ -481,9 +489,16 @@ def _cause_between(draft: _Draft, curve: Curve, until: Instant) -> Cause:
     return Cause(kind="decay")
 
 
-def _conclude(draft: _Draft, cause: Cause, event: Event | None) -> None:
-    """Read the score, decide alerts, publish, and plan the next look."""
-    next_change = _evaluate(draft, draft.now, cause, event, only_tier=False)
+def _conclude(
+    draft: _Draft, cause: Cause, event: Event | None, curve: Curve | None = None
+) -> None:
+    """Read the score, decide alerts, publish, and plan the next look.
+
+    `curve` is the state's from now on, if it is known.
+    """
+    if curve is None:
+        curve = draft.curve(draft.now)
+    next_change = _evaluate(draft, curve, cause, event, only_tier=False)
     state = draft.state
     deadline = _next_deadline(draft, draft.now)
     plans = [plan for plan in (next_change, deadline) if plan is not None]
@@ -501,15 +516,14 @@ def _conclude(draft: _Draft, cause: Cause, event: Event | None) -> None:
 
 def _evaluate(
     draft: _Draft,
-    at: Instant,
+    curve: Curve,
     cause: Cause,
     event: Event | None,
     *,
     only_tier: bool,
 ) -> Instant | None:
-    """Decide at `at` and publish what is new; return the next planned change."""
-    state, model = draft.state, draft.model
-    curve = draft.curve(at)
+    """Decide where `curve` starts, publish what is new; return the next change."""
+    state, model, at = draft.state, draft.model, curve.start
     score = curve.published()
     groups = group_points(curve, model)
     tier, grade = model.tier_of(score), model.grade_of(groups)
@@ -533,7 +547,7 @@ def _evaluate(
     telling = any(verdict.tell or verdict.ended for _, verdict in verdicts)
     given = explain.reasons(model, state, curve) if changed or telling else ()
     next_change = (
-        None if only_tier and not changed else _next_change(draft.curve, curve)
+        None if only_tier and not changed else _next_change(curve, draft.onward)
     )
     if changed:
         state.sequence += 1

@@ -40,11 +40,11 @@ def exit_of(
 ) -> Instant | None:
     """Return when a curve of one piece leaves its level, or the band."""
 
-    def later(at: Instant) -> Curve:
-        return Curve(at, NEVER, 100.0, 10, [])
+    def later(last: Curve) -> Curve:
+        return Curve(last.until, NEVER, 100.0, 10, [])
 
     level = wave.level()
-    return first_exit(later, band or (level, level + 1), 0, end, first=wave)
+    return first_exit(wave, band or (level, level + 1), later, end).at
 
 
 def brute(wave: Curve, band: tuple[int, int], last: int) -> Instant | None:
@@ -69,7 +69,7 @@ def test_age_counts_from_the_last_match() -> None:
     """Points that are a half-life old are half, and go on halving."""
     young = exit_of(curve(group(part(amp=5.0, half_life=H))))
 
-    assert exit_of(curve(group(part(amp=10.0, half_life=H, age=H)))) == young
+    assert exit_of(curve(group(part(amp=10.0, half_life=H, since=-H)))) == young
 
 
 def test_negative_points_fade_upwards() -> None:
@@ -98,24 +98,24 @@ def test_end_is_included() -> None:
 def test_break_comes_first() -> None:
     """Where a step comes before the exit, the level at the step decides."""
 
-    def stepped(at: Instant) -> Curve:
-        return Curve(at, NEVER, 100.0, 10, [group(part(const=4.0))])
+    def stepped(last: Curve) -> Curve:
+        return Curve(last.until, NEVER, 100.0, 10, [group(part(const=4.0))])
 
     wave = curve(group(part(const=8.0)), until=DAY)
 
-    assert first_exit(stepped, (80, 81), 0, first=wave) == DAY
-    assert first_exit(stepped, (40, 81), 0, first=wave) is None
-    assert first_exit(stepped, (80, 81), 0, DAY - 1, first=wave) is None
-    assert first_exit(stepped, (80, 81), 0, DAY, first=wave) == DAY
+    assert first_exit(wave, (80, 81), stepped).at == DAY
+    assert first_exit(wave, (40, 81), stepped).at is None
+    assert first_exit(wave, (80, 81), stepped, DAY - 1).at is None
+    assert first_exit(wave, (80, 81), stepped, DAY).at == DAY
 
 
-def test_first_curve_is_asked_for() -> None:
-    """Without a first curve the one at the start is read."""
-    assert first_exit(
-        lambda at: Curve(at, NEVER, 100.0, 10, [group(part(amp=9.0, half_life=H))]),
-        (45, 91),
-        0,
-    ) == exit_of(curve(group(part(amp=9.0, half_life=H))), (45, 91))
+def test_the_curve_at_the_exit_is_told() -> None:
+    """Whoever asks need not read the score again: here is the curve that holds then."""
+    wave = curve(group(part(const=8.0)), until=DAY)
+    last = curve(group(part(const=4.0)))
+
+    assert first_exit(wave, (80, 81), lambda _: last).curve is last
+    assert first_exit(wave, (80, 81), lambda _: last, DAY - 1).curve is wave
 
 
 def test_saturated_group_waits_until_it_falls_below_its_cap() -> None:
@@ -225,7 +225,7 @@ def test_grazing_from_below() -> None:
     fast, slow = part(amp=-16.0, half_life=DAY), part(amp=16.0, half_life=2 * DAY)
     wave = curve(group(slow, fast, part(const=10.0)))
     touching = (140, 150)
-    assert first_exit(lambda _at: wave, (0, 140), 0, first=wave) is not None
+    assert first_exit(wave, (0, 140), lambda last: last).at is not None
 
     assert exit_of(wave, (0, 140)) == brute_from(wave, (0, 140))
     assert exit_of(wave, (100, 141)) is None
@@ -326,7 +326,7 @@ _parts = st.builds(
     const=st.sampled_from([0.0, 0.0, 3.0, -4.5]),
     amp=_amps,
     half_life=st.just(3_000),
-    age=st.integers(0, 6_000),
+    since=st.integers(-6_000, 0),
     bound=_bounds,
 )
 _groups = st.builds(
@@ -363,7 +363,7 @@ _mixed = st.builds(
     const=st.sampled_from([0.0, 2.0, -4.5]),
     amp=_amps,
     half_life=st.sampled_from([500, 1_000, 7_000]),
-    age=st.integers(0, 3_000),
+    since=st.integers(-3_000, 0),
     bound=_bounds,
 )
 _lines = st.builds(
@@ -453,7 +453,7 @@ _slow = st.builds(
     const=st.sampled_from([0.0, 0.0, 3.0, -4.5]),
     amp=_amps,
     half_life=st.just(H),
-    age=st.integers(0, 30 * DAY),
+    since=st.integers(-30 * DAY, 0),
     bound=_bounds,
 )
 _slow_groups = st.builds(
