@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,16 @@ def test_a_panel_asks_for_metrics_that_exist(panel: Any) -> None:
         for grouping in re.findall(r"by \(([^)]*)\)", expression):
             assert set(grouping.split(", ")) <= labels
     assert panel["description"]
+
+
+def test_the_image_is_built_from_all_that_the_wheel_holds() -> None:
+    """What the wheel takes from outside the packages is in the image's build, too."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    copied = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    allowed = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+
+    assert wheel["force-include"]
+    for path in wheel["force-include"]:
+        assert f"COPY {path} {path}\n" in copied
+        assert f"!{path}" in allowed
