@@ -154,9 +154,15 @@ def rfc_2822(value: str | None) -> Instant | None:
     return to_instant(moment) if moment.tzinfo is not None else None
 
 
-def parse_json(value: str | None) -> object:
-    """Return what `value` says as JSON, None if it is not JSON."""
+def parse_json(value: object) -> object:
+    """Return what a text says as JSON, None if it is no text or not JSON.
+
+    >>> parse_json('{"id": 1}'), parse_json("{"), parse_json(4567)
+    ({'id': 1}, None, None)
+    """
+    if not isinstance(value, str):
+        return None
     try:
-        return _decode_any(value or "")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decode_any(value)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None

@@ -122,3 +122,15 @@ def test_nothing_breaks_an_adapter(
         assert event_record(event, lead_id).value
     if provider.guard is not None:
         assert asyncio.run(status_of_guard(provider, request)) < 500
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [("amazon_ses", b'{"Message": 4567}'), ("amazon_ses", b'{"Message": "\\ud8ff"}')],
+)
+def test_what_broke_an_adapter_once(name: str, body: bytes) -> None:
+    """Inputs that `make fuzz` found are taken in like any other."""
+    provider = next(each for each in PROVIDERS if each.name == name)
+    request = Incoming(method="POST", url="https://x", headers={}, query={}, body=body)
+
+    assert isinstance(taken_by(provider, request), Taken)
