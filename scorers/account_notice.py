@@ -19,7 +19,13 @@ _MOST_TOLD = 5
 
 def by_strength(members: Mapping[str, Member]) -> list[tuple[str, Member]]:
     """Return lead ids and members, the strongest first."""
-    return sorted(members.items(), key=lambda item: (-item[1].score, item[0]))
+    return sorted(members.items(), key=strength)
+
+
+def strength(person: tuple[str, Member]) -> tuple[float, str]:
+    """Return the place of a lead id and its member: the strongest come first."""
+    lead_id, member = person
+    return -member.score, lead_id
 
 
 def score_of(

@@ -41,9 +41,11 @@ class CompiledSurge:
 
     def counts(self, member: Member, at: Instant) -> bool:
         """Say whether `member` did enough within the time before `at`."""
-        points = [
-            points for when, points in member.signs if at - self.within < when <= at
-        ]
+        signs, since = member.signs, at - self.within
+        # Most people of a large account did nothing lately; signs are in order of time.
+        if not signs or signs[-1][0] <= since:
+            return False
+        points = [points for when, points in signs if since < when <= at]
         return len(points) >= self.events and (
             not self.points or math.fsum(points) >= self.points
         )

@@ -7,6 +7,7 @@ planned instant whenever it is looked at, so a wake-up is only a hint.
 
 import copy
 from collections import Counter
+from heapq import nsmallest
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,7 +16,7 @@ from schemas.account import AccountScore, MemberUpdate, TopMember
 from schemas.alert import Alert
 from schemas.time import DAY, Instant, to_instant
 from scorers import alerting
-from scorers.account_notice import by_strength, score_of, surge_alert_of
+from scorers.account_notice import score_of, strength, surge_alert_of
 from scorers.account_rules import CompiledAccounts, CompiledSurge
 from scorers.account_state import MAX_MEMBERS, AccountState, Member, Published
 from scorers.compiled import CompiledModel
@@ -131,7 +132,7 @@ def _apply(state: AccountState, member: MemberUpdate, now: Instant) -> None:
     else:
         members[member.lead_id] = _member(member)
     if len(members) > MAX_MEMBERS:
-        weakest = by_strength(members)[-1][0]
+        weakest, _ = max(members.items(), key=strength)
         del members[weakest]
     state.members, state.departed = members, departed
 
@@ -274,7 +275,7 @@ def _published(draft: _Draft, score: float, at: Instant) -> Published:
         qualified=accounts.is_qualified(active, len(members)),
         top=tuple(
             TopMember(lead_id=lead_id, score=member.score, tier=member.tier)
-            for lead_id, member in by_strength(members)[:_TOP]
+            for lead_id, member in nsmallest(_TOP, members.items(), key=strength)
         ),
         trend=round(score - _score_on(state, at // DAY - _TREND_DAYS), 6),
         name=_most_said([m.name for m in members.values()]) or state.published.name,
