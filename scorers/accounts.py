@@ -166,15 +166,13 @@ def _settle(draft: _Draft) -> None:
         state.model = draft.model.digest
     while plan is not None and plan <= now:
         state.now = plan
-        _evaluate(draft, plan)
-        plan = _next_plan(draft, plan)
+        plan = _evaluate(draft, plan)
     state.now = now
 
 
 def _conclude(draft: _Draft) -> None:
     """Add up, decide, publish, and plan the next look."""
-    _evaluate(draft, draft.now)
-    draft.state.wake_at = _next_plan(draft, draft.now)
+    draft.state.wake_at = _evaluate(draft, draft.now)
 
 
 def _next_plan(draft: _Draft, at: Instant) -> Instant | None:
@@ -230,8 +228,8 @@ def _remember(state: AccountState, score: float, day: int) -> None:
 # ── adding up and deciding ──────────────────────────────────────────────────────
 
 
-def _evaluate(draft: _Draft, at: Instant) -> None:
-    """Add up and decide at `at`; publish what is new."""
+def _evaluate(draft: _Draft, at: Instant) -> Instant | None:
+    """Add up and decide at `at`, publish what is new; return when to look again."""
     state, before = draft.state, draft.state.published
     score = draft.accounts.score(state.members.values())
     _remember(state, score, at // DAY)
@@ -242,12 +240,11 @@ def _evaluate(draft: _Draft, at: Instant) -> None:
             state.alerts = {**state.alerts, surge.name: verdict.state}
         if verdict.reason not in _SILENT_REASONS:
             draft.decisions.append(Decision(surge.name, verdict.reason, verdict.tell))
+    plan = _next_plan(draft, at)
     if published != before or state.sequence == 0:
         state.sequence += 1
         state.published = published
-        draft.updates.append(
-            score_of(draft.model, state, before, at, _next_plan(draft, at))
-        )
+        draft.updates.append(score_of(draft.model, state, before, at, plan))
     draft.alerts += [
         surge_alert_of(
             draft.model,
@@ -261,6 +258,7 @@ def _evaluate(draft: _Draft, at: Instant) -> None:
         for surge, verdict in verdicts
         if verdict.tell or verdict.recalled
     ]
+    return plan
 
 
 def _published(draft: _Draft, score: float, at: Instant) -> Published:
