@@ -5,7 +5,7 @@ There is no app at module level: every test and every process makes its own.
 
 import os
 import socket
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -138,8 +138,8 @@ class FetchSchema(faust.Schema[Any, Any]):
         return message.value
 
 
-def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
-    """Return a worker's app, wired but not started."""
+def bare_app(settings: "Settings", partitions: int) -> WorkerApp:
+    """Return an app that consumes in batches, with no table and no agent yet."""
     who = settings.worker_id or f"{socket.gethostname()}-{os.getpid()}"
     app = WorkerApp(
         f"{settings.app_id}.scoring",
@@ -158,21 +158,32 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
         canonical_url=URL(f"http://{who}.invalid"),
         store=URL("memory://"),
         table_standby_replicas=0,
-        topic_partitions=ports.partitions,
+        topic_partitions=partitions,
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
         TableManager=StateTables,
     )
     app.transport = BatchTransport(app.conf.broker_consumer, app)
+    return app
+
+
+def store_of(app: WorkerApp, topic: str) -> MutableMapping[str, Kept]:
+    """Return the data of a new table whose changelog is `topic`."""
+    table = app.Table(
+        topic,
+        partitions=app.conf.topic_partitions,
+        changelog_topic=app.topic(topic, compacting=True),
+    )
+    return cast("Store[str, Kept]", table.data).data
+
+
+def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
+    """Return a worker's app, wired but not started."""
+    app = bare_app(settings, ports.partitions)
 
     def store(changelog: Topic) -> MutableMapping[str, Kept]:
-        table = app.Table(
-            changelog.name,
-            partitions=ports.partitions,
-            changelog_topic=app.topic(settings.topic(changelog.name), compacting=True),
-        )
-        return cast("Store[str, Kept]", table.data).data
+        return store_of(app, settings.topic(changelog.name))
 
     leads = LeadTable(store(LEAD_STATE))
     companies = AccountTable(store(ACCOUNT_STATE))
@@ -233,15 +244,14 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
         suppressions=suppressions,
         on_change=on_change,
     )
-    _add_agent(app, settings, ports)
+    add_agent(app, [settings.topic(topic.name) for topic in SOURCES], ports.on_failure)
     _add_timers(app, ports)
     return app
 
 
-def _add_agent(app: WorkerApp, settings: "Settings", ports: Ports) -> None:
-    sources = app.topic(
-        *(settings.topic(topic.name) for topic in SOURCES), schema=FetchSchema()
-    )
+def add_agent(app: WorkerApp, topics: Iterable[str], on_failure: OnFailure) -> None:
+    """Let the roster of `app` work on what comes by `topics`."""
+    sources = app.topic(*topics, schema=FetchSchema())
 
     @app.agent(sources, name="scoring")
     async def scoring(stream: Any) -> None:
@@ -249,10 +259,10 @@ def _add_agent(app: WorkerApp, settings: "Settings", ports: Ports) -> None:
         # Not acknowledged by Faust: positions move only when `leave` says so.
         async for fetch in stream.noack():
             if not app.failed and app.batches.take(fetch):
-                await _score(app, fetch, ports)
+                await _score(app, fetch, on_failure)
 
 
-async def _score(app: WorkerApp, fetch: Fetch, ports: Ports) -> None:
+async def _score(app: WorkerApp, fetch: Fetch, on_failure: OnFailure) -> None:
     consumer = app.batches
     durable = False
     try:
@@ -264,7 +274,7 @@ async def _score(app: WorkerApp, fetch: Fetch, ports: Ports) -> None:
         _log.warning("fetch_abandoned", records=len(fetch), detail="partitions lost")
     except Exception as error:  # noqa: BLE001 - Faust would go on without the records
         app.failed = True
-        ports.on_failure(error)
+        on_failure(error)
     finally:
         consumer.leave(fetch, durable=durable)
 

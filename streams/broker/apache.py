@@ -215,23 +215,36 @@ def fetch_jars(tell: Callable[[str], None]) -> Path:
     jars = _jars_path()
     if jars.is_dir():
         return jars
-    maven = _find_maven()
+    _find_maven()
     tell(
         f"fetching Apache Kafka {kafka_version()} with Maven into {jars} "
         "(about 45 MB, this once)"
     )
+    copy_jars(find_pom(), jars)
+    return jars
+
+
+def copy_jars(pom: Path, jars: Path) -> None:
+    """Fetch what `pom` names into the folder `jars`: all of it or nothing.
+
+    Raises
+    ------
+    BrokerError
+        When Maven is missing or cannot fetch them.
+    """
+    maven = _find_maven()
     jars.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f"{jars.name}-", dir=jars.parent))
     try:
         # In a folder of its own: Maven would write beside the POM.
-        shutil.copy(find_pom(), fresh / "pom.xml")
+        shutil.copy(pom, fresh / "pom.xml")
         _run(
             [
                 *(str(maven), "-q", "-B", "dependency:copy-dependencies"),
                 f"-DoutputDirectory={fresh / 'jars'}",
             ],
             within=_FETCH_SECONDS,
-            doing="fetch Apache Kafka with Maven (needs the network once)",
+            doing=f"fetch {jars.name} with Maven (needs the network once)",
             cwd=fresh,
         )
         try:
@@ -241,7 +254,6 @@ def fetch_jars(tell: Callable[[str], None]) -> Path:
                 raise
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return jars
 
 
 def _jars_path() -> Path:

@@ -1,0 +1,181 @@
+"""Ours: the toy work on the product's own transport, table and durable agent.
+
+Nothing of what they promise is left out: states carry their source positions and
+their outbox, changelog before outputs, outputs before acknowledgement.
+"""
+
+import asyncio
+import cProfile
+import os
+import signal
+from typing import Any, ClassVar, cast
+
+import uvloop
+
+from bench.peers.toy import Job, Score, decode_event, decode_score, encode, given_job
+from bench.peers.toy import scored as score_after
+from schemas.topics import Topic
+from streams.agents.cycle import Cycle
+from streams.agents.durable import Change, DurableAgent
+from streams.agents.roster import Roster
+from streams.app import WorkerApp, add_agent, bare_app, store_of
+from streams.codec import Message, Output
+from streams.event_log import KafkaEventLog
+from streams.model_book import ModelBook
+from streams.model_files import read_model
+from streams.settings import Settings, load_settings
+from streams.suppressions import Suppressions
+from streams.tables import Kept, StateTable
+from streams.timers import Wakeups
+from streams.transport.progress import Record as Raw
+from streams.transport.recovery import StateTables, TableOwner
+
+
+class State(Score):
+    """A score that is never to be looked at by itself."""
+
+    wake_at: ClassVar[None] = None
+
+
+class KeptScore(Kept):
+    """What is durable of a toy lead."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def encode(state: Score) -> bytes:
+        """Return `state` in bytes."""
+        return encode(state)
+
+    @staticmethod
+    def decode(data: bytes) -> Score:
+        """Return the score of these bytes."""
+        return decode_score(data)
+
+
+class ToyTable(StateTable):
+    """The toy leads of the partitions that are owned."""
+
+    kind = KeptScore
+
+
+class Toy(DurableAgent):
+    """Scores the toy events."""
+
+    stage = "scoring"
+    output = ""
+
+    def _take(self, cycle: Cycle, topic: str, partition: int, record: Raw) -> None:
+        cycle.records += 1
+        event = decode_event(record.value or b"")
+        touched = self._touch(cycle, event.lead, partition)
+        if touched is None:
+            msg = f"{event.lead} came on partition {partition}"
+            raise ValueError(msg)
+        if self._replayed(cycle, touched, topic, record):
+            return
+        score = score_after(event.lead, touched.state, event.at, event.points)
+        state = State(score.lead, score.score, score.at, score.count)
+        outputs = (Output(self.output, encode(state), ()),)
+        self._apply(
+            cycle, touched, topic, record, Change(state, outputs, (), alerted=False)
+        )
+
+    def _handle(
+        self, cycle: Cycle, topic: str, partition: int, record: Raw, message: Message
+    ) -> None:
+        raise NotImplementedError  # `_take` has done it
+
+    def _discount(self, cycle: Cycle, topic: str) -> None:
+        pass
+
+    def _count(self, cycle: Cycle) -> None:
+        pass
+
+
+class ToyRoster:
+    """The one agent that works on a fetch."""
+
+    def __init__(self, agent: Toy) -> None:
+        """Let `agent` have every fetch."""
+        self.process = agent.process
+
+
+def _topic(name: str) -> Topic:
+    return Topic(name=name, key="lead", message=Score, description="toy")
+
+
+def create_app(job: Job, settings: Settings) -> WorkerApp:
+    """Return the worker's app with the toy agent in it."""
+    app = bare_app(settings, job.partitions)
+    clock = settings.clock()
+    Toy.changelog = _topic(job.changelog)
+    Toy.sources = (_topic(job.input),)
+    Toy.output = job.output
+    log = KafkaEventLog(
+        settings,
+        name="worker",
+        topics=[*Toy.sources, Toy.changelog, _topic(job.output)],
+    )
+    table = ToyTable(store_of(app, job.changelog))
+    suppressions = Suppressions(settings)
+    models = ModelBook(read_model(None))
+    app.wakeups = wakeups = Wakeups(settings, log, clock)
+    agent = Toy(
+        settings,
+        models=models,
+        table=table,
+        wakeups=wakeups,
+        log=log,
+        clock=clock,
+        partitions=job.partitions,
+        suppressions=suppressions,
+    )
+    app.roster = cast("Roster", ToyRoster(agent))
+    app.models = models
+    tables = cast("StateTables", app.tables)
+    app.owner = tables.owner = TableOwner(
+        settings=settings,
+        tables={Toy.changelog: table},
+        sources=Toy.sources,
+        log=log,
+        models=models,
+        suppressions=suppressions,
+        on_change=lambda _dropped, _adopted: None,
+    )
+    add_agent(app, [job.input], _fail)
+    return app
+
+
+def _fail(error: BaseException) -> None:
+    raise SystemExit(repr(error)) from error
+
+
+async def _run(job: Job) -> None:
+    settings = load_settings(
+        {}, bootstrap=job.bootstrap, app_id=job.group, partitions=job.partitions
+    )
+    over = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, over.set)
+    app: Any = create_app(job, settings)
+    starting = asyncio.create_task(app.start())
+    await over.wait()
+    starting.cancel()
+    await app.stop()
+
+
+def main() -> None:
+    """Score until told to stop; `PROFILE` names a file for a profile."""
+    job = given_job()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        if path := os.environ.get("PROFILE"):
+            with cProfile.Profile() as profile:
+                runner.run(_run(job))
+            profile.dump_stats(path)
+        else:
+            runner.run(_run(job))
+
+
+if __name__ == "__main__":
+    main()
