@@ -41,8 +41,10 @@ def main() -> None:
     consumer.subscribe([job.input])
     states: dict[str, Score] = {}
     committed_at = time.monotonic()
+    moved = False
     while True:
         for message in consumer.consume(2_000, 0.1):
+            moved = True
             event = decode_event(message.value())
             lead = event.lead
             states[lead] = state = scored(
@@ -52,10 +54,10 @@ def main() -> None:
             producer.produce(job.changelog, value, key)
             producer.produce(job.output, value, key)
         producer.poll(0)
-        if time.monotonic() - committed_at > COMMIT_SECONDS and states:
+        if time.monotonic() - committed_at > COMMIT_SECONDS and moved:
             producer.flush()
             consumer.commit(asynchronous=False)
-            committed_at = time.monotonic()
+            committed_at, moved = time.monotonic(), False
 
 
 if __name__ == "__main__":

@@ -46,5 +46,5 @@ def create_app(job: Job) -> faust.App:
 
 if __name__ == "__main__":
     application = create_app(given_job())
-    sys.argv[1:] = ["worker", "-l", "warning", "--without-web"]
+    sys.argv[1:] = ["worker", "-l", "warn", "--without-web"]
     application.main()
