@@ -27,6 +27,7 @@ from streams.agents.sides import Sides
 from streams.capacity import LOOK_SECONDS, PARTITION, Capacities
 from streams.clock import Clock
 from streams.event_log import EventLog
+from streams.heap import settle_the_heap
 from streams.model_book import ModelBook
 from streams.suppressions import Suppressions
 from streams.tables import AccountTable, Kept, LeadTable, SideTable
@@ -231,6 +232,7 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
                 wakeups.plan(partition, key, at)
         for partition in adopted:
             roster.plan(partition)
+        settle_the_heap()
         metrics.LEADS.set(len(leads))
         metrics.ACCOUNTS.set(len(companies))
 

@@ -68,7 +68,7 @@ class Refusal(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Output(msgspec.Struct, array_like=True, frozen=True):
+class Output(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A record that follows from a lead's change, ready to be sent, again if need be.
 
     It is kept beside the state until the input is acknowledged, so a repetition is

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
 
 import msgspec
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from streams.settings import Settings
 
-Headers = list[tuple[str, str | bytes | None]]
+Headers = Sequence[tuple[str, str | bytes | None]]
 
 HEADER_TRACEPARENT: Final = "traceparent"
 
@@ -95,7 +96,7 @@ def event_record(
     event: Event, lead_id: str, *, prefix: str = "", traceparent: str | None = None
 ) -> Record:
     """Return `event` as it goes on its topic, keyed by its lead."""
-    headers: Headers = [
+    headers: list[tuple[str, str | bytes | None]] = [
         *cloudevents.headers(
             type=cloudevents.EVENT,
             source=f"/collector/{event.source}",
@@ -118,6 +119,10 @@ class KafkaEventLog:
 
     One thread serves the delivery reports; an append costs one future, however
     many records it has. Create and use it on one event loop.
+
+    In `bulk` there are reports of failures only, and an append is durable when
+    nothing is left to send (ADR 0027): for one who appends much at a time, for it
+    waits for what others append meanwhile, too.
     """
 
     def __init__(
@@ -126,11 +131,17 @@ class KafkaEventLog:
         *,
         name: str,
         topics: Iterable[Topic] = (*EVENT_TOPICS, DEAD_LETTERS),
+        bulk: bool = False,
     ) -> None:
         """Start connecting; a broker that is not there yet is not an error."""
         self._timeout = settings.produce_timeout_seconds
         self._topics = [settings.topic(topic.name) for topic in topics]
         self._config = _config(settings, name)
+        self._bulk = bulk
+        if bulk:
+            self._config["delivery.report.only.error"] = True
+        self._unsent: SimpleQueue[tuple[Producer, _Delivery]] = SimpleQueue()
+        """In bulk: what was handed to a producer and may not be sent yet."""
         self._topics_seen = False
         self._look: asyncio.Future[list[str]] | None = None
         self._lost = threading.Event()
@@ -155,6 +166,8 @@ class KafkaEventLog:
         producer = self._producer
         delivery = _Delivery(asyncio.get_running_loop(), len(records))
         self._produce(producer, records, delivery)
+        if self._bulk:
+            self._unsent.put((producer, delivery))
         # librdkafka reports by itself in time; the margin is for the report.
         seconds = self._timeout + _REPORT_SECONDS
         if within is not None:
@@ -203,7 +216,8 @@ class KafkaEventLog:
                     record.value,
                     record.key,
                     record.partition,
-                    headers=record.headers,
+                    # Even an empty list costs: librdkafka makes headers of it.
+                    headers=[*record.headers] if record.headers else None,
                     on_delivery=delivery,
                 )
         except BufferError:
@@ -258,7 +272,10 @@ class KafkaEventLog:
 
         while not self._closing.is_set():
             try:
-                self._producer.poll(_POLL_SECONDS)
+                if self._bulk:
+                    self._send_all()
+                else:
+                    self._producer.poll(_POLL_SECONDS)
             except KafkaException:  # raised for fatal errors only
                 self._give_up(self._producer)
             if self._lost.is_set():
@@ -267,6 +284,17 @@ class KafkaEventLog:
                 with suppress(KafkaException):
                     lost.purge()
                     lost.flush(_REPORT_SECONDS)
+
+    def _send_all(self) -> None:
+        """Wait until what was appended is sent, or for the next append."""
+        try:
+            producer, delivery = self._unsent.get(timeout=_POLL_SECONDS)
+        except Empty:
+            self._producer.poll(0)
+            return
+        # Failures are reported from within. One who is not done in time gives up.
+        if producer.flush(self._timeout) == 0:
+            delivery.finish()
 
 
 _POLL_SECONDS: Final = 0.1
@@ -293,10 +321,14 @@ class _Delivery:
             self._error = error
         self._left -= 1
         if self._left == 0:
-            try:
-                self._loop.call_soon_threadsafe(self._resolve)
-            except RuntimeError:  # the loop is closed: nobody waits any more
-                return
+            self.finish()
+
+    def finish(self) -> None:
+        """Let whoever waits know: no more reports will come."""
+        try:
+            self._loop.call_soon_threadsafe(self._resolve)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            return
 
     def _resolve(self) -> None:
         if not self.future.done():

@@ -53,13 +53,13 @@ class Epoch(NamedTuple):
     offset: int
 
 
-class Stored(msgspec.Struct, array_like=True, frozen=True):
+class Stored(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A state in the changelog; fields may only ever be added at the end."""
 
     version: int
     term: int
     owner: int
-    positions: dict[str, int]
+    positions: Mapping[str, int]
     """Per topic (base name): the last offset whose record this state includes.
 
     Also per lead and topic, where the lead forwards what is this one's by now.
@@ -238,7 +238,7 @@ class StateTable:
                 VERSION,
                 epoch.term,
                 epoch.offset,
-                dict(positions),
+                positions,
                 self.kind.encode(state),
                 state.wake_at,
                 outbox,

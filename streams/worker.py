@@ -15,6 +15,7 @@ from schemas.topics import TOPICS
 from streams.app import Ports, WorkerApp, create_app
 from streams.errors import UserError
 from streams.event_log import KafkaEventLog, NotDurableError
+from streams.heap import spare_the_states
 from streams.metrics_server import start_metrics_server
 from streams.model_files import read_model_text
 from streams.model_log import settle_model
@@ -52,6 +53,7 @@ def run_worker(settings: "Settings") -> None:
     # Faust's services announce every step at INFO.
     for name in ("streams.app", "streams.transport"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    spare_the_states()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(settings, given, partitions))
 
@@ -92,6 +94,7 @@ async def _run(
         settings.model_copy(update={"produce_timeout_seconds": _DURABLE_SECONDS}),
         name="worker",
         topics=TOPICS,
+        bulk=True,
     )
     model = await _settled(settings, log, partitions, given)
     ports = Ports(

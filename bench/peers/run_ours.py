@@ -8,12 +8,20 @@ import asyncio
 import cProfile
 import os
 import signal
-from typing import Any, ClassVar, cast
+import time
+from typing import Any, cast
 
 import uvloop
 
-from bench.peers.toy import Job, Score, decode_event, decode_score, encode, given_job
-from bench.peers.toy import scored as score_after
+from bench.peers.toy import (
+    Job,
+    Score,
+    decode_event,
+    decode_score,
+    encode,
+    given_job,
+    scored,
+)
 from schemas.topics import Topic
 from streams.agents.cycle import Cycle
 from streams.agents.durable import Change, DurableAgent
@@ -21,6 +29,7 @@ from streams.agents.roster import Roster
 from streams.app import WorkerApp, add_agent, bare_app, store_of
 from streams.codec import Message, Output
 from streams.event_log import KafkaEventLog
+from streams.heap import settle_the_heap, spare_the_states
 from streams.model_book import ModelBook
 from streams.model_files import read_model
 from streams.settings import Settings, load_settings
@@ -29,12 +38,6 @@ from streams.tables import Kept, StateTable
 from streams.timers import Wakeups
 from streams.transport.progress import Record as Raw
 from streams.transport.recovery import StateTables, TableOwner
-
-
-class State(Score):
-    """A score that is never to be looked at by itself."""
-
-    wake_at: ClassVar[None] = None
 
 
 class KeptScore(Kept):
@@ -74,8 +77,7 @@ class Toy(DurableAgent):
             raise ValueError(msg)
         if self._replayed(cycle, touched, topic, record):
             return
-        score = score_after(event.lead, touched.state, event.at, event.points)
-        state = State(score.lead, score.score, score.at, score.count)
+        state = scored(event.lead, touched.state, event.at, event.points)
         outputs = (Output(self.output, encode(state), ()),)
         self._apply(
             cycle, touched, topic, record, Change(state, outputs, (), alerted=False)
@@ -116,6 +118,7 @@ def create_app(job: Job, settings: Settings) -> WorkerApp:
         settings,
         name="worker",
         topics=[*Toy.sources, Toy.changelog, _topic(job.output)],
+        bulk=True,
     )
     table = ToyTable(store_of(app, job.changelog))
     suppressions = Suppressions(settings)
@@ -141,7 +144,7 @@ def create_app(job: Job, settings: Settings) -> WorkerApp:
         log=log,
         models=models,
         suppressions=suppressions,
-        on_change=lambda _dropped, _adopted: None,
+        on_change=lambda _dropped, _adopted: settle_the_heap(),
     )
     add_agent(app, [job.input], _fail)
     return app
@@ -167,10 +170,11 @@ async def _run(job: Job) -> None:
 
 def main() -> None:
     """Score until told to stop; `PROFILE` names a file for a profile."""
-    job = given_job(); import gc; gc.disable()
+    job = given_job()
+    spare_the_states()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if path := os.environ.get("PROFILE"):
-            with cProfile.Profile(__import__("time").thread_time) as profile:
+            with cProfile.Profile(time.thread_time) as profile:
                 runner.run(_run(job))
             profile.dump_stats(path)
         else:

@@ -5,7 +5,7 @@ more than msgspec: peers run it in environments of their own.
 """
 
 import sys
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -14,7 +14,7 @@ COMMIT_SECONDS: Final = 1.0
 """How often each contender commits or checkpoints: no default of its own."""
 
 
-class Event(msgspec.Struct):
+class Event(msgspec.Struct, gc=False):
     """One event: what it is worth is in it already. Further fields are ignored."""
 
     lead: str
@@ -22,13 +22,15 @@ class Event(msgspec.Struct):
     points: float
 
 
-class Score(msgspec.Struct):
+class Score(msgspec.Struct, gc=False):
     """What is published after each event, and kept as the state."""
 
     lead: str
     score: float
     at: int
     count: int
+    wake_at: ClassVar[None] = None
+    """It is never to be looked at by itself: ours would ask."""
 
 
 class Job(msgspec.Struct, kw_only=True):

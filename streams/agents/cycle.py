@@ -1,9 +1,10 @@
 """What a run of records leads to, collected before any of it is written."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from schemas.dead_letter import DeadLetterReason
 from schemas.time import Instant
@@ -15,8 +16,7 @@ from streams.tables import Kept
 from streams.transport.progress import Record as Raw
 
 
-@dataclass(slots=True)
-class Touched:
+class Touched(msgspec.Struct):
     """A lead or an account that records of this cycle have reached."""
 
     key: str
@@ -24,17 +24,17 @@ class Touched:
     before: Kept | None
     after: Any = None
     """The new state; None if nothing has changed it."""
-    positions: dict[str, int] = field(default_factory=dict)
-    outputs: list[Output] = field(default_factory=list)
+    positions: dict[str, int] = {}
+    outputs: list[Output] = []
     outbox_bytes: int = 0
     send_again: bool = False
-    records: list[tuple[str, Raw]] = field(default_factory=list)
-    received: list[Instant] = field(default_factory=list)
+    records: list[tuple[str, Raw]] = []
+    received: list[Instant] = []
     alerted: bool = False
-    tiers: list[str] = field(default_factory=list)
-    machines: list[str] = field(default_factory=list)
+    tiers: list[str] = []
+    machines: list[str] = []
     """Why events were found to be a machine's, one reason for each."""
-    decisions: list[Decision] = field(default_factory=list)
+    decisions: list[Decision] = []
 
     @property
     def state(self) -> Any:
@@ -43,11 +43,12 @@ class Touched:
             return self.before.state
         return self.after
 
-    def to_send(self) -> Iterator[Output]:
-        """Yield what is to be sent: first what may be left from before a crash."""
-        if self.before is not None and (self.after is not None or self.send_again):
-            yield from self.before.outbox
-        yield from self.outputs
+    def to_send(self) -> tuple[Output, ...]:
+        """Return what is to be sent: first what may be left from before a crash."""
+        before = self.before
+        if before is None or (self.after is None and not self.send_again):
+            return tuple(self.outputs)
+        return (*before.outbox, *self.outputs)
 
 
 @dataclass(slots=True)

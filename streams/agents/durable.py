@@ -11,10 +11,10 @@ import heapq
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import msgspec
 import structlog
 
 from schemas.dead_letter import DeadLetter, Stage
@@ -49,8 +49,7 @@ _log = structlog.get_logger(__name__)
 Confirm = Callable[[], Awaitable[None]]
 
 
-@dataclass(slots=True, frozen=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """What a record did to a state, and what follows from it."""
 
     state: Any
@@ -90,6 +89,7 @@ class DurableAgent(ABC):
         self._clock = clock
         self._partitions = partitions
         self._suppressions = suppressions
+        self._prefix = settings.topic_prefix
         self._guard = DeadLetterGuard(settings.dead_letter_ratio)
 
     @abstractmethod
@@ -153,9 +153,15 @@ class DurableAgent(ABC):
             return batch.partition.partition
 
         for partition, together in groupby(sorted(batches, key=number), key=number):
+            found = list(together)
+            if len(found) == 1:
+                topic = found[0].partition.topic[prefix:]
+                for record in found[0].records:
+                    yield topic, partition, record
+                continue
             streams = [
                 [(batch.partition.topic[prefix:], record) for record in batch.records]
-                for batch in together
+                for batch in found
             ]
             merged = heapq.merge(*streams, key=lambda each: each[1].timestamp)
             for topic, record in merged:
@@ -239,9 +245,12 @@ class DurableAgent(ABC):
         touched.positions[topic] = record.offset
         touched.outputs += change.outputs
         touched.records.append((topic, record))
-        touched.decisions += change.decisions
+        if change.decisions:
+            touched.decisions += change.decisions
         touched.alerted = touched.alerted or change.alerted
-        size = sum(len(output.value) for output in change.outputs)
+        size = 0
+        for output in change.outputs:
+            size += len(output.value)
         touched.outbox_bytes += size
         cycle.bytes += size
         cycle.full = touched.outbox_bytes > _OUTBOX_BYTES or cycle.bytes > _CYCLE_BYTES
@@ -274,13 +283,8 @@ class DurableAgent(ABC):
 
     async def _settle(self, cycle: Cycle, confirm: Confirm) -> None:
         """Write what `cycle` led to, in the promised order."""
-        states = self._states(cycle)
+        states, outputs = self._records(cycle)
         self._guard.note(cycle.records, cycle.dead.total(), cycle.example)
-        outputs = [
-            self._record(output, touched.key.encode(), touched.partition)
-            for touched in cycle.touched.values()
-            for output in touched.to_send()
-        ]
         await confirm()
         await self._log.append(states)
         await confirm()
@@ -303,25 +307,25 @@ class DurableAgent(ABC):
                 touched.before.outbox = ()
         self._count_all(cycle)
 
-    def _states(self, cycle: Cycle) -> list[Record]:
-        """Return the changelog records of what changed."""
+    def _records(self, cycle: Cycle) -> tuple[list[Record], list[Record]]:
+        """Return the changelog records of what changed, and what follows from it."""
         changelog = self._settings.topic(self.changelog.name)
-        records = []
+        states: list[Record] = []
+        outputs: list[Record] = []
         for touched in cycle.touched.values():
-            if touched.after is None:
-                continue
-            value = self._table.encode(
-                touched.partition,
-                touched.positions,
-                touched.after,
-                tuple(touched.to_send()),
-            )
-            if len(value) > MAX_STORED_BYTES:
-                self._give_up(cycle, touched, len(value))
-                continue
-            key = touched.key.encode()
-            records.append(Record(changelog, key, value, [], touched.partition))
-        return records
+            key, partition = touched.key.encode(), touched.partition
+            sent = touched.to_send()
+            if touched.after is not None:
+                value = self._table.encode(
+                    partition, touched.positions, touched.after, sent
+                )
+                if len(value) > MAX_STORED_BYTES:
+                    self._give_up(cycle, touched, len(value))
+                    sent = touched.to_send()
+                else:
+                    states.append(Record(changelog, key, value, (), partition))
+            outputs += [self._record(output, key, partition) for output in sent]
+        return states, outputs
 
     def _give_up(self, cycle: Cycle, touched: Touched, size: int) -> None:
         """Leave it as it was: no broker would take what it has become."""
@@ -338,8 +342,8 @@ class DurableAgent(ABC):
         if output.key:
             key = output.key.encode()
             partition = partition_of(key, self._partitions)
-        topic = self._settings.topic(output.topic)
-        return Record(topic, key, output.value, list(output.headers), partition)
+        topic = self._prefix + output.topic
+        return Record(topic, key, output.value, output.headers, partition)
 
     def _count_all(self, cycle: Cycle) -> None:
         """Tell the metrics, once a cycle."""

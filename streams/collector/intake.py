@@ -28,7 +28,6 @@ from streams.collector.verdict import Refused, RefusedError
 from streams.event_log import (
     HEADER_TRACEPARENT,
     EventLog,
-    Headers,
     NotDurableError,
     Record,
     event_record,
@@ -226,7 +225,7 @@ class Intake:
                 offset=-1,
                 at=at,
             )
-            headers: Headers = [*letter.headers()]
+            headers = [*letter.headers()]
             if traceparent is not None:
                 headers.append((HEADER_TRACEPARENT, traceparent.encode()))
             records.append(

@@ -21,8 +21,10 @@ WEB = "web.events.v1"
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[KafkaEventLog]:
-    event_log = KafkaEventLog(settings, name="test")
+async def opened(
+    settings: Settings, *, bulk: bool = False
+) -> AsyncIterator[KafkaEventLog]:
+    event_log = KafkaEventLog(settings, name="test", bulk=bulk)
     try:
         yield event_log
     finally:
@@ -58,9 +60,10 @@ async def test_nothing_to_append(make_topics: MakeTopics) -> None:
         await event_log.append([])
 
 
-async def test_many_appends_at_once(topics: Settings) -> None:
+@pytest.mark.parametrize("bulk", [False, True], ids=["reports", "bulk"])
+async def test_many_appends_at_once(topics: Settings, *, bulk: bool) -> None:
     """Appends under way at the same time are each told of their own records."""
-    async with opened(topics) as event_log:
+    async with opened(topics, bulk=bulk) as event_log:
         await asyncio.gather(
             *(event_log.append(records(topics, *(["k"] * n))) for n in range(1, 40))
         )
@@ -68,12 +71,13 @@ async def test_many_appends_at_once(topics: Settings) -> None:
     read_records(topics, sum(range(1, 40)), WEB)
 
 
-async def test_no_broker(make_topics: MakeTopics) -> None:
+@pytest.mark.parametrize("bulk", [False, True], ids=["reports", "bulk"])
+async def test_no_broker(make_topics: MakeTopics, *, bulk: bool) -> None:
     """Without a broker an append fails in bounded time; it never waits for ever."""
     settings = make_topics(produce_timeout_seconds=0.5)
     lost = settings.model_copy(update={"bootstrap": "127.0.0.1:9"})
     started = time.monotonic()
-    async with opened(lost) as event_log:
+    async with opened(lost, bulk=bulk) as event_log:
         with pytest.raises(NotDurableError):
             await event_log.append(records(lost, "k"))
         with pytest.raises(NotDurableError):
@@ -82,27 +86,29 @@ async def test_no_broker(make_topics: MakeTopics) -> None:
     assert time.monotonic() - started < 10
 
 
+@pytest.mark.parametrize("bulk", [False, True], ids=["reports", "bulk"])
 async def test_a_frozen_broker(
-    own_broker: EmbeddedBroker, make_topics: MakeTopics
+    own_broker: EmbeddedBroker, make_topics: MakeTopics, *, bulk: bool
 ) -> None:
     """A broker that hangs acknowledges nothing; when it wakes, a repeat succeeds."""
     settings = make_topics(bootstrap=own_broker.bootstrap, produce_timeout_seconds=2)
     assert own_broker.child is not None
     pid = own_broker.child.pid
     assert pid is not None
-    async with opened(settings) as event_log:
+    async with opened(settings, bulk=bulk) as event_log:
         await event_log.append(records(settings, "k"))
         with frozen(pid), pytest.raises(NotDurableError):
             await event_log.append(records(settings, "k"))
         await until_durable(event_log, records(settings, "k"))
 
 
+@pytest.mark.parametrize("bulk", [False, True], ids=["reports", "bulk"])
 async def test_a_broker_that_lost_everything(
-    own_broker: EmbeddedBroker, make_topics: MakeTopics
+    own_broker: EmbeddedBroker, make_topics: MakeTopics, *, bulk: bool
 ) -> None:
     """A broker that comes back empty is written to again once it has its topics."""
     settings = make_topics(bootstrap=own_broker.bootstrap, produce_timeout_seconds=2)
-    async with opened(settings) as event_log:
+    async with opened(settings, bulk=bulk) as event_log:
         for _ in range(3):
             await event_log.append(records(settings, "k", "l"))
         own_broker.kill()

@@ -58,7 +58,7 @@ class SteeredLog:
     """A real log that can be held back or made to fail before a topic's records."""
 
     def __init__(self, settings: Settings) -> None:
-        self._log = KafkaEventLog(settings, name="worker", topics=TOPICS)
+        self._log = KafkaEventLog(settings, name="worker", topics=TOPICS, bulk=True)
         self._prefix = settings.topic_prefix
         self.open = asyncio.Event()
         self.open.set()
