@@ -465,7 +465,9 @@ async def left(bench: Bench, consumer: StubConsumer, *batches: Batch) -> list[An
         on_failure=failures.append,
     )
     bench.effects.clear()
-    await app_module._score(cast("WorkerApp", stub), Fetch(batches, 1, 1), ports)
+    await app_module._score(
+        cast("WorkerApp", stub), Fetch(batches, 1, 1), ports.on_failure
+    )
     assert stub.failed == bool(failures)
     return failures
 
