@@ -13,7 +13,7 @@ from schemas.topics import COMMANDS
 from streams import app as app_module
 from streams.agents import durable as durable_module
 from streams.agents import scoring as scoring_module
-from streams.app import Ports, WorkerApp
+from streams.app import WorkerApp
 from streams.dead_letters import TooManyDeadLettersError
 from streams.event_log import NotDurableError
 from streams.tables import (
@@ -33,7 +33,6 @@ from tests.worker_bench import (
     partition_of_lead,
     raw,
 )
-from tests.worker_harness import MODEL
 
 HOT = [
     event(name, id=f"hot-{n}", channel=channel)
@@ -456,13 +455,6 @@ async def left(bench: Bench, consumer: StubConsumer, *batches: Batch) -> list[An
         roster=bench.roster,
         owner=owner,
         failed=False,
-    )
-    ports = Ports(
-        log=bench.log,
-        clock=bench.clock,
-        model=MODEL,
-        partitions=PARTITIONS,
-        on_failure=failures.append,
     )
     bench.effects.clear()
     await app_module._score(
