@@ -458,7 +458,7 @@ async def left(bench: Bench, consumer: StubConsumer, *batches: Batch) -> list[An
     )
     bench.effects.clear()
     await app_module._score(
-        cast("WorkerApp", stub), Fetch(batches, 1, 1), ports.on_failure
+        cast("WorkerApp", stub), Fetch(batches, 1, 1), failures.append
     )
     assert stub.failed == bool(failures)
     return failures
