@@ -115,7 +115,11 @@ class SpooledEventLog:
             await self._kafka.append(records)
             return
         while self._handover is not None:
-            await self._handover.wait()
+            try:
+                async with asyncio.timeout(self._patience):
+                    await self._handover.wait()
+            except TimeoutError:
+                break  # behind it, then
         if spool.parcels:
             stored = self._put(spool, records)
         else:
@@ -282,29 +286,27 @@ class SpooledEventLog:
         if not parcels:
             return
         if len(parcels) < spool.parcels:
-            await self._deliver(spool, parcels, within=None)
+            await self._deliver(spool, parcels)
             return
-        # These are all. Who comes now waits for them, not behind them: otherwise the
-        # spool would never be empty under load.
+        # These are all. Who comes now waits a while for them, not behind them:
+        # otherwise the spool would never be empty under load.
         handover = self._handover = asyncio.Event()
         try:
-            await self._deliver(spool, parcels, within=self._patience)
+            await self._deliver(spool, parcels)
         finally:
             self._handover = None
             handover.set()
 
-    async def _deliver(
-        self, spool: Spool, parcels: Sequence[Parcel], *, within: float | None
-    ) -> None:
+    async def _deliver(self, spool: Spool, parcels: Sequence[Parcel]) -> None:
         records = [record for parcel in parcels for record in parcel.records]
         try:
-            await self._kafka.append(records, within=within)
+            await self._kafka.append(records)
         except RecordRefusedError:
             if len(parcels) == 1:
                 await self._set_aside(spool, parcels[0])
             else:
                 for parcel in parcels:
-                    await self._deliver(spool, [parcel], within=within)
+                    await self._deliver(spool, [parcel])
             return
         await spool.remove(parcels)
         SPOOL_DRAINED.inc(len(records))

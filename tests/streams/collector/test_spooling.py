@@ -201,6 +201,23 @@ async def test_what_was_under_way_is_spooled_in_its_order(tmp_path: Path) -> Non
         assert kafka.took == [str(number) for number in range(50)]
 
 
+async def test_a_slow_kafka_is_not_asked_again_and_again(tmp_path: Path) -> None:
+    """A send from the spool may take longer than a sender waits; nothing overtakes."""
+    kafka = Kafka()
+    kafka.away = True
+    async with spooled(tmp_path, kafka, patience=0.05) as log:
+        await log.append(records("1"))
+        kafka.slow = asyncio.Event()
+        kafka.away = False
+        await asyncio.gather(*(log.append(records(str(n))) for n in range(2, 9)))
+        assert kafka.took == []
+        assert (await log.standing()).status == "draining"
+        kafka.slow.set()
+        await until(log, "ready")
+
+    assert kafka.took == [str(number) for number in range(1, 9)]
+
+
 async def test_what_kafka_never_takes_stops_nobody(tmp_path: Path) -> None:
     """A record that Kafka refuses for good stays on disk; the others go out."""
     kafka = Kafka()
