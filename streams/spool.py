@@ -29,6 +29,8 @@ _LOCK_FILE: Final = "spool.lock"
 _ROW_BYTES: Final = 64
 """What a row costs beside its records, about."""
 _MOST_AT_ONCE: Final = 1_000
+_MOST_READ: Final = 8_000_000
+"""Bytes that are in memory at once on their way to Kafka."""
 _FULL_RETRY_SECONDS: Final = 10
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS parcels (
@@ -299,7 +301,7 @@ class Spool:
     ) -> tuple[list[Parcel], list["_Broken"]]:
         parcels: list[Parcel] = []
         broken: list[_Broken] = []
-        found = 0
+        found = weight = 0
         rows = connection.execute(
             "SELECT id, at, events, crc, body FROM parcels "
             "WHERE id > ? AND aside IS NULL ORDER BY id",
@@ -314,7 +316,8 @@ class Spool:
                 records = [Record(*kept) for kept in _decode(body)]
                 parcels.append(Parcel(number, at, size, records))
                 found += count
-                if found >= events:
+                weight += size
+                if found >= events or weight >= _MOST_READ:
                     break
         return parcels, broken
 

@@ -222,7 +222,9 @@ def drive_outage(
         assert left.owner is None
         collector.start()
         wait_until(
-            lambda: collector.standing()["status"] == "ready", within=60, what="drained"
+            lambda: collector.standing()["status"] == "ready",
+            within=120,
+            what="drained",
         )
         now = acknowledged(senders)
         wait_until(lambda: acknowledged(senders) >= now + 4 * batch, within=30)

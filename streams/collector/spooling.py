@@ -36,8 +36,10 @@ from streams.spool import Parcel, Spool, SpoolFailedError, SpoolFullError
 
 State = Literal["ready", "spooling", "draining", "not ready"]
 
-_AT_ONCE: Final = 1_000
+_AT_ONCE: Final = 10_000
 """Records that are sent from the spool before the next are read."""
+_OF_AN_APPEND: Final = 1_000
+"""Of these, how many are handed to the producer without letting others go on."""
 _WAITS: Final = (0.1, 2.0)
 """Seconds between attempts to send: at first, at most."""
 
@@ -298,18 +300,33 @@ class SpooledEventLog:
             handover.set()
 
     async def _deliver(self, spool: Spool, parcels: Sequence[Parcel]) -> None:
-        records = [record for parcel in parcels for record in parcel.records]
-        try:
-            await self._kafka.append(records)
-        except RecordRefusedError:
-            if len(parcels) == 1:
-                await self._set_aside(spool, parcels[0])
-            else:
-                for parcel in parcels:
-                    await self._deliver(spool, [parcel])
+        """Send the first parcels and take what Kafka has of them off the spool."""
+        groups = _grouped(parcels)
+        # All at once, for a round trip each would not keep up with the senders; the
+        # producer keeps them in order.
+        outcomes = await asyncio.gather(
+            *(self._kafka.append(_records(group)) for group in groups),
+            return_exceptions=True,
+        )
+        failures = [one for one in outcomes if one is not None]
+        sent = next(
+            (at for at, one in enumerate(outcomes) if one is not None), len(groups)
+        )
+        if sent:
+            done = [parcel for group in groups[:sent] for parcel in group]
+            await spool.remove(done)
+            SPOOL_DRAINED.inc(sum(len(parcel.records) for parcel in done))
+        if not failures:
             return
-        await spool.remove(parcels)
-        SPOOL_DRAINED.inc(len(records))
+        for failure in failures:
+            if not isinstance(failure, RecordRefusedError):
+                raise failure
+        suspects = groups[sent]
+        if len(suspects) == 1:
+            await self._set_aside(spool, suspects[0])
+            return
+        for parcel in suspects:
+            await self._deliver(spool, [parcel])
 
     async def _set_aside(self, spool: Spool, parcel: Parcel) -> None:
         """Send what Kafka takes of a parcel; what it will never take stays on disk."""
@@ -327,6 +344,24 @@ class SpooledEventLog:
             return
         await spool.set_aside(parcel, refused, why)
         _log.error("set_aside", events=len(refused), why=why)
+
+
+def _grouped(parcels: Sequence[Parcel]) -> list[list[Parcel]]:
+    """Return the parcels in their order, in groups of one append each."""
+    groups: list[list[Parcel]] = []
+    room = 0
+    for parcel in parcels:
+        count = len(parcel.records)
+        if not groups or count > room:
+            groups.append([])
+            room = _OF_AN_APPEND
+        groups[-1].append(parcel)
+        room -= count
+    return groups
+
+
+def _records(parcels: Sequence[Parcel]) -> list[Record]:
+    return [record for parcel in parcels for record in parcel.records]
 
 
 class _Append:

@@ -120,11 +120,13 @@ class Kafka:
         self.away = False
         self.took: list[str] = []
         self.slow: asyncio.Event | None = None
+        self.asked_when_slow = asyncio.Event()
 
     async def append(
         self, records: Sequence[Record], *, within: float | None = None
     ) -> None:
         if self.slow is not None:
+            self.asked_when_slow.set()
             try:
                 async with asyncio.timeout(within):
                     await self.slow.wait()
@@ -151,7 +153,7 @@ def records(*values: str) -> list[Record]:
 
 @asynccontextmanager
 async def spooled(
-    tmp_path: Path, kafka: Kafka, *, patience: float = 30, limit: int = 1_000_000
+    tmp_path: Path, kafka: Kafka, *, patience: float = 30, limit: int = 10_000_000
 ) -> AsyncIterator[SpooledEventLog]:
     log = SpooledEventLog(
         kafka, Spool(tmp_path, limit=limit), SystemClock(), patience=patience
@@ -209,6 +211,7 @@ async def test_a_slow_kafka_is_not_asked_again_and_again(tmp_path: Path) -> None
         await log.append(records("1"))
         kafka.slow = asyncio.Event()
         kafka.away = False
+        await asyncio.wait_for(kafka.asked_when_slow.wait(), 10)
         await asyncio.gather(*(log.append(records(str(n))) for n in range(2, 9)))
         assert kafka.took == []
         assert (await log.standing()).status == "draining"
