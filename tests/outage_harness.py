@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
-from kafka import KafkaConsumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from streams.processes import Child, free_port
 from streams.settings import Settings
@@ -161,29 +161,30 @@ def check_nothing_lost(settings: Settings, senders: Sequence[Sender]) -> int:
 
 def ids_by_partition(settings: Settings, wanted: set[str]) -> list[list[str]]:
     """Return the ids on each partition in their order, once all `wanted` are there."""
-    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap)
+    consumer = Consumer(
+        {"bootstrap.servers": settings.bootstrap, "group.id": "unused", "log_level": 0}
+    )
     try:
         topic = settings.topic(TOPIC)
-        numbers = sorted(consumer.partitions_for_topic(topic) or ())
-        consumer.assign([TopicPartition(topic, number) for number in numbers])
-        consumer.seek_to_beginning()
+        numbers = sorted(consumer.list_topics(topic, 30).topics[topic].partitions)
+        consumer.assign(
+            [TopicPartition(topic, number, OFFSET_BEGINNING) for number in numbers]
+        )
         ids: dict[int, list[str]] = {number: [] for number in numbers}
         missing = set(wanted)
 
-        def polled() -> bool:
+        def came() -> bool:
             """Say whether anything came; the embedded broker knows no sure end."""
-            records = consumer.poll(timeout_ms=200)
-            for part, batch in records.items():
-                came = [json.loads(one.value)["id"] for one in batch]
-                ids[part.partition] += came
-                missing.difference_update(came)
-            return bool(records)
+            messages = consumer.consume(20_000, 0.5)
+            for message in messages:
+                one = json.loads(message.value() or b"{}")["id"]
+                ids[message.partition()].append(one)
+                missing.discard(one)
+            return bool(messages)
 
-        wait_until(
-            lambda: not polled() and not missing,
-            within=60,
-            what=f"the last of {len(wanted)} ids",
-        )
+        with suppress(AssertionError):  # told below, with how many
+            wait_until(lambda: not came() and not missing, within=120)
+        assert not missing, f"{len(missing)} of {len(wanted)} are lost: {min(missing)}"
     finally:
         consumer.close()
     return list(ids.values())

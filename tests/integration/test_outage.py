@@ -39,7 +39,7 @@ def test_nothing_acknowledged_is_lost(
             settings,
             go_away=own_kafka.kill,
             come_back=lambda: own_kafka.start() and None,
-            during=60_000,
+            during=30_000,
             people=8,
         )
     finally:
