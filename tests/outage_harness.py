@@ -62,6 +62,12 @@ class CollectorProcess:
         assert self.child is not None
         self.child.kill()
 
+    def close(self) -> None:
+        """End it for good."""
+        if self.child is not None:
+            self.child.kill()
+        self._client.close()
+
     def standing(self) -> dict[str, object]:
         """Return what `/readyz` says."""
         answer = self._client.get(f"{self.url}/readyz")

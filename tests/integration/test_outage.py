@@ -43,6 +43,6 @@ def test_nothing_acknowledged_is_lost(
             people=8,
         )
     finally:
-        collector.kill()
+        collector.close()
     # At most what was under way twice: a thousand from the spool, and each request.
     assert twice < 10_000

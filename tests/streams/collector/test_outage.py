@@ -50,4 +50,4 @@ def test_nothing_acknowledged_is_lost(
         )
     finally:
         outage.close()
-        collector.kill()
+        collector.close()
