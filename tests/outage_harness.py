@@ -203,13 +203,14 @@ def drive_outage(
     go_away: Callable[[], None],
     come_back: Callable[[], None],
     during: int,
+    drained: int = 0,
     people: int = 4,
     batch: int = 100,
 ) -> int:
     """Go through an outage under load with the collector killed as it drains.
 
-    `during` is how many events must be acknowledged while Kafka is away. Returns how
-    many came twice.
+    `during` is how many events must be acknowledged while Kafka is away, `drained` how
+    many of them must be on Kafka before the kill. Returns how many came twice.
     """
     collector.start()
     wait_until(lambda: collector.standing()["status"] == "ready", within=30)
@@ -221,7 +222,14 @@ def drive_outage(
         standing = collector.standing()
         assert (standing["code"], standing["status"]) == (200, "spooling")
         come_back()
-        wait_until(lambda: collector.drained() > 0, within=60, what="draining")
+        wait_until(
+            lambda: (
+                collector.standing()["status"] == "draining"
+                and collector.drained() >= drained
+            ),
+            within=60,
+            what="draining",
+        )
         collector.kill()
         left = look(settings.data_dir)
         assert left is not None

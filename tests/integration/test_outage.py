@@ -40,6 +40,7 @@ def test_nothing_acknowledged_is_lost(
             go_away=own_kafka.kill,
             come_back=lambda: own_kafka.start() and None,
             during=30_000,
+            drained=10_000,
             people=8,
         )
     finally:
