@@ -24,6 +24,9 @@ MAX_STORED_BYTES: Final = 900_000
 """Brokers take a megabyte by default; a state that outgrows it could not be kept."""
 
 
+MOST_UNPACKED: Final = 8_192
+"""States of a table that are kept ready for use: some 14 kB each, 2 kB in bytes."""
+
 _SOURCE_MARK: Final = "/"
 
 
@@ -82,9 +85,17 @@ class Ownership(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Kept(ABC):
-    """A state in memory; it is decoded when it is first needed."""
+    """A state in memory: in bytes, and in the core's own form while it is in use."""
 
-    __slots__ = ("_state", "model", "outbox", "partition", "positions", "wake_at")
+    __slots__ = (
+        "_packed",
+        "_state",
+        "model",
+        "outbox",
+        "partition",
+        "positions",
+        "wake_at",
+    )
 
     def __init__(
         self,
@@ -95,15 +106,21 @@ class Kept(ABC):
         outbox: tuple[Output, ...] = (),
         *,
         model: str = "",
+        packed: bytes | None = None,
     ) -> None:
-        """Hold what is durable; `state` may be as it is stored, in bytes."""
+        """Hold what is durable; `state` may be as it is stored, in bytes.
+
+        `packed` is the same in bytes, where it is at hand.
+        """
         self.partition = partition
         self.positions = positions
         self.wake_at = wake_at
         self.outbox = outbox
         """Outputs that may not have been sent; empty when they certainly were."""
         self.model = sys.intern(model)
-        self._state = state
+        is_packed = isinstance(state, bytes)
+        self._state = None if is_packed else state
+        self._packed: bytes | None = state if is_packed else packed
 
     @staticmethod
     @abstractmethod
@@ -129,13 +146,24 @@ class Kept(ABC):
         ChangelogError
             When it was stored by a version whose states this one cannot read.
         """
-        if isinstance(self._state, bytes):
+        if self._state is None and self._packed is not None:
             try:
-                self._state = self.decode(self._state)
+                self._state = self.decode(self._packed)
             except msgspec.DecodeError as error:
                 msg = f"unreadable state in partition {self.partition}: {error}"
                 raise ChangelogError(msg) from error
         return self._state
+
+    def pack(self) -> None:
+        """Keep the bytes alone: a sixth of the memory, until the state is needed."""
+        if self._packed is None:
+            self._packed = self.encode(self._state)
+        self._state = None
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether only the bytes are kept."""
+        return self._state is None
 
 
 class Lead(Kept):
@@ -161,10 +189,10 @@ class Lead(Kept):
     @property
     def score(self) -> float:
         """The last published score; asking does not unpack what is stored."""
-        if not isinstance(self._state, bytes):
+        if self._state is not None or self._packed is None:
             return float(self.state.score)
         try:
-            return decode_score(self._state)
+            return decode_score(self._packed)
         except msgspec.DecodeError as error:
             msg = f"unreadable state in partition {self.partition}: {error}"
             raise ChangelogError(msg) from error
@@ -202,10 +230,18 @@ class StateTable:
     kind: ClassVar[type[Kept]]
     """What it holds."""
 
-    def __init__(self, store: MutableMapping[str, Kept]) -> None:
-        """Keep the states in `store`, the data of the Faust table."""
+    def __init__(
+        self, store: MutableMapping[str, Kept], *, unpacked: int = MOST_UNPACKED
+    ) -> None:
+        """Keep the states in `store`, the data of the Faust table.
+
+        Of the states that were used last `unpacked` stay in the core's own form.
+        """
         self._store = store
         self._epochs: dict[int, Epoch] = {}
+        self._most_unpacked = unpacked
+        self._in_use: dict[str, Kept] = {}
+        """What may be unpacked, the one that was used last at the end."""
 
     def __len__(self) -> int:
         """Return the number of states held."""
@@ -218,11 +254,23 @@ class StateTable:
 
     def get(self, key: str) -> Kept | None:
         """Return what is durable of `key`, None if it is not known here."""
-        return self._store.get(key)
+        kept = self._store.get(key)
+        if kept is not None:
+            self._use(key, kept)
+        return kept
 
     def put(self, key: str, kept: Kept) -> None:
         """Replace what is known of `key`; it must be durable already."""
         self._store[key] = kept
+        self._use(key, kept)
+
+    def _use(self, key: str, kept: Kept) -> None:
+        """Note that a state is in use, and pack what was not for the longest time."""
+        in_use = self._in_use
+        in_use.pop(key, None)
+        in_use[key] = kept
+        while len(in_use) > self._most_unpacked:
+            in_use.pop(next(iter(in_use))).pack()
 
     def encode(
         self,
@@ -230,8 +278,13 @@ class StateTable:
         positions: Mapping[str, int],
         state: LeadState | AccountState,
         outbox: tuple[Output, ...],
+        *,
+        packed: bytes | None = None,
     ) -> bytes:
-        """Return the changelog's record of a state, signed with our epoch."""
+        """Return the changelog's record of a state, signed with our epoch.
+
+        `packed` is the state in bytes, where it is at hand.
+        """
         epoch = self._epochs[partition]
         return _encode(
             Stored(
@@ -239,7 +292,7 @@ class StateTable:
                 epoch.term,
                 epoch.offset,
                 positions,
-                self.kind.encode(state),
+                self.kind.encode(state) if packed is None else packed,
                 state.wake_at,
                 outbox,
                 self.kind.model_of(state),
@@ -254,7 +307,7 @@ class StateTable:
         for partition in gone:
             self._epochs.pop(partition, None)
         for key in [key for key, kept in self._store.items() if kept.partition in gone]:
-            del self._store[key]
+            self.remove(key)
 
     def adopt(self, rebuilt: "Rebuilt") -> None:
         """Own a partition, with the states that its changelog holds."""
@@ -295,6 +348,7 @@ class StateTable:
     def remove(self, key: str) -> None:
         """Forget a state; that it is gone must be durable already."""
         self._store.pop(key, None)
+        self._in_use.pop(key, None)
 
 
 class LeadTable(StateTable):

@@ -24,6 +24,8 @@ class Touched(msgspec.Struct):
     before: Kept | None
     after: Any = None
     """The new state; None if nothing has changed it."""
+    packed: bytes | None = None
+    """The new state as it is written."""
     positions: dict[str, int] = {}
     outputs: list[Output] = []
     outbox_bytes: int = 0

@@ -299,6 +299,7 @@ class DurableAgent(ABC):
                         state,
                         state.wake_at,
                         model=self._table.kind.model_of(state),
+                        packed=touched.packed,
                     ),
                 )
                 at = self._wake_at(touched, state)
@@ -316,8 +317,13 @@ class DurableAgent(ABC):
             key, partition = touched.key.encode(), touched.partition
             sent = touched.to_send()
             if touched.after is not None:
+                touched.packed = self._table.kind.encode(touched.after)
                 value = self._table.encode(
-                    partition, touched.positions, touched.after, sent
+                    partition,
+                    touched.positions,
+                    touched.after,
+                    sent,
+                    packed=touched.packed,
                 )
                 if len(value) > MAX_STORED_BYTES:
                     self._give_up(cycle, touched, len(value))

@@ -177,3 +177,34 @@ def test_an_outbox_is_kept_until_its_input_was_acknowledged() -> None:
 
     table.forget_sent(frozenset({0}), {("web.events.v1", 0): 10})
     assert lead.outbox == ()
+
+
+def test_only_states_in_use_are_unpacked() -> None:
+    """Beyond so many, the one that was used longest ago is kept in bytes alone."""
+    store: dict[str, Lead] = {}
+    table = LeadTable(store, unpacked=2)
+    for name in ("ld_a", "ld_b"):
+        table.put(name, Lead(0, {}, LeadState(lead_id=name, score=7.0), None))
+    assert table.get("ld_a") is not None  # now ld_b waits longer
+    table.put("ld_c", Lead(0, {}, LeadState(lead_id="ld_c"), None))
+
+    assert [name for name, kept in store.items() if kept.is_packed] == ["ld_b"]
+    kept = table.get("ld_b")
+    assert isinstance(kept, Lead)
+    assert kept.score == 7.0
+    assert kept.is_packed
+    assert kept.state == LeadState(lead_id="ld_b", score=7.0)
+    assert [name for name, kept in store.items() if kept.is_packed] == ["ld_a"]
+
+
+def test_a_forgotten_state_is_not_in_use() -> None:
+    """What is dropped with its partition takes no place among those in use."""
+    store: dict[str, Lead] = {}
+    table = LeadTable(store, unpacked=2)
+    for number, name in enumerate(("ld_a", "ld_b", "ld_c")):
+        table.put(name, Lead(number, {}, LeadState(lead_id=name), None))
+    table.drop([1, 2])
+    table.put("ld_d", Lead(0, {}, LeadState(lead_id="ld_d"), None))
+
+    assert not store["ld_d"].is_packed
+    assert set(store) == {"ld_a", "ld_d"}
