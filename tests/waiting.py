@@ -7,13 +7,17 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _POLL_SECONDS = 0.02
+_PATIENCE = 4.0
+"""Deadlines are said for an idle machine; only a failure takes longer for it."""
 
 
 def wait_until(condition: Callable[[], T], within: float = 10.0, what: str = "") -> T:
     """Return the first true answer of `condition`; fail after `within` seconds.
 
-    `what` completes "waited … s for", and the failure says the last answer too.
+    It is given four times as long: the machine may have other work to do. `what`
+    completes "waited … s for", and the failure says the last answer too.
     """
+    within *= _PATIENCE
     deadline = time.monotonic() + within
     while not (answer := condition()):
         if time.monotonic() > deadline:

@@ -17,7 +17,7 @@ def leadpulse(*arguments: str, **environ: str) -> subprocess.CompletedProcess[st
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
         env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environ},
     )
 

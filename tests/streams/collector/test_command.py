@@ -39,7 +39,7 @@ def run(settings: Settings, **variables: str) -> subprocess.CompletedProcess[str
         env=environ(settings, **variables),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         check=False,
     )
 
