@@ -46,11 +46,11 @@ Stream = list[tuple[str, Event]]
 """Leads' ids and what they did, in the order of receipt."""
 
 
-def demo(leads: int) -> Iterator[Event]:
+def demo(leads: int, begin: Instant = BEGIN) -> Iterator[Event]:
     """Yield three weeks of the demo's people, through the collector's adapter."""
     for person in cast(1, leads):
         for moment in person.life:
-            at = BEGIN + moment.at
+            at = begin + moment.at
             raw = msgspec.json.encode({**moment.message, "timestamp": to_iso(at)})
             event = adapt(raw, Envelope(source="demo", received_at=at + MINUTE))
             if isinstance(event, Event):

@@ -1,7 +1,10 @@
 """Measure ours and its peers in turn, on one broker, on the same events.
 
-    python -m bench.peers --work toy --events 400000 --runs 5
-    python -m bench.peers --work real --events 30000 --runs 5 --peers quix
+    python -m bench.peers --work toy --events 200000 --runs 5
+    python -m bench.peers --work real --events 200000 --runs 5 --peers quix
+
+With real work ours is the shipped worker, on a tenth of the events, and the peers do
+their toy all the same.
 
 Every contender's results are compared with what follows from the input before its
 figure counts. CPU time is that of the worker's process with all of its threads.
@@ -13,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,6 +25,7 @@ from bench.peers.contenders import CONTENDERS, Contender
 from bench.peers.environments import NotInstalledError
 from bench.peers.measuring import Figure, run_toy
 from bench.peers.proof import WrongResultError, fold
+from bench.peers.real import Real
 from bench.peers.report import draw, summed_up, table
 from bench.peers.toy import Event, Job
 from schemas.topics import MODEL_VERSIONS, SUPPRESSIONS
@@ -32,6 +37,8 @@ from streams.topics_admin import create_topics
 _PARTITIONS = 4
 _WARM = 0.2
 """Of the events come before the measured ones: compilers and caches warm up."""
+_TOY_TO_REAL = 10
+"""Toy events for each real one: a peer's run should not be over at once."""
 _BEGIN = 1_795_255_200_000
 
 
@@ -89,7 +96,7 @@ class Toy:
 
 
 def measure(
-    work: Toy, contenders: list[Contender], runs: int
+    run: Callable[[Contender], Figure], contenders: list[Contender], runs: int
 ) -> dict[str, list[Figure]]:
     """Return each contender's figures; who fails is told and left out from then on."""
     figures: dict[str, list[Figure]] = defaultdict(list)
@@ -99,7 +106,7 @@ def measure(
             if contender.name in failed:
                 continue
             try:
-                figure = work.run(contender)
+                figure = run(contender)
             except (NotInstalledError, BrokerError) as error:
                 print(f"{contender.title} cannot be installed: {error}", flush=True)
                 failed.add(contender.name)
@@ -127,7 +134,7 @@ def main() -> None:
         default=",".join(CONTENDERS.keys() - {"ours"}),
         help="comma-separated",
     )
-    parser.add_argument("--events", type=int, default=400_000)
+    parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--leads", type=int, default=10_000)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument(
@@ -147,8 +154,18 @@ def main() -> None:
         settings = load_settings({}, bootstrap=bootstrap, partitions=_PARTITIONS)
         create_topics(settings, [MODEL_VERSIONS, SUPPRESSIONS])
         topics = Topics(bootstrap, _PARTITIONS)
-        work = Toy(topics, folder, given.events, given.leads)
-        figures = measure(work, [CONTENDERS[each] for each in names], given.runs)
+        toy = Toy(topics, folder, given.events, given.leads)
+        run = toy.run
+        if given.work == "real":
+            real = Real(topics, folder, given.events // _TOY_TO_REAL)
+
+            def run(contender: Contender) -> Figure:
+                """Let ours do the real work, and the peers their toy."""
+                if contender.name == "ours":
+                    return real.run(_WARM)
+                return toy.run(contender)
+
+        figures = measure(run, [CONTENDERS[each] for each in names], given.runs)
     lines = [
         summed_up(name, CONTENDERS[name].title, found)
         for name, found in figures.items()

@@ -64,16 +64,21 @@ class Topics:
             return 0  # just made: the client has not heard of it
         return found[1] if found else 0
 
-    def committed(self, group: str) -> int:
-        """Return how many records a group has acknowledged."""
+    def committed(self, group: str, names: Iterable[str]) -> int:
+        """Return how many records of some topics a group has acknowledged."""
+        wanted = set(names)
         asked = self._admin.list_consumer_group_offsets(
             [ConsumerGroupTopicPartitions(group)], request_timeout=_ANSWER_SECONDS
         )
         found = next(iter(asked.values())).result().topic_partitions
-        return sum(max(0, each.offset) for each in found)
+        return sum(max(0, each.offset) for each in found if each.topic in wanted)
 
     def write(self, topic: str, events: Iterable[Event]) -> None:
         """Put events on a topic, each on the partition of its lead."""
+        self.put((topic, event.lead.encode(), encode(event)) for event in events)
+
+    def put(self, records: Iterable[tuple[str, bytes, bytes]]) -> None:
+        """Put topic, key and value on the broker, each on its key's partition."""
         producer = Producer(
             {
                 "bootstrap.servers": self.bootstrap,
@@ -82,11 +87,8 @@ class Topics:
                 "queue.buffering.max.messages": 2_000_000,
             }
         )
-        for event in events:
-            key = event.lead.encode()
-            producer.produce(
-                topic, encode(event), key, partition_of(key, self.partitions)
-            )
+        for topic, key, value in records:
+            producer.produce(topic, value, key, partition_of(key, self.partitions))
         producer.flush()
 
     def read(self, topic: str) -> Iterator[tuple[bytes, bytes | None]]:

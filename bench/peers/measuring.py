@@ -52,17 +52,23 @@ def cpu_seconds(pid: int) -> float:
 
 
 def watch(
-    child: Child, look: Callable[[], tuple[int, int]], *, warm: int, events: int
+    child: Child,
+    look: Callable[[], tuple[int, int]],
+    *,
+    warm: int,
+    events: int,
+    events_only: bool = False,
 ) -> Figure:
     """Return what the process used from `warm` events done to the end of its work.
 
     `look` tells how many events are done, and how much was written. The end is the
-    sample from which on neither moved any more.
+    sample from which on neither moved any more, or that of the last event if only
+    those count and not what it does for itself later.
 
     Raises
     ------
     TimeoutError
-        When it does not get there.
+        When it does not get there, or is there before anything could be seen.
     """
     samples: list[Sample] = []
     deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -85,6 +91,11 @@ def watch(
         time.sleep(_LOOK_SECONDS)
     begin = next(sample for sample in samples if sample.done >= warm)
     end = samples[-1]
+    if events_only:
+        end = next(sample for sample in samples if sample.done >= events)
+    if begin.done == end.done:
+        msg = f"{events} events are too few: they were done in one stroke"
+        raise TimeoutError(msg)
     return Figure(end.done - begin.done, end.cpu - begin.cpu, end.at - begin.at)
 
 
