@@ -71,7 +71,7 @@ class ApacheBroker(Broker):
 
     name: ClassVar[str] = "kafka"
     keeps_data: ClassVar[bool] = True
-    start_seconds: ClassVar[float] = 60.0
+    start_seconds: ClassVar[float] = 120.0
 
     def __init__(
         self,
