@@ -58,7 +58,7 @@ check: setup ## Format, lint, types, import law, generated docs, compose file
 	else echo "docker-compose is not installed: docker-compose.yml not checked"; fi
 
 test: setup ## The quick suite with coverage: no network, no Java
-	$(RUN) pytest -m "not integration and not e2e" --cov --cov-report= $(PARALLEL)
+	$(RUN) pytest -m "not integration and not e2e" --cov --cov-report= --durations=15 $(PARALLEL)
 	$(RUN) coverage report --include="schemas/*,scorers/*" \
 		--fail-under=$(COVERAGE_CORE)
 	$(RUN) coverage report --include="streams/*" --fail-under=$(COVERAGE_STREAMS)
