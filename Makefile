@@ -23,7 +23,7 @@ PARALLEL := -n $(JOBS) --dist loadfile
 # What `make test` must reach; raise them, never lower them. The core is on its way to
 # 100. Roles that tests run as processes of their own are not counted in streams.
 COVERAGE_CORE := 96
-COVERAGE_STREAMS := 53
+COVERAGE_STREAMS := 70
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test it laws fuzz mutation e2e clients demo up format docs lock clean
