@@ -51,10 +51,17 @@ def _settings(**given: object) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def collector(broker: str) -> Iterator[httpx.Client]:
+def collector(
+    broker: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
     """A running collector that answers whatever there is."""
     unique = f"t{uuid.uuid4().hex[:8]}"
-    settings = _settings(bootstrap=broker, partitions=1, topic_prefix=f"{unique}.")
+    settings = _settings(
+        bootstrap=broker,
+        partitions=1,
+        topic_prefix=f"{unique}.",
+        data_dir=tmp_path_factory.mktemp("collector"),
+    )
     create_topics(settings)
     with running(settings) as (client, _):
         yield client
@@ -90,9 +97,9 @@ def test_whatever_comes_is_answered_as_documented(
     answered()
 
 
-def test_every_route_is_described(broker: str) -> None:
+def test_every_route_is_described(broker: str, tmp_path: Path) -> None:
     """There is no route without a line in the document, and no line without one."""
-    settings = _settings(bootstrap=broker)
+    settings = _settings(bootstrap=broker, data_dir=tmp_path)
     app = create_app(settings, SystemClock(), KafkaEventLog(settings, name="none"))
     routes = {
         (route.path.replace(":path", ""), method)
