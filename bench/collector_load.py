@@ -137,7 +137,14 @@ def _load(
     told = subprocess.run(
         [
             *("wrk", "-t1", f"-c{given.connections}", f"-d{given.seconds}s"),
-            *("--latency", "-s", str(script), f"http://{LOOPBACK}:{port}/v1/batch"),
+            *(
+                "--timeout",
+                "30s",
+                "--latency",
+                "-s",
+                str(script),
+                f"http://{LOOPBACK}:{port}/v1/batch",
+            ),
         ],
         capture_output=True,
         text=True,
