@@ -31,6 +31,7 @@ from streams.partitioner import partition_of
 from streams.processes import free_port
 from streams.settings import Settings
 from streams.tables import OWNER_KEY, Lead, Rebuilt
+from streams.topic_reader import read_topic
 from tests.waiting import wait_until
 
 MODEL = read_model(None)
@@ -118,42 +119,8 @@ def put_raw(
 
 
 def read_all(settings: Settings, topic: Topic) -> list[Message]:
-    """Return every record of a topic, in order within a partition.
-
-    The end is where a fetch finds nothing more; ListOffsets is not to be trusted on
-    every broker.
-    """
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.bootstrap,
-            "group.id": "reader",
-            "auto.offset.reset": "earliest",
-            "enable.partition.eof": True,
-            "enable.auto.commit": False,
-            "fetch.wait.max.ms": 10,
-        }
-    )
-    name = settings.topic(topic.name)
-    try:
-        partitions = range(settings.partitions)
-        consumer.assign([TopicPartition(name, each, 0) for each in partitions])
-        found: list[Message] = []
-        ended: set[int] = set()
-        deadline = time.monotonic() + 30
-        while len(ended) < settings.partitions:
-            assert time.monotonic() < deadline, f"{name} has no end"
-            first = consumer.poll(0.1)
-            rest = [] if first is None else consumer.consume(1000, 0)
-            for message in (first, *rest) if first is not None else ():
-                partition = message.partition()
-                assert partition is not None
-                if message.error() is None:
-                    found.append(message)
-                else:
-                    ended.add(partition)
-        return found
-    finally:
-        consumer.close()
+    """Return every record of a topic, in order within a partition."""
+    return list(read_topic(settings, settings.topic(topic.name)))
 
 
 def committed(settings: Settings, topics: Iterable[Topic] = EVENT_TOPICS) -> int:

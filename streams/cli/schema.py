@@ -49,7 +49,7 @@ def export(out: Out = Path("docs"), *, check: Check = False) -> None:
 
     from schemas.asyncapi import document
     from schemas.json_schema import documents
-    from streams.collector.app import describe
+    from streams.collector.app import all_providers, describe
     from streams.settings import Settings
 
     files = {
@@ -61,7 +61,8 @@ def export(out: Out = Path("docs"), *, check: Check = False) -> None:
         partitions=Settings.model_fields["partitions"].default,
     )
     dumper = type("Dumper", (yaml.SafeDumper,), {"ignore_aliases": lambda *_: True})
-    openapi = describe(Settings.model_construct(link_secrets=("shown",)))
+    shown = Settings.model_construct(link_secrets=("shown",))
+    openapi = describe(shown, all_providers(shown))
     for name, described in (("asyncapi", asyncapi), ("openapi", openapi)):
         files[Path(f"{name}.yaml")] = yaml.dump(
             described, Dumper=dumper, sort_keys=False, allow_unicode=True, width=88

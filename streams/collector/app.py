@@ -4,7 +4,7 @@ An answer of 2xx means that Kafka has every accepted event, or the spool while K
 away. Anything that is not certain is 503, and the client's repeat carries the same ids.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Final
@@ -113,7 +113,7 @@ def create_app(
             ),
             *link_routes(settings, intake),
             Route(SNIPPET_PATH, snippet_endpoint()),
-            Route(OPENAPI_PATH, openapi_endpoint(describe(settings))),
+            Route(OPENAPI_PATH, openapi_endpoint(describe(settings, providers))),
             Route("/healthz", _healthz),
             Route("/readyz", _readyz(event_log)),
         ],
@@ -152,12 +152,12 @@ def all_providers(settings: Settings) -> list[Provider]:
     ]
 
 
-def describe(settings: Settings) -> Document:
-    """Return the OpenAPI document of the application with these settings."""
+def describe(settings: Settings, providers: Sequence[Provider]) -> Document:
+    """Return the OpenAPI document of the application with these providers."""
     return document(
         version=version("leadpulse"),
         calls=ROUTES,
-        providers=all_providers(settings),
+        providers=providers,
         links=bool(settings.link_secrets),
     )
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import msgspec
@@ -13,6 +14,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from schemas.event import Event
 from schemas.topics import EVENT_TOPICS
+from streams.broker import EmbeddedBroker
 from streams.collector.fetching import Get, get_https
 from streams.collector.server import bind, create_server
 from streams.settings import Settings
@@ -71,6 +73,14 @@ def arrived(settings: Settings, count: int) -> list[Event]:
     wait_until(enough, within=30, what=f"{count} events")
     assert len(found) == count
     return sorted(found, key=lambda event: (event.type, event.name))
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
+    """A broker of one test's own, to be stopped, frozen and killed."""
+    with EmbeddedBroker(tmp_path / "broker") as broker:
+        yield broker
+        broker.kill()
 
 
 Read = Callable[..., list[ConsumerRecord]]

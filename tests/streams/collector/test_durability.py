@@ -3,8 +3,6 @@
 import json
 import socket
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -18,14 +16,6 @@ from tests.streams.collector.conftest import KEYS, Read, read_records, running
 from tests.waiting import wait_until
 
 AUTH = ("wk-1", "")
-
-
-@pytest.fixture
-def own_broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
-    """A broker of this test's own, to be stopped and frozen."""
-    with EmbeddedBroker(tmp_path / "broker") as broker:
-        yield broker
-        broker.kill()
 
 
 @pytest.fixture

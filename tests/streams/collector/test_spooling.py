@@ -1,7 +1,7 @@
 """While Kafka is away the collector keeps what it takes on disk, and says so."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,14 +23,6 @@ from tests.streams.collector.conftest import KEYS, read_records, running
 from tests.waiting import wait_until
 
 AUTH = ("wk-1", "")
-
-
-@pytest.fixture
-def own_broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
-    """A broker of this test's own, to be killed."""
-    with EmbeddedBroker(tmp_path / "broker") as broker:
-        yield broker
-        broker.kill()
 
 
 @pytest.fixture
