@@ -16,6 +16,7 @@ DeadLetterReason = Literal[
     "too-large",
     "unroutable",
     "scoring-failed",
+    "undeliverable",
 ]
 
 _PREFIX: Final = "dl_"

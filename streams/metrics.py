@@ -236,6 +236,24 @@ VIEW_LAG: Final = Gauge(
     "leadpulse_view_lag_seconds",
     "Age of the last record written to the view when it was written.",
 )
+DELIVERIES: Final = Counter(
+    "leadpulse_delivery_total",
+    "Attempts at messages to a target, and messages given up. result: sent, refused "
+    "(a dead letter), gave-up (a dead letter), and why it was tried again: "
+    "rate-limited, server-error, timeout, unreachable, credentials.",
+    ("target", "result"),
+)
+DELIVERY_SECONDS: Final = Histogram(
+    "leadpulse_delivery_attempt_seconds",
+    "Time that a target took to answer one attempt.",
+    ("target",),
+    buckets=_LATENCY_BUCKETS,
+)
+DELIVERY_CIRCUIT_OPEN: Final = Gauge(
+    "leadpulse_delivery_circuit_open",
+    "1 while a target is left alone after failures in a row; its messages wait.",
+    ("target",),
+)
 MODEL_INFO: Final = Gauge(
     "leadpulse_model_info",
     "1 for the model in force.",
