@@ -113,8 +113,9 @@ docs: setup ## Write the generated docs anew: schemas, AsyncAPI, metrics, settin
 	"$(BIN)/leadpulse" schema settings
 
 lock: setup ## Resolve pyproject.toml into requirements/ with hashes
-	$(UV_COMPILE) pyproject.toml --output-file requirements/runtime.txt
-	$(UV_COMPILE) pyproject.toml --extra embedded --group dev \
+	$(UV_COMPILE) pyproject.toml --extra telemetry \
+		--output-file requirements/runtime.txt
+	$(UV_COMPILE) pyproject.toml --extra embedded --extra telemetry --group dev \
 		--constraint requirements/runtime.txt --output-file requirements/dev.txt
 	$(UV_COMPILE) --group browser \
 		--constraint requirements/dev.txt --output-file requirements/browser.txt

@@ -32,6 +32,7 @@ from streams.model_book import ModelBook
 from streams.suppressions import Suppressions
 from streams.tables import AccountTable, Kept, LeadTable, SideTable
 from streams.timers import TICK_SECONDS, Wakeups
+from streams.tracing import batch_span
 from streams.transport.consumer import BatchConsumer, BatchTransport, NotOwnerError
 from streams.transport.progress import Fetch, Partition
 from streams.transport.recovery import StateTables, TableOwner
@@ -268,7 +269,9 @@ async def _score(app: WorkerApp, fetch: Fetch, on_failure: OnFailure) -> None:
     consumer = app.batches
     durable = False
     try:
-        await app.roster.process(fetch, partial(consumer.confirm_ownership, fetch))
+        headers = (r.headers for batch in fetch.batches for r in batch.records)
+        with batch_span("score", headers, events=len(fetch)):
+            await app.roster.process(fetch, partial(consumer.confirm_ownership, fetch))
         durable = True
     except NotOwnerError:
         # It will be read again, by whoever owns the partitions now.

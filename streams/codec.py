@@ -44,8 +44,9 @@ from schemas.topics import (
     SIDE_UPDATES,
     SUPPRESSIONS,
 )
-from streams.event_log import HEADER_TRACEPARENT, Record
+from streams.event_log import Record
 from streams.partitioner import partition_of
+from streams.tracing import HEADER_TRACEPARENT
 
 if TYPE_CHECKING:
     from streams.settings import Settings

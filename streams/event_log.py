@@ -18,6 +18,7 @@ import msgspec
 from schemas import cloudevents
 from schemas.event import Event
 from schemas.topics import DEAD_LETTERS, EVENT_TOPICS, Topic, topic_for
+from streams.tracing import HEADER_TRACEPARENT
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 Headers = Sequence[tuple[str, str | bytes | None]]
-
-HEADER_TRACEPARENT: Final = "traceparent"
-
 
 PARTITION_OF_KEY: Final = -1
 """Stands for the partition that the key belongs to."""

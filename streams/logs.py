@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from streams.settings import Settings
+from streams.tracing import current_trace
 
 _SECRET: Final = frozenset(
     {"authorization", "cookie", "email", "password", "redis_url", "secret", "write_key"}
@@ -34,6 +35,7 @@ def configure_logging(
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _role(role),
+        _trace,
         _redact,
     ]
     renderer: structlog.typing.Processor = (
@@ -76,6 +78,16 @@ def _role(role: str) -> structlog.typing.Processor:
         return event
 
     return add
+
+
+def _trace(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> Mapping[str, Any]:
+    """Name the trace that the line belongs to, if it belongs to one."""
+    if (context := current_trace()) is not None:
+        event.setdefault("trace_id", context.trace_id)
+        event.setdefault("span_id", context.span_id)
+    return event
 
 
 def _redact(

@@ -269,6 +269,12 @@ MODEL_VERSIONS: Final = Counter(
     "Versions of models that came into a partition, by slot.",
     ("slot",),
 )
+SPANS: Final = Counter(
+    "leadpulse_spans_total",
+    "Spans of traces by what became of them. result: sent, lost (the receiver of "
+    "LEADPULSE_OTLP_ENDPOINT did not take them; nothing else suffers).",
+    ("result",),
+)
 BUILD_INFO: Final = Gauge(
     "leadpulse_build_info",
     "1 for the running version.",

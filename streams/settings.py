@@ -201,6 +201,19 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="`auto`: for people on a terminal, JSON anywhere else."
     )
+    otlp_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://[^?#\s]+)?$",
+        description="OTLP/HTTP receiver of traces, without `/v1/traces`, e.g. "
+        "`http://127.0.0.1:4318`; no traces if unset. Needs the extra `telemetry`.",
+    )
+    trace_share: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of requests that are traced where the sender has not "
+        "decided it (by the flags of its `traceparent`).",
+    )
     clock_origin: int | None = Field(
         None, description="Scaled clock: instant (ms) at which it started."
     )

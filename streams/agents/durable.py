@@ -33,6 +33,7 @@ from streams.partitioner import partition_of
 from streams.suppressions import PrivacyKeyError, Suppressions
 from streams.tables import MAX_STORED_BYTES, ChangelogError, StateTable
 from streams.timers import Wakeups
+from streams.tracing import context_of
 from streams.transport.progress import Batch, Fetch
 from streams.transport.progress import Record as Raw
 
@@ -184,8 +185,10 @@ class DurableAgent(ABC):
             raise  # not the event's fault
         except Exception as error:  # noqa: BLE001 - one event never stops the stream
             detail = f"{type(error).__name__}: {error}"
+            trace = context_of(record.headers)
             _log.warning(
                 "scoring_failed",
+                trace_id=None if trace is None else trace.trace_id,
                 stage=self.stage,
                 topic=topic,
                 partition=partition,

@@ -43,6 +43,7 @@ from streams.agents.erasing import Erasure
 from streams.codec import Message, Refusal
 from streams.model_book import UnusableVersionError
 from streams.tables import Lead, is_source, source_name
+from streams.tracing import context_of, exemplar
 from streams.transport.progress import Record as Raw
 from streams.unlinked import read_unlinked
 
@@ -120,6 +121,12 @@ def _link_result(before: LeadState | None, step: Step) -> str:
         return "moved"
     handed = any(isinstance(command, Absorb) for command in step.commands)
     return "handed-over" if handed else "reserved"
+
+
+def _shown(touched: Touched) -> dict[str, str] | None:
+    """Return the trace of what reached the lead, if it is recorded."""
+    traces = (context_of(record.headers) for _, record in touched.records)
+    return exemplar(next(filter(None, traces), None))
 
 
 class Scoring(DurableAgent):
@@ -378,13 +385,19 @@ class Scoring(DurableAgent):
             else:
                 metrics.EVENTS.labels(_SOURCES[topic], result).inc(count)
         metrics.LEADS.set(len(self._table))
-        for touched in cycle.touched.values():
-            if touched.after is not None and touched.received:
-                # The one that waited longest: the lead's own worst case.
-                waited = self._clock.seconds_since(touched.received[0])
-                metrics.SCORE_LATENCY.observe(waited)
-                if touched.alerted:
-                    metrics.ALERT_LATENCY.observe(waited)
+        waiting = [
+            (self._clock.seconds_since(touched.received[0]), touched)
+            for touched in cycle.touched.values()
+            # The one that waited longest: the lead's own worst case.
+            if touched.after is not None and touched.received
+        ]
+        slowest = max((waited for waited, _ in waiting), default=0.0)
+        for waited, touched in waiting:
+            # One trace for a batch, of who waited longest: it is there to be looked at.
+            shown = _shown(touched) if waited == slowest else None
+            metrics.SCORE_LATENCY.observe(waited, shown)
+            if touched.alerted:
+                metrics.ALERT_LATENCY.observe(waited, shown or _shown(touched))
         found = Counter(one for each in cycle.touched.values() for one in each.machines)
         for reason, count in found.items():
             metrics.MACHINE_EVENTS.labels(reason).inc(count)

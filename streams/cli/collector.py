@@ -28,9 +28,11 @@ def collector(
     from streams.collector.server import run_collector
     from streams.logs import configure_logging
     from streams.settings import load_settings
+    from streams.tracing import configure_tracing
 
     settings = load_settings(
         bootstrap=bootstrap, host=host, collector_port=port, metrics_port=metrics_port
     )
     configure_logging(settings, "collector")
+    configure_tracing(settings, "collector")
     run_collector(settings)

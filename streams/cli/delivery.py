@@ -32,12 +32,14 @@ def delivery(
     from streams.logs import configure_logging
     from streams.metrics_server import start_metrics_server
     from streams.settings import load_settings
+    from streams.tracing import configure_tracing
     from streams.view import connect_view
 
     settings = load_settings(
         bootstrap=bootstrap, redis_url=redis, metrics_port=metrics_port
     )
     configure_logging(settings, "delivery")
+    configure_tracing(settings, "delivery")
     url = settings.redis_url.get_secret_value()
     view = connect_view(url, prefix=settings.topic_prefix)
     if rebuild:

@@ -31,6 +31,7 @@ def worker(
     """
     from streams.logs import configure_logging
     from streams.settings import load_settings
+    from streams.tracing import configure_tracing
     from streams.worker import run_worker
 
     settings = load_settings(
@@ -40,4 +41,5 @@ def worker(
         metrics_port=metrics_port,
     )
     configure_logging(settings, "worker")
+    configure_tracing(settings, "worker")
     run_worker(settings)

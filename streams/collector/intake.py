@@ -1,7 +1,6 @@
 """What every route of the collector shares: the body, the log of events, the answer."""
 
 import asyncio
-import re
 import secrets
 import time
 from collections import Counter
@@ -26,7 +25,6 @@ from streams.collector.gate import Limits
 from streams.collector.rates import Rates
 from streams.collector.verdict import Refused, RefusedError
 from streams.event_log import (
-    HEADER_TRACEPARENT,
     EventLog,
     NotDurableError,
     Record,
@@ -41,13 +39,13 @@ from streams.metrics import (
 )
 from streams.settings import Settings
 from streams.suppressions import Suppressions
+from streams.tracing import HEADER_TRACEPARENT, Span, current_trace, exemplar, span_from
 
 BODY_SECONDS: Final = 30.0
 """How long a client may take to send a body."""
 
 _UNREAD: Final = (408, 413)
 """Answers after which the rest of the body is not read."""
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _log: Final = structlog.get_logger("collector")
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -113,9 +111,7 @@ class Intake:
     ) -> Callable[[Request], Awaitable[Response]]:
         """Return what answers on `route`, a template, whatever `take` meets."""
 
-        async def answer_to(request: Request) -> Response:
-            answer = Answer(route=route, request_id=secrets.token_hex(8))
-            started = time.perf_counter()
+        async def settle(request: Request, answer: Answer, span: Span) -> None:
             try:
                 await take(request, answer)
             except RefusedError as refused:
@@ -139,7 +135,19 @@ class Intake:
                 _log.exception("bug", id=answer.request_id, route=route)
                 answer.status = 500
                 answer.body = error_body("bug", "this is our fault; it has been logged")
-            return _finished(answer, started)
+            span.note(request=answer.request_id, accepted=answer.accepted)
+            if answer.status >= 500:  # noqa: PLR2004 - ours, not the sender's
+                span.fail(str(answer.status))
+
+        async def answer_to(request: Request) -> Response:
+            answer = Answer(route=route, request_id=secrets.token_hex(8))
+            started = time.perf_counter()
+            came_with = [(HEADER_TRACEPARENT, request.headers.get(HEADER_TRACEPARENT))]
+            with span_from(
+                came_with, f"{request.method} {route}", kind="server"
+            ) as span:
+                await settle(request, answer, span)
+                return _finished(answer, started)
 
         return answer_to
 
@@ -184,7 +192,7 @@ class Intake:
             When any may not be.
         """
         events = stamped(events, request, self.client_ip)
-        records = self._records(events, refused, now, _traceparent(request))
+        records = self._records(events, refused, now)
         try:
             await self._event_log.append(records)
         except NotDurableError:
@@ -198,9 +206,10 @@ class Intake:
         events: Sequence[Event],
         refused: Sequence[Refused],
         now: Instant,
-        traceparent: str | None,
     ) -> list[Record]:
         """Return what goes on the topics."""
+        trace = current_trace()
+        traceparent = None if trace is None else str(trace)
         records = []
         for given in map(self._known_as, events):
             event = self._suppressions.screen(given)
@@ -271,7 +280,7 @@ def _finished(answer: Answer, started: float) -> Response:
     ended = time.perf_counter()
     COLLECTOR_REQUESTS.labels(answer.route, str(answer.status)).inc()
     if answer.received is not None:
-        COLLECTOR_SECONDS.observe(ended - answer.received)
+        COLLECTOR_SECONDS.observe(ended - answer.received, exemplar(current_trace()))
     _log.info(
         "request",
         id=answer.request_id,
@@ -298,8 +307,3 @@ def json_response(
 ) -> Response:
     """Return `body` as JSON."""
     return Response(_encode(body), status, headers, "application/json")
-
-
-def _traceparent(request: Request) -> str | None:
-    given = request.headers.get("traceparent")
-    return given if given is not None and _TRACEPARENT.fullmatch(given) else None
