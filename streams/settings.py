@@ -70,6 +70,16 @@ class Settings(BaseSettings):
         description="Folder of mappings (*.yaml) for webhooks and imports, beside "
         "those that are shipped.",
     )
+    delivery_path: Path | None = Field(
+        None,
+        description="File of who is told what and where (docs/delivery.md); `leadpulse "
+        "up` starts delivery if it is set.",
+    )
+    delivery_secrets: Annotated[dict[str, SecretStr], NoDecode] = Field(
+        default_factory=dict,
+        description="What targets of the delivery file ask for, as `target=secret`, "
+        "one a line: tokens, passwords, URLs that are secret.",
+    )
     host: str = Field("127.0.0.1", description="Address that servers bind to.")
     collector_port: Port = Field(8080, description="Collector's HTTP port.")
     metrics_port: Port = Field(
@@ -275,6 +285,20 @@ class Settings(BaseSettings):
             pairs[source] = key
         return pairs
 
+    @field_validator("delivery_secrets", mode="before")
+    @classmethod
+    def _split_delivery_secrets(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        secrets: dict[str, str] = {}
+        for line in filter(None, (part.strip() for part in value.splitlines())):
+            name, separator, secret = line.partition("=")
+            if not (separator and name.strip() and secret.strip()):
+                msg = "write it as target=secret, one a line"
+                raise ValueError(msg)
+            secrets[name.strip()] = secret.strip()
+        return secrets
+
     @field_validator("webhook_secrets", mode="before")
     @classmethod
     def _split_webhook_secrets(cls, value: object) -> object:
@@ -301,7 +325,9 @@ class Settings(BaseSettings):
         Secrets are among them, in the clear: for the environment of a child only.
         """
         return {
-            f"{PREFIX}{name.upper()}": _to_text(value)
+            f"{PREFIX}{name.upper()}": _to_text(
+                value, "\n" if name.endswith("_secrets") else ","
+            )
             for name in sorted(self.model_fields_set)
             if (value := getattr(self, name)) is not None
         }
@@ -317,7 +343,7 @@ class Settings(BaseSettings):
         )
 
 
-def _to_text(value: object) -> str:
+def _to_text(value: object, separator: str = ",") -> str:
     """Return a setting as one writes it in the environment."""
     match value:
         case SecretStr():
@@ -325,13 +351,13 @@ def _to_text(value: object) -> str:
         case Path():
             return str(value.absolute())
         case dict():
-            return ",".join(
+            return separator.join(
                 f"{name}={_to_text(one)}"
                 for name, given in value.items()
                 for one in (given if isinstance(given, tuple) else (given,))
             )
         case tuple():
-            return ",".join(map(_to_text, value))
+            return separator.join(map(_to_text, value))
         case _:
             return str(value)
 

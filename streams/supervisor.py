@@ -181,7 +181,7 @@ class Stack:
         roles, self._roles = self._roles, []
         children = [role.child for role in roles]
         try:
-            for name in ("collector", "worker", "delivery"):
+            for name in ("collector", "worker", "view", "delivery"):
                 group = [role.child for role in roles if role.name.startswith(name)]
                 for child in group:
                     child.ask_to_stop()
@@ -231,14 +231,19 @@ class Stack:
             setting="--port",
             host=given.host,
         )
-        metrics_ports = list(self._claim_metrics_ports(2 + self._workers))
+        workers = [f"worker-{number}" for number in range(1, self._workers + 1)]
+        names = ["collector", "view"]
+        if given.delivery_path is not None:
+            names.append("delivery")
+        names += workers if workers[1:] else ["worker"]
+        metrics_ports = list(self._claim_metrics_ports(len(names)))
         self._make_data_dir()
         if self._broker is not None:
             self._tell(f"starting the {self._broker.name} broker")
             self._broker.start()
         if self._redis is not None:
             self._redis.start()
-        else:  # its absence would only show in the log of delivery
+        else:  # its absence would only show in the log of the view's feed
             ask_redis(given.redis_url.get_secret_value())
         chosen: dict[str, object] = {
             "collector_port": collector_port,
@@ -253,8 +258,6 @@ class Stack:
             chosen["redis_url"] = SecretStr(self._redis.url)
         self._settings = given.model_copy(update=chosen)
         self._partitions = shared_partitions(create_topics(self._settings))
-        workers = [f"worker-{number}" for number in range(1, self._workers + 1)]
-        names = ["collector", "delivery", *(workers if workers[1:] else ["worker"])]
         self._tell("starting " + ", ".join(names))
         for name, port in zip(names, metrics_ports, strict=True):
             self._roles.append(self._start_role(name, port))

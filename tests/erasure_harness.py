@@ -13,9 +13,9 @@ from schemas.time import MINUTE, to_datetime
 from schemas.topics import DEAD_LETTERS, SCORE_UPDATES, TOPICS
 from scorers.identity import lead_id_of
 from streams.clock import SystemClock
-from streams.delivery import ViewFeed
 from streams.settings import Settings
 from streams.view import View, connect_view
+from streams.view_feed import ViewFeed
 from tests.waiting import wait_until
 from tests.worker_harness import put_raw, read_all
 

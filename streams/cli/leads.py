@@ -136,7 +136,7 @@ def rebuild() -> None:
     _, view = open_view()
     gone = view.drop()
     typer.echo(
-        f"Dropped {gone} keys. A running `leadpulse delivery` fills the view again "
+        f"Dropped {gone} keys. A running `leadpulse view` fills the view again "
         "from the topics with the next record; a stopped one when it starts."
     )
 

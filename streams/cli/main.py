@@ -36,6 +36,7 @@ COMMANDS: Final = (
     "schema",
     "collector",
     "worker",
+    "view",
     "delivery",
 )
 """In the order of `leadpulse --help`: what a newcomer needs first stands first."""

@@ -82,7 +82,7 @@ def up(
         typer.Option(help="Key that sources send; one is made up and kept if unset."),
     ] = None,
 ) -> None:
-    """Start broker, Redis, collector, workers and delivery here; stop all on Ctrl-C.
+    """Start broker, Redis, collector, workers and the view here; stop all on Ctrl-C.
 
     Every setting of LEADPULSE_* holds for all of them (docs/running.md).
     """

@@ -1,4 +1,4 @@
-"""Delivery: carries what the topics say to where people look; today the Redis view.
+"""The view's feed: carries what the topics say into the Redis view.
 
 A role of its own with its own consumer group: a slow or absent Redis delays the
 view and nothing else. Every record reaches the view at least once, and the view
@@ -237,7 +237,7 @@ class ViewFeed:
         ]
 
 
-def run_delivery(settings: Settings, view: View, stop: threading.Event) -> None:
+def run_view(settings: Settings, view: View, stop: threading.Event) -> None:
     """Feed the view until `stop` is set."""
     ViewFeed(settings, view, SystemClock()).run(stop)
 

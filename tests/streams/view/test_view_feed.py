@@ -12,10 +12,10 @@ from prometheus_client import REGISTRY
 
 from schemas.topics import ACCOUNT_SCORES, NOTIFICATIONS, SCORE_UPDATES, WEB_EVENTS
 from streams.clock import SystemClock
-from streams.delivery import ViewFeed
 from streams.redis_server import RedisServer
 from streams.settings import Settings
 from streams.view import View, connect_view
+from streams.view_feed import ViewFeed
 from tests.streams.view.records import ACME, ADA, account, alert, event, update
 from tests.waiting import wait_until
 

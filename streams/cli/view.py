@@ -1,4 +1,4 @@
-"""`leadpulse delivery`: carry scores, alerts and events into the view."""
+"""`leadpulse view`: carry scores, alerts and events into the view."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ app = typer.Typer()
 
 
 @app.command()
-def delivery(
+def view(
     *,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Drop the view first, fill it anew.")
@@ -28,24 +28,24 @@ def delivery(
     import signal
     import threading
 
-    from streams.delivery import run_delivery
     from streams.logs import configure_logging
     from streams.metrics_server import start_metrics_server
     from streams.settings import load_settings
     from streams.tracing import configure_tracing
     from streams.view import connect_view
+    from streams.view_feed import run_view
 
     settings = load_settings(
         bootstrap=bootstrap, redis_url=redis, metrics_port=metrics_port
     )
-    configure_logging(settings, "delivery")
-    configure_tracing(settings, "delivery")
+    configure_logging(settings, "view")
+    configure_tracing(settings, "view")
     url = settings.redis_url.get_secret_value()
-    view = connect_view(url, prefix=settings.topic_prefix)
+    known = connect_view(url, prefix=settings.topic_prefix)
     if rebuild:
-        view.drop()
+        known.drop()
     stop = threading.Event()
     for asked in (signal.SIGINT, signal.SIGTERM):
         signal.signal(asked, lambda *_: stop.set())
-    start_metrics_server(settings, "delivery")
-    run_delivery(settings, view, stop)
+    start_metrics_server(settings, "view")
+    run_view(settings, known, stop)
