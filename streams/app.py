@@ -49,6 +49,11 @@ _HEARTBEATS: Final = 6
 """Heartbeats in a session: one that is late or lost is no reason to lose it."""
 _REBALANCE_SECONDS: Final = 30.0
 _COMMIT_SECONDS: Final = 1.0
+_SILENT_SESSIONS: Final = 2
+"""Sessions without a word of the coordinator until a worker says it is not ready."""
+_SLOW_SECONDS: Final = 15.0
+_STUCK_SECONDS: Final = 300.0
+"""Longer than both writes of a fetch may take before the worker gives up by itself."""
 _MAX_RECORDS: Final = 2_000
 _PARTITION_BYTES: Final = 512 * 1024
 
@@ -99,7 +104,35 @@ class WorkerApp(faust.App):
             return "recovering the tables"
         if self.rebalancing or not self.tables.actives_ready:
             return "waiting for partitions"
+        silent, in_hand = self.silent_seconds, self.in_hand_seconds
+        if silent > _SILENT_SESSIONS * self.conf.broker_session_timeout:
+            return f"Kafka has not been heard for {silent:.0f} s"
+        if in_hand > _SLOW_SECONDS:
+            return f"at one fetch for {in_hand:.0f} s: does Kafka acknowledge?"
         return None
+
+    def stuck(self) -> str | None:
+        """Return why only a new start can help, None if nothing says so.
+
+        While Kafka itself is away a new start would help nobody. From other threads,
+        too.
+        """
+        in_hand = self.in_hand_seconds
+        if in_hand < _STUCK_SECONDS or self.silent_seconds > _SLOW_SECONDS:
+            return None
+        return f"at one fetch for {in_hand:.0f} s, and Kafka answers"
+
+    @property
+    def in_hand_seconds(self) -> float:
+        """How long the worker has been at the fetch it took; 0 if it is at none."""
+        consumer = cast("BatchConsumer | None", self._consumer)
+        return 0.0 if consumer is None else consumer.in_hand_seconds
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long the group's coordinator has not been heard."""
+        consumer = cast("BatchConsumer | None", self._consumer)
+        return 0.0 if consumer is None else consumer.silent_seconds
 
     def is_caught_up(self, partition: int) -> bool:
         """Say whether every record of this partition number was scored."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from schemas.topics import DEAD_LETTERS
 from streams.errors import UserError
@@ -20,6 +20,8 @@ Verdict = Literal["ok", "warn", "fail"]
 _SKEW_WARN_SECONDS: Final = 5.0
 _SKEW_FAIL_SECONDS: Final = 300.0
 _ANSWER_SECONDS: Final = 5.0
+_PROGRESS_SECONDS: Final = 3.0
+"""Roles commit what they have done every second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,45 @@ def _broker(settings: "Settings") -> Iterator[Finding]:
         yield Finding(
             "ok", "topics", f"{len(reports)} as defined, {partitions} partitions"
         )
+    yield from _partitions(settings)
     yield from _retention(settings, reports)
     yield from _dead_letters(settings)
+
+
+def _partitions(settings: "Settings") -> Iterator[Finding]:
+    """Judge whether what is on the topics can be had, and is being taken."""
+    from streams.broker_watch import GROUPS, Watcher  # noqa: PLC0415 - only here
+
+    watcher = Watcher(settings)
+    sight = watcher.look()
+    for places, verdict, what in (
+        (sight.leaderless, "fail", "have no leader: start the brokers that held them"),
+        (sight.underreplicated, "warn", "miss a replica: is a broker down or slow?"),
+    ):
+        if places:
+            named = ", ".join(f"{topic}[{number}]" for topic, number in places[:3])
+            text = f"{len(places)} ({named}, …) {what}"
+            yield Finding(cast("Verdict", verdict), "partitions", text)
+    if not (sight.leaderless or sight.underreplicated):
+        yield Finding("ok", "partitions", "all led, all replicas in step")
+    if any(sight.lag(group).total() for group in GROUPS):
+        time.sleep(_PROGRESS_SECONDS)
+    later = watcher.look()
+    for group in GROUPS:
+        behind = later.lag(group)
+        if not behind.total():
+            continue
+        moved = later.committed.get(group) != sight.committed.get(group)
+        records = ", ".join(f"{count} of {topic}" for topic, count in (+behind).items())
+        if moved:
+            text = f"behind, and catching up: {records}"
+            yield Finding("warn", f"group {group}", text)
+        else:
+            text = (
+                f"nobody takes what waits ({records}): is its role running, and ready? "
+                "See /readyz and its log"
+            )
+            yield Finding("fail", f"group {group}", text)
 
 
 def _retention(settings: "Settings", reports: "list[TopicReport]") -> Iterator[Finding]:

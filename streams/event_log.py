@@ -8,8 +8,10 @@ replicas, or raises; there is nothing in between.
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
 
@@ -18,6 +20,7 @@ import msgspec
 from schemas import cloudevents
 from schemas.event import Event
 from schemas.topics import DEAD_LETTERS, EVENT_TOPICS, Topic, topic_for
+from streams import metrics
 from streams.tracing import HEADER_TRACEPARENT
 
 if TYPE_CHECKING:
@@ -133,6 +136,8 @@ class KafkaEventLog:
     ) -> None:
         """Start connecting; a broker that is not there yet is not an error."""
         self._timeout = settings.produce_timeout_seconds
+        self._took = metrics.APPEND_SECONDS.labels(name)
+        self._failed = partial(metrics.APPEND_FAILURES.labels, name)
         self._topics = [settings.topic(topic.name) for topic in topics]
         self._config = _config(settings, name)
         self._bulk = bulk
@@ -161,6 +166,7 @@ class KafkaEventLog:
             return
         if not self._topics_seen:
             await self._see_topics()
+        began = time.perf_counter()
         producer = self._producer
         delivery = _Delivery(asyncio.get_running_loop(), len(records))
         self._produce(producer, records, delivery)
@@ -174,14 +180,18 @@ class KafkaEventLog:
             async with asyncio.timeout(seconds):
                 error = await delivery.future
         except TimeoutError:
+            self._failed("late").inc()
             self._give_up(producer)
             msg = f"no acknowledgement within {seconds:g} s"
             raise NotDurableError(msg) from None
         if error is None:
+            self._took.observe(time.perf_counter() - began)
             return
         if error.code() in _REFUSALS:
+            self._failed("refused").inc()
             msg = f"refused: {error.str()}"
             raise RecordRefusedError(msg)
+        self._failed("failed").inc()
         self._give_up(producer)
         msg = f"not acknowledged: {error.str()}"
         raise NotDurableError(msg)

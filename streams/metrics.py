@@ -148,6 +148,26 @@ RECOVERED_RECORDS: Final = Counter(
     "leadpulse_recovered_records_total",
     "Changelog records applied during recovery.",
 )
+RECOVERY_LEFT: Final = Gauge(
+    "leadpulse_recovery_left_records",
+    "Changelog records that recovery still has to read, as far as the broker tells.",
+)
+RECOVERY_SECONDS: Final = Gauge(
+    "leadpulse_recovery_seconds",
+    "How long the last recovery took.",
+)
+CHANGELOG_BYTES: Final = Counter(
+    "leadpulse_changelog_bytes_total",
+    "What was written to the changelogs of the tables.",
+)
+FETCH_IN_HAND: Final = Gauge(
+    "leadpulse_fetch_in_hand_seconds",
+    "How long a worker has been at what it fetched last; 0 between two fetches.",
+)
+LOOP_LAG: Final = Gauge(
+    "leadpulse_loop_lag_seconds",
+    "By how much the worker's event loop was late, when it was asked last.",
+)
 REBALANCES: Final = Counter(
     "leadpulse_rebalances_total",
     "Assignments of partitions received from the group coordinator.",
@@ -185,6 +205,10 @@ COLLECTOR_SECONDS: Final = Histogram(
     "leadpulse_collector_request_seconds",
     "Time from the request's last byte until its answer.",
     buckets=_LATENCY_BUCKETS,
+)
+COLLECTOR_IN_PROGRESS: Final = Gauge(
+    "leadpulse_collector_requests_in_progress",
+    "Requests that the collector has not answered yet.",
 )
 SPOOL_EVENTS: Final = Gauge(
     "leadpulse_spool_events",
@@ -253,6 +277,51 @@ DELIVERY_CIRCUIT_OPEN: Final = Gauge(
     "leadpulse_delivery_circuit_open",
     "1 while a target is left alone after failures in a row; its messages wait.",
     ("target",),
+)
+BROKERS: Final = Gauge(
+    "leadpulse_brokers",
+    "Brokers of the Kafka cluster that are up, as the view's role sees it.",
+)
+LEADERLESS: Final = Gauge(
+    "leadpulse_partitions_leaderless",
+    "Partitions of our topics that no broker leads: they can be neither read nor "
+    "written.",
+)
+UNDERREPLICATED: Final = Gauge(
+    "leadpulse_partitions_underreplicated",
+    "Partitions of our topics of which a replica is behind or away.",
+)
+TOPIC_END: Final = Gauge(
+    "leadpulse_topic_end_offset",
+    "Where a topic ends, all partitions together; it only grows, so its rate is what "
+    "is written.",
+    ("topic",),
+)
+LAG_RECORDS: Final = Gauge(
+    "leadpulse_lag_records",
+    "Records that a consumer group has not done, seen from outside. group: scoring, "
+    "view, delivery.",
+    ("group", "topic"),
+)
+LAG_SECONDS: Final = Gauge(
+    "leadpulse_lag_seconds",
+    "How long the oldest of them has waited, to within 10 s.",
+    ("group", "topic"),
+)
+BROKER_SEEN: Final = Gauge(
+    "leadpulse_broker_seen_timestamp_seconds",
+    "When the broker last told how it is; what it told before is kept meanwhile.",
+)
+APPEND_SECONDS: Final = Histogram(
+    "leadpulse_append_seconds",
+    "Time until Kafka had acknowledged what was written at once.",
+    ("log",),
+    buckets=_LATENCY_BUCKETS,
+)
+APPEND_FAILURES: Final = Counter(
+    "leadpulse_append_failures_total",
+    "Writes that Kafka did not acknowledge. reason: refused, late, failed.",
+    ("log", "reason"),
 )
 MODEL_INFO: Final = Gauge(
     "leadpulse_model_info",

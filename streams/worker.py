@@ -12,6 +12,7 @@ import structlog
 import uvloop
 
 from schemas.topics import TOPICS
+from streams import metrics
 from streams.app import Ports, WorkerApp, create_app
 from streams.errors import UserError
 from streams.event_log import KafkaEventLog, NotDurableError
@@ -68,6 +69,8 @@ class _Pulse:
         while True:
             self._at = time.monotonic()
             await asyncio.sleep(_PULSE_SECONDS)
+            late = time.monotonic() - self._at - _PULSE_SECONDS
+            metrics.LOOP_LAG.set(max(0.0, late))
 
     def stuck(self) -> str | None:
         silent = time.monotonic() - self._at
@@ -105,11 +108,15 @@ async def _run(
         on_failure=fail,
     )
     app = create_app(settings, ports)
+    metrics.FETCH_IN_HAND.set_function(lambda: app.in_hand_seconds)
     pulse = _Pulse()
     port = start_metrics_server(
         settings,
         "worker",
-        probes={"/healthz": pulse.stuck, "/readyz": app.not_ready},
+        probes={
+            "/healthz": lambda: pulse.stuck() or app.stuck(),
+            "/readyz": app.not_ready,
+        },
     )
     _log.info("worker_starting", partitions=partitions, metrics_port=port)
     watchers = [

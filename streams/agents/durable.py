@@ -288,6 +288,7 @@ class DurableAgent(ABC):
         """Write what `cycle` led to, in the promised order."""
         states, outputs = self._records(cycle)
         self._guard.note(cycle.records, cycle.dead.total(), cycle.example)
+        metrics.CHANGELOG_BYTES.inc(sum(len(each.value or b"") for each in states))
         await confirm()
         await self._log.append(states)
         await confirm()

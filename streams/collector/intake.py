@@ -33,6 +33,7 @@ from streams.event_log import (
 from streams.identifying import identified, known_bytes
 from streams.metrics import (
     COLLECTOR_EVENTS,
+    COLLECTOR_IN_PROGRESS,
     COLLECTOR_REQUESTS,
     COLLECTOR_SECONDS,
     DEAD_LETTERS,
@@ -146,7 +147,11 @@ class Intake:
             with span_from(
                 came_with, f"{request.method} {route}", kind="server"
             ) as span:
-                await settle(request, answer, span)
+                COLLECTOR_IN_PROGRESS.inc()
+                try:
+                    await settle(request, answer, span)
+                finally:
+                    COLLECTOR_IN_PROGRESS.dec()
                 return _finished(answer, started)
 
         return answer_to

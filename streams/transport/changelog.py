@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from streams.metrics import RECOVERED_RECORDS
+from streams.metrics import RECOVERED_RECORDS, RECOVERY_LEFT
 
 if TYPE_CHECKING:
+    from confluent_kafka import Consumer
+
     from streams.settings import Settings
     from streams.tables import Rebuilt
 
@@ -82,6 +84,7 @@ def read_changelog(
             if messages:
                 moved_at = time.monotonic()
                 RECOVERED_RECORDS.inc(len(messages))
+                RECOVERY_LEFT.set(_left(consumer, topic, partitions))
                 if all(each.complete for each in partitions.values()):
                     return
             elif time.monotonic() - moved_at > _STUCK_SECONDS:
@@ -96,3 +99,18 @@ def read_changelog(
                 )
     finally:
         consumer.close()
+
+
+def _left(consumer: "Consumer", topic: str, partitions: Mapping[int, "Rebuilt"]) -> int:
+    """Return how many records are still to come; the broker may tell too few."""
+    from confluent_kafka import TopicPartition  # noqa: PLC0415 - see above
+
+    waiting = [
+        TopicPartition(topic, p) for p, each in partitions.items() if not each.complete
+    ]
+    left = 0
+    for at in consumer.position(waiting) if waiting else ():
+        # What the last answer to a fetch said: nothing is asked of the broker.
+        low, high = consumer.get_watermark_offsets(at, cached=True)
+        left += max(0, high - max(low, at.offset))
+    return left

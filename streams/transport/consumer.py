@@ -166,6 +166,7 @@ class BatchConsumer(driver.Consumer):
         self._free.set()
         self._at_rest = asyncio.Event()
         self._at_rest.set()
+        self._taken_at: float | None = None
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -177,6 +178,7 @@ class BatchConsumer(driver.Consumer):
         if fetch.term != self._thread.term or not self.flow_active:
             return False
         self._at_rest.clear()
+        self._taken_at = time.monotonic()
         return True
 
     def leave(self, fetch: Fetch, *, durable: bool) -> None:
@@ -186,8 +188,24 @@ class BatchConsumer(driver.Consumer):
                 for batch in fetch.batches:
                     self.progress.complete(batch)
         finally:
+            self._taken_at = None
             self._at_rest.set()
             self._free.set()
+
+    @property
+    def in_hand_seconds(self) -> float:
+        """How long the agent has been at the fetch it took; 0 if it is at none.
+
+        It may be asked from other threads.
+        """
+        taken_at = self._taken_at
+        return 0.0 if taken_at is None else time.monotonic() - taken_at
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long the coordinator has not been heard; from other threads, too."""
+        heard_at = self._thread.heard_at
+        return time.monotonic() - heard_at if heard_at else 0.0
 
     async def confirm_ownership(self, fetch: Fetch) -> None:
         """Return when the partitions of `fetch` are known to be ours still.

@@ -206,9 +206,12 @@ class StateRecovery(Recovery):
             try:
                 self._set_recovery_started()
                 metrics.RECOVERING.set(1)
+                started = time.monotonic()
                 await self._wait(self._rebuild(self._wanted, generation))
                 await self._wait(self.on_recovery_completed(generation))
                 metrics.RECOVERING.set(0)
+                metrics.RECOVERY_LEFT.set(0)
+                metrics.RECOVERY_SECONDS.set(time.monotonic() - started)
             except (RebalanceAgain, IllegalStateError):
                 continue  # the next assignment is on its way or here
             except ServiceStopped:

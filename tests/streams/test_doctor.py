@@ -4,15 +4,16 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from typer.testing import CliRunner
 
-from schemas.topics import DEAD_LETTERS
+from schemas.topics import DEAD_LETTERS, WEB_EVENTS
 from streams.cli.doctor import app
 from streams.doctor import Finding, _skew, _spool, examine
 from streams.event_log import Record
 from streams.settings import Settings, load_settings
 from streams.spool import Spool
+from tests.worker_harness import put_raw
 
 NOWHERE = "127.0.0.1:1"
 
@@ -39,6 +40,7 @@ def test_a_healthy_deployment_is_all_ok(healthy: Settings) -> None:
         "write keys",
         "broker",
         "topics",
+        "partitions",
         "privacy",
         "dead letters",
         "redis",
@@ -120,6 +122,26 @@ def test_dead_letters_are_a_warning(healthy: Settings) -> None:
 
     assert finding.verdict == "warn"
     assert "leadpulse dead-letters list" in finding.text
+
+
+def test_events_that_nobody_takes_are_a_failure(healthy: Settings) -> None:
+    """A worker that is gone or stuck is seen by what it leaves, and what to do said."""
+    topic = healthy.topic(WEB_EVENTS.name)
+    put_raw(healthy, WEB_EVENTS, b"{}", partition=0)
+    group = Consumer(
+        {
+            "bootstrap.servers": healthy.bootstrap,
+            "group.id": f"{healthy.app_id}.scoring",
+        }
+    )
+    group.commit(offsets=[TopicPartition(topic, 0, 0)], asynchronous=False)
+    group.close()
+
+    finding = found(healthy)["group scoring"]
+
+    assert finding.verdict == "fail"
+    assert "1 of web.events.v1" in finding.text
+    assert "/readyz" in finding.text
 
 
 def test_too_many_replicas_are_a_warning(healthy: Settings) -> None:

@@ -133,6 +133,24 @@ async def wait_committed(settings: Settings, count: int) -> None:
     await until(lambda: committed(settings) == count, f"{count} committed")
 
 
+def check_health_while_held(app: WorkerApp) -> None:
+    """Slow is not ready, and only slow for long while Kafka answers is stuck."""
+    assert app.not_ready() is None
+    taken_at = app.batches._taken_at
+    assert taken_at is not None
+    app.batches._taken_at = taken_at - 20
+    assert "does Kafka acknowledge" in (app.not_ready() or "")
+    assert app.stuck() is None
+    app.batches._taken_at = taken_at - 400
+    assert "Kafka answers" in (app.stuck() or "")
+    thread = app.batches._thread
+    thread.heard_at -= 60
+    assert "Kafka has not been heard" in (app.not_ready() or "")
+    assert app.stuck() is None
+    thread.heard_at += 60
+    app.batches._taken_at = taken_at
+
+
 async def test_nothing_is_committed_before_it_is_durable(settings: Settings) -> None:
     """A slow broker holds the commit back, however often a commit is asked for."""
     events = make_events(20, 5)
@@ -144,9 +162,11 @@ async def test_nothing_is_committed_before_it_is_durable(settings: Settings) -> 
 
         assert not await run.app.batches.commit()
         assert await acknowledged(settings) == 0
+        check_health_while_held(run.app)
 
         run.log.open.set()
         await wait_committed(settings, len(events))
+        assert run.app.in_hand_seconds == 0
     check_exact(settings, events)
 
 
