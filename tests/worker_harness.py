@@ -160,6 +160,7 @@ class WorkerProcess:
     settings: Settings
     log: Path
     environ: Mapping[str, str] = field(default_factory=dict)
+    command: Sequence[str] = ("-m", "streams.cli.main")
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
 
@@ -169,7 +170,7 @@ class WorkerProcess:
         settings = self.settings.model_copy(update={"metrics_port": self.port})
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "streams.cli.main", "worker"],
+                [sys.executable, *self.command, "worker"],
                 env={**os.environ, **settings.environ(), **self.environ},
                 stdout=log,
                 stderr=log,

@@ -1,4 +1,4 @@
-"""Apache Kafka itself: one KRaft node from Maven's jars, as a child process.
+"""Apache Kafka itself: a KRaft node from Maven's jars, as a child process.
 
 The jars are named by `deploy/kafka/pom.xml`, fetched once and kept in the user's
 cache; after that no network is needed. Data stays in its directory over restarts
@@ -12,8 +12,10 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Final
 
 from streams.broker.contract import Broker, BrokerError
@@ -27,13 +29,14 @@ _FORMAT_SECONDS: Final = 60.0
 
 # Relative to the broker's directory, where it runs: a comma or a space in an absolute
 # path would be read as a list.
-_STORAGE: Final = "storage"
+STORAGE: Final = "storage"
 _CONFIG: Final = "server.properties"
+_MOST_REPLICAS: Final = 3
 
 _PROPERTIES: Final = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@{host}:{controller}
+node.id={node.number}
+controller.quorum.voters={voters}
 controller.listener.names=CONTROLLER
 listeners=CLIENTS://{host}:{port},CONTROLLER://{host}:{controller}
 advertised.listeners=CLIENTS://{host}:{port}
@@ -41,16 +44,17 @@ inter.broker.listener.name=CLIENTS
 listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={storage}
 
-# One node: everything the broker keeps for itself has one replica, and few partitions
-# so that it is up soon.
-offsets.topic.replication.factor=1
+# What the broker keeps for itself: few partitions, so that it is up soon.
+offsets.topic.replication.factor={replicas}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={in_sync}
 transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={replicas}
+share.coordinator.state.topic.min.isr={in_sync}
 share.coordinator.state.topic.num.partitions=4
+# Of several nodes one may die: the others have it, and take more.
+min.insync.replicas={in_sync}
 
 # Topics are made by `leadpulse topics create`, never by a typo.
 auto.create.topics.enable=false
@@ -66,8 +70,23 @@ num.io.threads=4
 """
 
 
+def new_cluster_id() -> str:
+    """Return an id for a cluster, as Kafka writes it."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One node among those of a cluster."""
+
+    number: int
+    controllers: Mapping[int, int]
+    """The port of every node's controller, by its number."""
+    cluster: str
+
+
 class ApacheBroker(Broker):
-    """Apache Kafka on loopback: a single node in KRaft mode."""
+    """Apache Kafka on loopback: a node in KRaft mode, by itself unless told."""
 
     name: ClassVar[str] = "kafka"
     keeps_data: ClassVar[bool] = True
@@ -80,21 +99,30 @@ class ApacheBroker(Broker):
         port: int = 0,
         log: Path | None = None,
         tell: Callable[[str], None] = lambda _line: None,
+        node: Node | None = None,
+        properties: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Keep data in `directory`; `tell` hears when something takes its time."""
+        """Keep data in `directory`; `tell` hears when something takes its time.
+
+        `properties` are the broker's own, by their names. They overrule what is said
+        here; `{port}` in them is the clients' port, `{controller}` the controller's.
+        """
         super().__init__(directory, port=port, log=log)
         self._tell = tell
-        self._controller_port: int | None = None
+        self._node = node
+        self._properties = properties
 
     def _prepare(self, port: int) -> Child:
         java = find_java()
         jars = fetch_jars(self._tell)
-        if self._controller_port is None:
-            self._controller_port = free_port()
+        if self._node is None:
+            self._node = Node(
+                number=1, controllers={1: free_port()}, cluster=new_cluster_id()
+            )
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._configure(port, storage=_STORAGE)
-        if not (self.directory / _STORAGE / "meta.properties").exists():
-            self._format(java, jars, port)
+        self._configure(port, self._node, storage=STORAGE)
+        if not (self.directory / STORAGE / "meta.properties").exists():
+            self._format(java, jars, port, self._node)
         return Child(
             name="broker",
             argv=[*_jvm(java, jars, log="info"), "kafka.Kafka", _CONFIG],
@@ -108,38 +136,51 @@ class ApacheBroker(Broker):
             },
         )
 
-    def _configure(self, port: int, *, storage: str) -> None:
+    def _configure(self, port: int, node: Node, *, storage: str) -> None:
+        nodes = len(node.controllers)
         text = _PROPERTIES.format(
             host=LOOPBACK,
             port=port,
-            controller=self._controller_port,
+            node=node,
+            controller=node.controllers[node.number],
+            voters=",".join(
+                f"{number}@{LOOPBACK}:{controller}"
+                for number, controller in node.controllers.items()
+            ),
+            replicas=min(nodes, _MOST_REPLICAS),
+            in_sync=min(nodes, _MOST_REPLICAS - 1),
             storage=storage,
         )
-        (self.directory / _CONFIG).write_text(text, encoding="utf-8")
+        own = "".join(
+            f"{name}={value}\n" for name, value in self._properties.items()
+        )
+        own = own.replace("{port}", str(port)).replace(
+            "{controller}", str(node.controllers[node.number])
+        )
+        (self.directory / _CONFIG).write_text(text + own, encoding="utf-8")
 
-    def _format(self, java: Path, jars: Path, port: int) -> None:
+    def _format(self, java: Path, jars: Path, port: int, node: Node) -> None:
         """Make the storage beside its place, then move it there: all or nothing."""
-        shutil.rmtree(self.directory / _STORAGE, ignore_errors=True)
+        shutil.rmtree(self.directory / STORAGE, ignore_errors=True)
         fresh = Path(tempfile.mkdtemp(prefix="format-", dir=self.directory))
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        self._configure(port, storage=fresh.name)
+        self._configure(port, node, storage=fresh.name)
         try:
             _run(
                 [
                     *_jvm(java, jars, log="warn"),
                     *("kafka.tools.StorageTool", "format"),
                     # One word: an id may begin with a dash.
-                    f"--cluster-id={cluster}",
+                    f"--cluster-id={node.cluster}",
                     f"--config={_CONFIG}",
                 ],
                 within=_FORMAT_SECONDS,
                 doing="format Apache Kafka's storage",
                 cwd=self.directory,
             )
-            fresh.rename(self.directory / _STORAGE)
+            fresh.rename(self.directory / STORAGE)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-            self._configure(port, storage=_STORAGE)
+            self._configure(port, node, storage=STORAGE)
 
 
 def missing_requirement() -> str | None:

@@ -52,6 +52,12 @@ class Broker(ABC):
 
     def start(self) -> Self:
         """Serve; returns when a real metadata request has been answered."""
+        self.launch()
+        self.wait_until_serving()
+        return self
+
+    def launch(self) -> None:
+        """Run the process; it may not serve yet."""
         if self._port is None:
             self._port = claim_port(
                 self._asked_port,
@@ -61,14 +67,25 @@ class Broker(ABC):
         child = self._prepare(self._port)
         child.start()
         self._child = child
+
+    def wait_until_serving(self) -> None:
+        """Return when a real metadata request has been answered.
+
+        Raises
+        ------
+        ProcessError
+            When the process ends first, or takes too long; it is not left running.
+        """
+        if self._child is None:
+            msg = f"the {self.name} broker was not launched"
+            raise BrokerError(msg)
         try:
-            child.wait_ready(
+            self._child.wait_ready(
                 self._answers, within=self.start_seconds, doing="starting to serve"
             )
         except BaseException:
             self.kill()
             raise
-        return self
 
     def stop(self) -> None:
         """Stop serving in an orderly way; nothing is left running."""

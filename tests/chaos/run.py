@@ -1,0 +1,187 @@
+"""One seed after another: faults under load, then the count. By hand: `make chaos`."""
+
+import argparse
+import logging
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from streams.redis_server import RedisServer
+from streams.settings import Settings
+from streams.topics_admin import create_topics
+from tests.chaos.count import Findings, count, prove, settle
+from tests.chaos.faults import EVERY, WEIGHTS, Fault, pause
+from tests.chaos.feed import Accepted, Feed
+from tests.chaos.stage import SESSION, ProxiedBroker, Stage, Story, brokers
+
+PARTITIONS = 4
+EVENTS_PER_LEAD = 60
+_log = logging.getLogger("chaos")
+BY_NAME = {fault.__name__: fault for fault in EVERY}
+PRODUCT = ("-m", "streams.cli.main")
+
+
+@dataclass
+class Outcome:
+    """What became of a seed."""
+
+    seed: int
+    story: Story
+    accepted: Accepted
+    findings: Findings
+    seconds: float
+
+    def lines(self) -> list[str]:
+        """Return it as one would read it."""
+        taken = self.accepted
+        told = [
+            f"seed {self.seed}: {taken.events} events ({taken.doubles} of them sent "
+            f"twice), {len(taken.rubbish)} unreadable, {len(taken.ids)} leads, "
+            f"{self.seconds:.0f} s: " + ("FOUND" if self.findings else "all adds up")
+        ]
+        return told + [f"  {each}" for each in (*self.story.lines(), *self.findings)]
+
+
+def play(
+    broker: ProxiedBroker,
+    redis: RedisServer,
+    directory: Path,
+    *,
+    seed: int,
+    events: int,
+    rate: int,
+    leads: int | None = None,
+    faults: Sequence[Fault] | None = None,
+    command: Sequence[str] = PRODUCT,
+) -> Outcome:
+    """Return what came of a seed: of these `faults`, or of many until `events`."""
+    started = time.monotonic()
+    name = f"chaos-{seed}-{uuid.uuid4().hex[:6]}"
+    settings = Settings(
+        bootstrap=broker.broker.bootstrap,
+        redis_url=redis.url,
+        partitions=PARTITIONS,
+        topic_prefix=f"{name}.",
+        app_id=name,
+        session_seconds=SESSION,
+        data_dir=directory / name,
+        log_format="json",
+    )
+    create_topics(settings)
+    home = directory / name
+    home.mkdir(parents=True)
+    feed = Feed(
+        settings,
+        seed=seed,
+        leads=leads or max(100, events // EVENTS_PER_LEAD),
+        rate=rate,
+        most=events,
+    )
+    stage = Stage(settings, broker, redis, home, seed=seed, feed=feed, command=command)
+    findings = Findings()
+    try:
+        stage.start()
+        _strike(stage, faults)
+        accepted = feed.finish()
+        stage.tend()
+        try:
+            settle(settings, accepted)
+            stage.stop()
+        except AssertionError as error:
+            findings.append(f"it did not come to rest: {error}")
+        findings += count(settings, accepted, redis.url)
+    finally:
+        stage.end()
+    findings += prove(settings)
+    return Outcome(seed, stage.story, accepted, findings, time.monotonic() - started)
+
+
+def _strike(stage: Stage, faults: Sequence[Fault] | None) -> None:
+    """Let every one of `faults` happen once, or any of them until the feed is done."""
+    chance = stage.chance
+    if faults is not None:
+        for fault in chance.sample(faults, len(faults)):
+            pause(stage, 0.2, 1.5)
+            _let(stage, fault)
+        return
+    weighted = list(WEIGHTS)
+    while not stage.feed.is_done:
+        pause(stage, 0.1, 3.0)
+        (fault,) = chance.choices(weighted, [WEIGHTS[each] for each in weighted])
+        _let(stage, fault)
+
+
+def _let(stage: Stage, fault: Fault) -> None:
+    started = time.monotonic()
+    fault(stage)
+    stage.tend()
+    spent = time.monotonic() - started
+    _log.info(
+        "%s: %.1f s, %s events", fault.__name__, spent, stage.feed.accepted.events
+    )
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Play the seeds of the command line; leave with 1 if one finds anything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--events", type=int, default=100_000, help="for each seed")
+    parser.add_argument("--rate", type=int, default=500, help="events a second")
+    parser.add_argument("--minutes", type=float, help="begin no seed after these")
+    parser.add_argument("--once", action="store_true", help="each fault once, no more")
+    parser.add_argument(
+        "--only", nargs="+", choices=sorted(BY_NAME), help="these faults, no others"
+    )
+    parser.add_argument("--plant", help="a bug of tests/chaos/planted.py")
+    given = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    command = (
+        PRODUCT
+        if given.plant is None
+        else (
+            str(Path(__file__).with_name("planted.py")),
+            given.plant,
+        )
+    )
+    faults = EVERY if given.once else None
+    if given.only:
+        faults = tuple(BY_NAME[each] for each in given.only)
+    total, events, bad = Story(), 0, 0
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        directory = Path(folder)
+        with brokers(directory) as (broker, redis):
+            for seed in given.seeds:
+                outcome = play(
+                    broker,
+                    redis,
+                    directory,
+                    seed=seed,
+                    events=given.events,
+                    rate=given.rate,
+                    faults=faults,
+                    command=command,
+                )
+                _tell("\n".join(outcome.lines()))
+                total.add(outcome.story)
+                events += outcome.accepted.events
+                bad += bool(outcome.findings)
+                spent = (time.monotonic() - began) / 60
+                if given.minutes is not None and spent > given.minutes:
+                    break
+    _tell(f"\nall seeds: {events} events, {bad} seeds with findings")
+    _tell("\n".join(total.lines()))
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
