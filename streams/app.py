@@ -28,6 +28,7 @@ from streams.capacity import LOOK_SECONDS, PARTITION, Capacities
 from streams.clock import Clock
 from streams.event_log import EventLog
 from streams.heap import settle_the_heap
+from streams.kafka_access import faust_credentials
 from streams.model_book import ModelBook
 from streams.suppressions import Suppressions
 from streams.tables import AccountTable, Kept, LeadTable, SideTable
@@ -181,6 +182,7 @@ def bare_app(settings: "Settings", partitions: int) -> WorkerApp:
         broker=[
             URL(f"kafka://{each.strip()}") for each in settings.bootstrap.split(",")
         ],
+        broker_credentials=faust_credentials(settings),
         broker_client_id=f"{settings.app_id}-worker",
         broker_session_timeout=settings.session_seconds,
         broker_heartbeat_interval=settings.session_seconds / _HEARTBEATS,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 
 from schemas.topics import DEAD_LETTERS
 from streams.errors import UserError
+from streams.kafka_access import client_config
 from streams.redis_server import ask_redis
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _spool(settings: "Settings") -> Iterator[Finding]:
 def _broker(settings: "Settings") -> Iterator[Finding]:
     from streams.topics_admin import check_topics, connect  # noqa: PLC0415
 
-    admin = connect(settings.bootstrap)
+    admin = connect(settings)
     brokers = len(admin.list_topics(timeout=_ANSWER_SECONDS).brokers)
     yield Finding("ok", "broker", f"{settings.bootstrap} answers, {brokers} in all")
     if brokers < settings.replication_factor:
@@ -207,7 +208,7 @@ def _dead_letters(settings: "Settings") -> Iterator[Finding]:
     topic = settings.topic(DEAD_LETTERS.name)
     consumer = Consumer(
         {
-            "bootstrap.servers": settings.bootstrap,
+            **client_config(settings),
             "group.id": f"{settings.app_id}.doctor",  # required, never joined
             "log_level": 0,
         }

@@ -21,6 +21,7 @@ from schemas import cloudevents
 from schemas.event import Event
 from schemas.topics import DEAD_LETTERS, EVENT_TOPICS, Topic, topic_for
 from streams import metrics
+from streams.kafka_access import client_config
 from streams.tracing import HEADER_TRACEPARENT
 
 if TYPE_CHECKING:
@@ -357,7 +358,7 @@ async def opened_log(
 
 def _config(settings: "Settings", name: str) -> dict[str, Any]:
     return {
-        "bootstrap.servers": settings.bootstrap,
+        **client_config(settings),
         "client.id": f"{settings.app_id}-{name}",
         "acks": "all",
         "enable.idempotence": True,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from streams.errors import UserError
+from streams.kafka_access import client_config
 from streams.topic_reader import read_topic
 from streams.topics_admin import connect
 
@@ -62,7 +63,7 @@ def _write_again(settings: "Settings", topic: str, records: "list[Message]") -> 
     failures: list[KafkaError] = []
     producer = Producer(
         {
-            "bootstrap.servers": settings.bootstrap,
+            **client_config(settings),
             "acks": "all",
             "enable.idempotence": True,
             "log_level": 0,
@@ -94,7 +95,7 @@ def _write_again(settings: "Settings", topic: str, records: "list[Message]") -> 
 def _delete_before(settings: "Settings", topic: str, ends: dict[int, int]) -> None:
     from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415
 
-    admin = connect(settings.bootstrap)
+    admin = connect(settings)
     futures = admin.delete_records(
         [TopicPartition(topic, partition, end) for partition, end in ends.items()],
         request_timeout=_SECONDS,

@@ -15,6 +15,7 @@ from schemas.topics import SCORE_UPDATES
 from schemas.workspace import DEFAULT_WORKSPACE, workspace_of
 from scorers.capacity import HIGHEST, Scores
 from scorers.masses import hash64
+from streams.kafka_access import client_config
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -109,7 +110,7 @@ class ScoreFollower:
         self._unread = set(range(partitions))
         self._consumer: Consumer = Consumer(
             {
-                "bootstrap.servers": settings.bootstrap,
+                **client_config(settings),
                 # Required by the client; nothing is joined or committed.
                 "group.id": f"{settings.app_id}.capacity",
                 "enable.auto.commit": False,

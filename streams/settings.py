@@ -11,7 +11,13 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.workspace import is_workspace, split_source
@@ -44,6 +50,30 @@ class Settings(BaseSettings):
     )
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"), description="URL of the view's Redis."
+    )
+    kafka_security_protocol: Literal[
+        "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"
+    ] = Field("PLAINTEXT", description="How Kafka is spoken to: TLS is SSL here.")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="How a name and a password are shown to Kafka."
+    )
+    sasl_username: str | None = Field(None, description="Name by which Kafka knows us.")
+    sasl_password: SecretStr | None = Field(
+        None, validate_default=True, description="Password that goes with it."
+    )
+    kafka_ca_path: Path | None = Field(
+        None,
+        description="Certificates (PEM) by which Kafka's is judged; the system's if "
+        "unset.",
+    )
+    kafka_cert_path: Path | None = Field(
+        None, description="Our own certificate (PEM), where Kafka asks for one."
+    )
+    kafka_key_path: Path | None = Field(
+        None, description="The private key (PEM) of that certificate."
+    )
+    kafka_key_password: SecretStr | None = Field(
+        None, description="What the private key is encrypted with, if it is."
     )
     topic_prefix: str = Field(
         "",
@@ -249,6 +279,17 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return secrets
 
+    @field_validator("sasl_password")
+    @classmethod
+    def _is_somebody(
+        cls, value: SecretStr | None, info: ValidationInfo
+    ) -> SecretStr | None:
+        protocol = str(info.data.get("kafka_security_protocol"))
+        if protocol.startswith("SASL") and not (value and info.data["sasl_username"]):
+            msg = f"{protocol} needs it, and LEADPULSE_SASL_USERNAME"
+            raise ValueError(msg)
+        return value
+
     @field_validator("trusted_proxies")
     @classmethod
     def _are_networks(cls, value: str) -> str:
@@ -314,6 +355,16 @@ class Settings(BaseSettings):
             of = f"{workspace}/{provider}"
             secrets[of] = (*secrets.get(of, ()), secret.strip())
         return secrets
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether Kafka is spoken to over TLS."""
+        return self.kafka_security_protocol.endswith("SSL")
+
+    @property
+    def uses_sasl(self) -> bool:
+        """Whether Kafka is shown a name and a password."""
+        return self.kafka_security_protocol.startswith("SASL")
 
     def topic(self, name: str) -> str:
         """Return the full name of a topic of this deployment."""

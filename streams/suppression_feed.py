@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from schemas.topics import SUPPRESSIONS
+from streams.kafka_access import client_config
 from streams.suppressions import PrivacyKeyError, Suppressions
 from streams.topic_reader import read_topic
 
@@ -60,7 +61,7 @@ def _follow(settings: "Settings", known: Suppressions, stop: threading.Event) ->
 
     consumer = Consumer(
         {
-            "bootstrap.servers": settings.bootstrap,
+            **client_config(settings),
             # Required by the client; nothing is joined or committed.
             "group.id": f"{settings.app_id}.suppressions",
             "enable.auto.commit": False,

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Final, Self
 
 from streams.errors import UserError
+from streams.kafka_access import client_config
 from streams.partitioner import partition_of
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _connected(settings: "Settings") -> "Consumer":
 
     return Consumer(
         {
-            "bootstrap.servers": settings.bootstrap,
+            **client_config(settings),
             # Required by the client; nothing is joined or committed.
             "group.id": f"{settings.app_id}.reader",
             "enable.auto.commit": False,

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from schemas.time import DAY
 from schemas.topics import TOPICS, Topic
 from streams.errors import UserError
+from streams.kafka_access import client_config
 
 if TYPE_CHECKING:
+    from confluent_kafka import KafkaError
     from confluent_kafka.admin import AdminClient
 
     from streams.settings import Settings
@@ -27,6 +29,18 @@ State = Literal["ok", "created", "missing", "wrong"]
 
 class BrokerUnreachableError(UserError):
     """No broker answered; the text names the address and what to do."""
+
+
+class BrokerRefusesError(UserError):
+    """The broker does not let us in, or is not the one it should be."""
+
+    def __init__(self, bootstrap: str, why: str) -> None:
+        """Name the address and what the client says of it."""
+        super().__init__(
+            f"Kafka at {bootstrap} refuses us, or is not to be trusted ({why}): look "
+            "at LEADPULSE_KAFKA_SECURITY_PROTOCOL, LEADPULSE_SASL_USERNAME, "
+            "LEADPULSE_SASL_PASSWORD and LEADPULSE_KAFKA_CA_PATH"
+        )
 
 
 class TopicCreationError(UserError):
@@ -65,24 +79,39 @@ class _Found(NamedTuple):
     config: dict[str, str]
 
 
-def connect(bootstrap: str) -> "AdminClient":
+def connect(settings: "Settings") -> "AdminClient":
     """Return an admin client of a broker that answers.
 
     Raises
     ------
     BrokerUnreachableError
         When none does within five seconds.
+    BrokerRefusesError
+        When it does not let us in.
     """
-    from confluent_kafka import KafkaException  # noqa: PLC0415 - loads librdkafka
+    from confluent_kafka import KafkaError as Code  # noqa: PLC0415 - loads librdkafka
+    from confluent_kafka import KafkaException  # noqa: PLC0415
     from confluent_kafka.admin import AdminClient  # noqa: PLC0415
 
+    refused: list[str] = []
+
+    def note(error: "KafkaError") -> None:
+        # Their public names begin so.
+        if error.code() in {Code._AUTHENTICATION, Code._SSL}:  # noqa: SLF001
+            refused.append(error.str())
+
     # The failure is reported once, by this exception, not line by line by the client.
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    config = client_config(settings) | {"error_cb": note, "log_level": 0}
+    admin = AdminClient(config)
     try:
         admin.list_topics(timeout=_CONNECT_SECONDS)
     except KafkaException:
+        admin.poll(0)  # why, if the client knows
+        if refused:
+            # What the client says of it names addresses and reasons, no password.
+            raise BrokerRefusesError(settings.bootstrap, refused[-1]) from None
         msg = (
-            f"no broker answers at {bootstrap}; start one (`leadpulse up`), "
+            f"no broker answers at {settings.bootstrap}; start one (`leadpulse up`), "
             "or set LEADPULSE_BOOTSTRAP to where one listens"
         )
         raise BrokerUnreachableError(msg) from None
@@ -102,7 +131,7 @@ def create_topics(
     )
 
     topics = tuple(topics)
-    admin = connect(settings.bootstrap)
+    admin = connect(settings)
     existing = admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
     wanted = [topic for topic in topics if settings.topic(topic.name) not in existing]
     created: set[str] = set()
@@ -145,7 +174,7 @@ def check_topics(
     settings: "Settings", topics: Iterable[Topic] = TOPICS
 ) -> list[TopicReport]:
     """Report how every topic stands against its definition; change nothing."""
-    return _reports(settings, tuple(topics), connect(settings.bootstrap), set())
+    return _reports(settings, tuple(topics), connect(settings), set())
 
 
 def shared_partitions(reports: Iterable[TopicReport]) -> int:

@@ -34,6 +34,7 @@ from streams.event_proof import (
     of_several,
     taken,
 )
+from streams.kafka_access import client_config
 from streams.model_book import ModelBook
 from streams.person_proof import PersonProof
 from streams.proof import Held, Place, Report
@@ -239,7 +240,7 @@ def committed_positions(
 
     consumer = Consumer(
         {
-            "bootstrap.servers": settings.bootstrap,
+            **client_config(settings),
             "group.id": f"{settings.app_id}.scoring",
             "enable.auto.commit": False,
             "log_level": 0,

@@ -34,6 +34,7 @@ from schemas.topics import (
 )
 from streams import metrics
 from streams.clock import Clock, SystemClock
+from streams.kafka_access import client_config
 from streams.settings import Settings
 from streams.suppression_feed import follow_suppressions, load_suppressions
 from streams.suppressions import Suppressions
@@ -75,7 +76,7 @@ class ViewFeed:
         self._updates = settings.topic(SCORE_UPDATES.name)
         self._consumer = Consumer(
             {
-                "bootstrap.servers": settings.bootstrap,
+                **client_config(settings),
                 "group.id": f"{settings.app_id}.view",
                 # The view's own positions decide where reading goes on; what the
                 # group stores is for the operator's lag graphs.

@@ -26,6 +26,7 @@ from scorers.identity import derive_lead_id
 from scorers.masses import hash64
 from scorers.scorer import on_event, read
 from scorers.state import LeadState
+from streams.kafka_access import client_config
 from streams.model_files import read_model
 from streams.partitioner import partition_of
 from streams.processes import free_port
@@ -80,7 +81,7 @@ def produce(
     """Put events on their topics as the collector would, `rate` a second."""
     producer = Producer(
         {
-            "bootstrap.servers": settings.bootstrap,
+            **client_config(settings),
             "partitioner": "murmur2_random",
             "linger.ms": 0,
         }
@@ -109,9 +110,7 @@ def put_raw(
     headers: Sequence[tuple[str, bytes]] = (),
 ) -> None:
     """Put bytes on a topic as anybody could."""
-    producer = Producer(
-        {"bootstrap.servers": settings.bootstrap, "partitioner": "murmur2_random"}
-    )
+    producer = Producer({**client_config(settings), "partitioner": "murmur2_random"})
     producer.produce(
         settings.topic(topic.name), value, key, partition, headers=list(headers)
     )
@@ -134,7 +133,7 @@ def positions(
     """Return how far the workers have acknowledged each partition of `topics`."""
     consumer = Consumer(
         {
-            "bootstrap.servers": settings.bootstrap,
+            **client_config(settings),
             "group.id": f"{settings.app_id}.scoring",
             "enable.auto.commit": False,
         }

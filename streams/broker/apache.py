@@ -151,9 +151,7 @@ class ApacheBroker(Broker):
             in_sync=min(nodes, _MOST_REPLICAS - 1),
             storage=storage,
         )
-        own = "".join(
-            f"{name}={value}\n" for name, value in self._properties.items()
-        )
+        own = "".join(f"{name}={value}\n" for name, value in self._properties.items())
         own = own.replace("{port}", str(port)).replace(
             "{controller}", str(node.controllers[node.number])
         )

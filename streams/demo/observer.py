@@ -15,6 +15,7 @@ from schemas.score import ScoreUpdate
 from schemas.time import Instant, to_instant
 from schemas.topics import DEAD_LETTERS, EVENT_TOPICS, NOTIFICATIONS, SCORE_UPDATES
 from streams.clock import Clock
+from streams.kafka_access import client_config
 from streams.settings import Settings
 
 _LATEST: Final = 12
@@ -66,7 +67,7 @@ class Observer(threading.Thread):
         # No group: nobody shares this reading, and joining takes seconds.
         self._consumer = Consumer(
             {
-                "bootstrap.servers": settings.bootstrap,
+                **client_config(settings),
                 "group.id": f"{settings.app_id}.demo",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",

@@ -20,6 +20,7 @@ from streams.demo.personas import STORY, Persona, cast
 from streams.demo.story import POISON, Teller, write_story
 from streams.demo.verdict import Check, Counts, judge
 from streams.errors import UserError
+from streams.kafka_access import client_config
 from streams.model_files import read_model
 from streams.sending import CollectorTarget
 from streams.supervisor import Stack
@@ -231,7 +232,7 @@ class _Showing:
 
     def _poison(self) -> None:
         """Put what is no JSON on a topic, past the collector."""
-        producer = Producer({"bootstrap.servers": self.stack.bootstrap})
+        producer = Producer(client_config(self.stack.settings))
         topic = self.stack.settings.topic(WEB_EVENTS.name)
         producer.produce(topic, POISON, b"poison")
         if producer.flush(10):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from streams.kafka_access import client_config
 from streams.metrics import RECOVERED_RECORDS, RECOVERY_LEFT
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def read_changelog(
 
     consumer = Consumer(
         {
-            "bootstrap.servers": settings.bootstrap,
+            **client_config(settings),
             "client.id": f"{settings.app_id}-recovery",
             # It is never joined: partitions are assigned by hand.
             "group.id": f"{settings.app_id}-recovery",

@@ -31,7 +31,7 @@ class Watch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.seen = 0
-        connect(settings.bootstrap)  # it answers, or says why not
+        connect(settings)  # it answers, or says why not
 
     def start(self) -> "Watch":
         """Follow in the background."""

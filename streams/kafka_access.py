@@ -1,0 +1,86 @@
+"""How every client of ours reaches Kafka: where, over TLS or not, as whom.
+
+One function for librdkafka's producers, consumers and admins, one for the worker's
+own client: what is set for one of them holds for all.
+"""
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from streams.errors import UserError
+
+if TYPE_CHECKING:
+    from faust.types.auth import CredentialsT
+
+    from streams.settings import Settings
+
+
+class KafkaAccessError(UserError):
+    """A certificate or a key cannot be used; the text says which."""
+
+
+def client_config(settings: "Settings") -> dict[str, Any]:
+    """Return what every client of librdkafka begins its configuration with."""
+    config: dict[str, Any] = {"bootstrap.servers": settings.bootstrap}
+    protocol = settings.kafka_security_protocol
+    if protocol == "PLAINTEXT":
+        return config
+    config["security.protocol"] = protocol
+    if settings.uses_tls:
+        paths = {
+            "ssl.ca.location": settings.kafka_ca_path,
+            "ssl.certificate.location": settings.kafka_cert_path,
+            "ssl.key.location": settings.kafka_key_path,
+        }
+        config.update({name: str(path) for name, path in paths.items() if path})
+        if settings.kafka_key_password is not None:
+            config["ssl.key.password"] = settings.kafka_key_password.get_secret_value()
+    if settings.uses_sasl:
+        assert settings.sasl_password is not None  # noqa: S101 - Settings sees to it
+        config["sasl.mechanisms"] = settings.sasl_mechanism
+        config["sasl.username"] = settings.sasl_username
+        config["sasl.password"] = settings.sasl_password.get_secret_value()
+    return config
+
+
+def faust_credentials(settings: "Settings") -> "CredentialsT | None":
+    """Return the same for Faust's client; None where nothing is asked.
+
+    Raises
+    ------
+    KafkaAccessError
+        When a certificate or a key cannot be read.
+    """
+    from faust.auth import SASLCredentials, SSLCredentials  # noqa: PLC0415 - heavy
+
+    context = _tls(settings) if settings.uses_tls else None
+    if settings.uses_sasl:
+        assert settings.sasl_password is not None  # noqa: S101 - Settings sees to it
+        return SASLCredentials(
+            username=settings.sasl_username,
+            password=settings.sasl_password.get_secret_value(),
+            mechanism=settings.sasl_mechanism,
+            ssl_context=context,
+        )
+    return None if context is None else SSLCredentials(context)
+
+
+def _tls(settings: "Settings") -> ssl.SSLContext:
+    """Return a context that trusts the named authority, or the system's."""
+    try:
+        context = ssl.create_default_context(cafile=settings.kafka_ca_path)
+        if settings.kafka_cert_path is not None:
+            password = settings.kafka_key_password
+            context.load_cert_chain(
+                settings.kafka_cert_path,
+                settings.kafka_key_path,
+                None if password is None else password.get_secret_value(),
+            )
+    except OSError as error:  # ssl's own errors are among them
+        msg = (
+            f"TLS to Kafka cannot be set up: {error.strerror or error}; look at "
+            "LEADPULSE_KAFKA_CA_PATH, LEADPULSE_KAFKA_CERT_PATH and "
+            "LEADPULSE_KAFKA_KEY_PATH"
+        )
+        raise KafkaAccessError(msg) from None
+    return context
