@@ -14,15 +14,15 @@ from schemas.alert import Alert
 from schemas.dead_letter import DeadLetter
 from schemas.score import ScoreUpdate
 from schemas.topics import DEAD_LETTERS, NOTIFICATIONS, SCORE_UPDATES
-from scorers.compiled import CompiledModel
 from scorers.state import LeadState
 from streams.dead_letter_log import read_letters
+from streams.model_files import read_model
 from streams.settings import Settings
 from streams.verify import verify
 from streams.view import connect_view
 from tests.chaos.feed import Accepted
 from tests.waiting import wait_until
-from tests.worker_harness import MODEL, committed, read_all, stored_states
+from tests.worker_harness import committed, read_all, stored_states
 
 _MOST_FINDINGS = 20
 _NEAR = 1e-6
@@ -60,9 +60,9 @@ def count(settings: Settings, accepted: Accepted, redis_url: str) -> Findings:
     return findings
 
 
-def prove(settings: Settings, model: CompiledModel = MODEL) -> Findings:
+def prove(settings: Settings) -> Findings:
     """Return what the product's own proof finds."""
-    report = verify(settings, model)
+    report = verify(settings, read_model(settings.model_path))
     findings = Findings(f"verify: {each}" for each in report.findings[:_MOST_FINDINGS])
     proved = sum(report.proved.values())
     findings.say(proved > 0, "verify: nothing was proved")

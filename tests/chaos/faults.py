@@ -4,7 +4,6 @@ import os
 import resource
 import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -226,17 +225,30 @@ def poison(stage: Stage) -> None:
     stage.story.faults["poison"] += 1
 
 
+def eager_model(path: Path, version: str = "1.0.0", points: int = 3) -> Path:
+    """Write the default model, made to alert soon and again, to `path`."""
+    text, _ = read_model_text(None)
+    for old, new in (
+        ('version: "1.0.0"', f'version: "{version}"'),
+        ("        points: 3\n", f"        points: {points}\n"),
+        ("{name: gold, at: 60", "{name: gold, at: 30"),
+        ("{name: silver, at: 30", "{name: silver, at: 25"),
+        ("leave_dwell: 15m", "leave_dwell: 0s"),
+        ("cooldown: 24h", "cooldown: 30s"),
+    ):
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
 def new_model(stage: Stage) -> None:
     """Another version of the model is published."""
     stage.story.faults["model change"] += 1
-    version = f"1.0.{time.time_ns()}"
-    text, _ = read_model_text(None)
-    points = stage.chance.choice((2, 4, 6))
-    changed = text.replace('version: "1.0.0"', f'version: "{version}"').replace(
-        "        points: 3\n", f"        points: {points}\n"
+    path = eager_model(
+        stage.directory / "next.yaml",
+        version=f"1.0.{now()}",
+        points=stage.chance.choice((2, 4, 6)),
     )
-    path = stage.directory / "model.yaml"
-    path.write_text(changed, encoding="utf-8")
     stage.command_line("model", "publish", str(path), "--no-backfill")
 
 

@@ -14,13 +14,12 @@ from streams.redis_server import RedisServer
 from streams.settings import Settings
 from streams.topics_admin import create_topics
 from tests.chaos.count import Findings, count, prove, settle
-from tests.chaos.faults import EVERY, WEIGHTS, Fault, pause
+from tests.chaos.faults import EVERY, WEIGHTS, Fault, eager_model, pause
 from tests.chaos.feed import Accepted, Feed
-from tests.chaos.stage import SESSION, ProxiedBroker, Stage, Story, brokers
+from tests.chaos.stage import SESSION, ProxiedBroker, Stage, Story, brokers, log
 
 PARTITIONS = 4
 EVENTS_PER_LEAD = 60
-_log = logging.getLogger("chaos")
 BY_NAME = {fault.__name__: fault for fault in EVERY}
 PRODUCT = ("-m", "streams.cli.main")
 
@@ -61,6 +60,9 @@ def play(
     """Return what came of a seed: of these `faults`, or of many until `events`."""
     started = time.monotonic()
     name = f"chaos-{seed}-{uuid.uuid4().hex[:6]}"
+    home = directory / name
+    home.mkdir(parents=True)
+    model = eager_model(home / "model.yaml")
     settings = Settings(
         bootstrap=broker.broker.bootstrap,
         redis_url=redis.url,
@@ -68,12 +70,11 @@ def play(
         topic_prefix=f"{name}.",
         app_id=name,
         session_seconds=SESSION,
-        data_dir=directory / name,
+        data_dir=home,
+        model_path=model,
         log_format="json",
     )
     create_topics(settings)
-    home = directory / name
-    home.mkdir(parents=True)
     feed = Feed(
         settings,
         seed=seed,
@@ -93,10 +94,13 @@ def play(
             stage.stop()
         except AssertionError as error:
             findings.append(f"it did not come to rest: {error}")
+        log.info("at rest")
         findings += count(settings, accepted, redis.url)
+        log.info("counted")
     finally:
         stage.end()
     findings += prove(settings)
+    log.info("proved")
     return Outcome(seed, stage.story, accepted, findings, time.monotonic() - started)
 
 
@@ -120,9 +124,7 @@ def _let(stage: Stage, fault: Fault) -> None:
     fault(stage)
     stage.tend()
     spent = time.monotonic() - started
-    _log.info(
-        "%s: %.1f s, %s events", fault.__name__, spent, stage.feed.accepted.events
-    )
+    log.info("%s: %.1f s, %s events", fault.__name__, spent, stage.feed.accepted.events)
 
 
 def _tell(text: str) -> None:

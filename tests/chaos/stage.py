@@ -1,5 +1,6 @@
 """What the faults happen to: a broker, a Redis, workers, delivery, a network."""
 
+import logging
 import os
 import random
 import subprocess
@@ -19,6 +20,7 @@ from tests.chaos.network import Network
 from tests.chaos.watch import Watch
 from tests.worker_harness import WorkerProcess
 
+log = logging.getLogger("chaos")
 SESSION = 6.0
 """The least that Apache Kafka allows unless told otherwise."""
 
@@ -147,9 +149,10 @@ class Stage:
 
     def tend(self) -> None:
         """Start again whatever ended by itself, as a supervisor would."""
-        for worker in self.workers.values():
+        for name, worker in self.workers.items():
             if worker.process is not None and worker.process.poll() is not None:
                 self.story.faults["worker ended by itself, started again"] += 1
+                log.info("worker %s ended by itself: %s", name, worker.tail()[-400:])
                 worker.start()
         if self._delivery is not None and not self._delivery.running:
             self.story.faults["delivery ended by itself, started again"] += 1
