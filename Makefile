@@ -5,6 +5,9 @@ PYTHON ?=
 DEMO_SECONDS ?= 60
 E2E ?= e2e
 JOBS ?= auto
+SEEDS ?= 1 2 3
+EVENTS ?= 100000
+RATE ?= 500
 FUZZ_RUNS ?= 1000000
 
 # `python -m` rather than the console scripts: works in a path with spaces.
@@ -26,7 +29,7 @@ COVERAGE_CORE := 96
 COVERAGE_STREAMS := 70
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test it laws fuzz mutation e2e clients demo up format docs lock clean
+.PHONY: help setup check test it laws fuzz chaos chaos-planted mutation e2e clients demo up format docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -71,6 +74,14 @@ laws: setup ## The laws of scoring, fuzz of sources, 1,000 new examples each; 10
 		-n $(JOBS) tests/scorers tests/streams/mapping tests/streams/sources \
 		tests/streams/collector/test_adapters_hold.py \
 		tests/streams/collector/test_openapi.py
+
+chaos: setup ## Faults by chance under load on Apache Kafka, then the count (SEEDS="1 2 3" EVENTS=100000)
+	$(RUN) tests.chaos.run --seeds $(SEEDS) --events $(EVENTS) --rate $(RATE)
+
+chaos-planted: setup ## The same on workers with a bug on purpose: each must be found
+	! $(RUN) tests.chaos.run --plant no-positions --only kill kill_and_leave kill storm
+	! $(RUN) tests.chaos.run --plant commit-before-flush --only kill kill_and_leave kill
+	! $(RUN) tests.chaos.run --plant no-fencing --only zombie kill_and_leave zombie storm
 
 fuzz: setup ## A million requests against every adapter, guided by coverage
 	$(RUN) uv pip install --quiet --python "$(BIN)/python" --group fuzz

@@ -17,6 +17,7 @@ import structlog
 from schemas.topics import TOPICS
 from streams import metrics
 from streams.errors import UserError
+from streams.kafka_access import client_config
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -72,7 +73,7 @@ class Watcher:
         self._within = within
         self._names = {settings.topic(topic.name): topic.name for topic in TOPICS}
         self._admin: AdminClient = AdminClient(
-            {"bootstrap.servers": settings.bootstrap, "log_level": 0}
+            {**client_config(settings), "log_level": 0}
         )
 
     def look(self) -> Sight:

@@ -165,7 +165,7 @@ def disk_full(stage: Stage) -> None:
 
 
 def cut(stage: Stage) -> None:
-    """The network to a worker and to delivery is cut for a time by chance."""
+    """The network to a worker and to the view's role is cut for a time by chance."""
     stage.broker.network.cut()
     try:
         pause(stage, 0.5, SESSION * 2)
@@ -177,7 +177,7 @@ def cut(stage: Stage) -> None:
 
 
 def slow(stage: Stage) -> None:
-    """The network to a worker and to delivery is slow."""
+    """The network to a worker and to the view's role is slow."""
     stage.broker.network.slow(0.2)
     try:
         pause(stage, 2.0, 5.0)

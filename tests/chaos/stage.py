@@ -1,4 +1,4 @@
-"""What the faults happen to: a broker, a Redis, workers, delivery, a network."""
+"""What the faults happen to: a broker, a Redis, workers, the view's role, a network."""
 
 import logging
 import os
@@ -119,7 +119,7 @@ class Stage:
             "b": self.worker("b"),
             "c": self.worker("c", self.far),
         }
-        self._delivery: Child | None = None
+        self._view: Child | None = None
         self._extra = 0
 
     def worker(self, name: str, settings: Settings | None = None) -> WorkerProcess:
@@ -137,7 +137,7 @@ class Stage:
 
     def start(self) -> None:
         """Let everything run; returns when scores come out."""
-        self._start_delivery()
+        self._start_view()
         for worker in self.workers.values():
             worker.start()
         for worker in self.workers.values():
@@ -154,9 +154,9 @@ class Stage:
                 self.story.faults["worker ended by itself, started again"] += 1
                 log.info("worker %s ended by itself: %s", name, worker.tail()[-400:])
                 worker.start()
-        if self._delivery is not None and not self._delivery.running:
-            self.story.faults["delivery ended by itself, started again"] += 1
-            self._start_delivery()
+        if self._view is not None and not self._view.running:
+            self.story.faults["view ended by itself, started again"] += 1
+            self._start_view()
 
     def victim(self) -> WorkerProcess:
         """Return one of the workers, by chance."""
@@ -183,20 +183,20 @@ class Stage:
         """Leave nothing behind."""
         for worker in self.workers.values():
             worker.end()
-        if self._delivery is not None:
-            self._delivery.kill()
+        if self._view is not None:
+            self._view.kill()
         self.watch.stop()
 
-    def _start_delivery(self) -> None:
+    def _start_view(self) -> None:
         own: Mapping[str, str] = {**os.environ, **self.far.environ()}
-        self._delivery = Child(
-            name="delivery",
-            argv=[sys.executable, "-m", "streams.cli.main", "delivery"],
+        self._view = Child(
+            name="view",
+            argv=[sys.executable, "-m", "streams.cli.main", "view"],
             directory=self.directory,
             cwd=Path.cwd(),
             environ=own,
         )
-        self._delivery.start()
+        self._view.start()
 
 
 @contextmanager
