@@ -28,13 +28,13 @@ from streams.capacity import LOOK_SECONDS, PARTITION, Capacities
 from streams.clock import Clock
 from streams.event_log import EventLog
 from streams.heap import settle_the_heap
-from streams.kafka_access import faust_credentials
 from streams.model_book import ModelBook
 from streams.suppressions import Suppressions
 from streams.tables import AccountTable, Kept, LeadTable, SideTable
 from streams.timers import TICK_SECONDS, Wakeups
 from streams.tracing import batch_span
 from streams.transport.consumer import BatchConsumer, BatchTransport, NotOwnerError
+from streams.transport.credentials import faust_credentials
 from streams.transport.progress import Fetch, Partition
 from streams.transport.recovery import StateTables, TableOwner
 

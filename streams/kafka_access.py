@@ -1,7 +1,7 @@
 """How every client of ours reaches Kafka: where, over TLS or not, as whom.
 
-One function for librdkafka's producers, consumers and admins, one for the worker's
-own client: what is set for one of them holds for all.
+One function for librdkafka's producers, consumers and admins; the worker's own client
+gets the same by `streams.transport.credentials`.
 """
 
 import ssl
@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from streams.errors import UserError
 
 if TYPE_CHECKING:
-    from faust.types.auth import CredentialsT
-
     from streams.settings import Settings
 
 
@@ -43,30 +41,14 @@ def client_config(settings: "Settings") -> dict[str, Any]:
     return config
 
 
-def faust_credentials(settings: "Settings") -> "CredentialsT | None":
-    """Return the same for Faust's client; None where nothing is asked.
+def tls_context(settings: "Settings") -> ssl.SSLContext:
+    """Return a context that trusts the named authority, or the system's.
 
     Raises
     ------
     KafkaAccessError
         When a certificate or a key cannot be read.
     """
-    from faust.auth import SASLCredentials, SSLCredentials  # noqa: PLC0415 - heavy
-
-    context = _tls(settings) if settings.uses_tls else None
-    if settings.uses_sasl:
-        assert settings.sasl_password is not None  # noqa: S101 - Settings sees to it
-        return SASLCredentials(
-            username=settings.sasl_username,
-            password=settings.sasl_password.get_secret_value(),
-            mechanism=settings.sasl_mechanism,
-            ssl_context=context,
-        )
-    return None if context is None else SSLCredentials(context)
-
-
-def _tls(settings: "Settings") -> ssl.SSLContext:
-    """Return a context that trusts the named authority, or the system's."""
     try:
         context = ssl.create_default_context(cafile=settings.kafka_ca_path)
         if settings.kafka_cert_path is not None:

@@ -24,7 +24,7 @@ class Network:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
         self._delay = 0.0
         self._cut = False
 
@@ -32,7 +32,7 @@ class Network:
         """Pass bytes on from now on."""
         self._thread.start()
         serving = asyncio.start_server(self._connected, LOOPBACK, self.port)
-        asyncio.run_coroutine_threadsafe(serving, self._loop).result(10)
+        self._server = asyncio.run_coroutine_threadsafe(serving, self._loop).result(10)
         return self
 
     def cut(self) -> None:
@@ -51,8 +51,18 @@ class Network:
     def stop(self) -> None:
         """Pass nothing on any more."""
         self.cut()
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()
+
+    async def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     def _break(self) -> None:
         for writer in self._writers:

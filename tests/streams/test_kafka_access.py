@@ -7,8 +7,9 @@ import pytest
 from faust.auth import SASLCredentials, SSLCredentials
 from pydantic import SecretStr
 
-from streams.kafka_access import KafkaAccessError, client_config, faust_credentials
+from streams.kafka_access import KafkaAccessError, client_config
 from streams.settings import Settings, SettingsError, load_settings
+from streams.transport.credentials import faust_credentials
 from tests.certificates import make_certificates
 
 STREAMS = Path(__file__).parents[2] / "streams"
