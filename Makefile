@@ -56,6 +56,7 @@ check: setup ## Format, lint, types, import law, generated docs, compose file
 	"$(BIN)/leadpulse" schema export --check
 	"$(BIN)/leadpulse" schema metrics --check
 	"$(BIN)/leadpulse" schema settings --check
+	"$(BIN)/python" deploy/grafana/pages.py --check
 	@if command -v docker-compose >/dev/null; \
 	then docker-compose --file docker-compose.yml config --quiet; \
 	else echo "docker-compose is not installed: docker-compose.yml not checked"; fi
@@ -118,10 +119,11 @@ format: setup ## Let ruff format and mend what it can
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 
-docs: setup ## Write the generated docs anew: schemas, AsyncAPI, metrics, settings
+docs: setup ## Write what is generated anew: schemas, AsyncAPI, metrics, settings, dashboards
 	"$(BIN)/leadpulse" schema export
 	"$(BIN)/leadpulse" schema metrics
 	"$(BIN)/leadpulse" schema settings
+	"$(BIN)/python" deploy/grafana/pages.py
 
 lock: setup ## Resolve pyproject.toml into requirements/ with hashes
 	$(UV_COMPILE) pyproject.toml --extra telemetry \

@@ -242,6 +242,8 @@ SPOOL_REFUSED: Final = Counter(
     "disk).",
     ("reason",),
 )
+for _reason in ("full", "failed"):
+    SPOOL_REFUSED.labels(_reason)  # a rate needs to have seen the 0
 VIEW_RECORDS: Final = Counter(
     "leadpulse_view_records_total",
     "Records written to the Redis view.",

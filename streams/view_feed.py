@@ -6,6 +6,7 @@ takes each once (`streams.view`).
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -33,7 +34,7 @@ from schemas.topics import (
     SCORE_UPDATES,
 )
 from streams import metrics
-from streams.clock import Clock, SystemClock
+from streams.clock import Clock
 from streams.kafka_access import client_config
 from streams.settings import Settings
 from streams.suppression_feed import follow_suppressions, load_suppressions
@@ -44,6 +45,8 @@ TOPICS: Final = (SCORE_UPDATES, ACCOUNT_SCORES, NOTIFICATIONS, *EVENT_TOPICS)
 
 _BATCH: Final = 1_000
 _POLL_SECONDS: Final = 0.25
+_STUCK_SECONDS: Final = 60.0
+"""Longer than Redis may take to answer, and to be tried again."""
 
 _log = structlog.get_logger(__name__)
 
@@ -60,6 +63,8 @@ class ViewFeed:
         self._view = view
         self._clock = clock
         self._build = ""
+        self._turned_at = time.monotonic()
+        self._failing = False
         self._away = ExponentialWithJitterBackoff(cap=5.0, base=0.1)
         self._decoders: dict[str, Decode] = {
             settings.topic(SCORE_UPDATES.name): msgspec.json.Decoder(
@@ -99,10 +104,20 @@ class ViewFeed:
         self._consumer.subscribe(list(self._decoders), on_assign=self._assigned)
         try:
             while not stop.is_set():
+                self._turned_at = time.monotonic()
                 if batch := self._take(_POLL_SECONDS):
                     self._deliver(batch, stop)
         finally:
             self._consumer.close()
+
+    def stuck(self) -> str | None:
+        """Return why only a new start can help, None if nothing says so."""
+        silent = time.monotonic() - self._turned_at
+        return f"stuck for {silent:.0f} s" if silent > _STUCK_SECONDS else None
+
+    def not_ready(self) -> str | None:
+        """Return why the view is not being fed just now, None if it is."""
+        return "Redis does not answer; the view waits" if self._failing else None
 
     def _take(self, seconds: float) -> list[Message]:
         """Return the records at hand; wait up to `seconds` for the first only."""
@@ -125,11 +140,13 @@ class ViewFeed:
                 )
             except ViewAwayError as error:
                 failures += 1
+                self._failing, self._turned_at = True, time.monotonic()
                 metrics.VIEW_FAILURES.inc()
                 if failures == 1:
                     _log.warning("view_away", error=str(error))
                 batch += self._wait(self._away.compute(failures))
             else:
+                self._failing = False
                 if failures:
                     _log.info("view_back", failures=failures)
                     self._consumer.resume(self._consumer.assignment())
@@ -236,11 +253,6 @@ class ViewFeed:
             )
             for each in given
         ]
-
-
-def run_view(settings: Settings, view: View, stop: threading.Event) -> None:
-    """Feed the view until `stop` is set."""
-    ViewFeed(settings, view, SystemClock()).run(stop)
 
 
 def _positions(records: Iterable[Message]) -> dict[Position, int]:

@@ -1,7 +1,8 @@
 """What operators are given fits the product: compose file, Prometheus, Grafana."""
 
-import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from streams import metrics
 from streams.cli.main import COMMANDS
 from streams.settings import Settings
+from tests.observability import dashboards
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -40,8 +42,12 @@ def exposed_metrics() -> dict[str, tuple[str, ...]]:
 
 
 def panels() -> list[Any]:
-    path = ROOT / "deploy/grafana/dashboards/pipeline.json"
-    return [p for p in json.loads(path.read_text())["panels"] if p["type"] != "row"]
+    return [
+        panel
+        for dashboard in dashboards().values()
+        for panel in dashboard["panels"]
+        if panel["type"] != "row"
+    ]
 
 
 def test_images_are_pinned_to_a_version() -> None:
@@ -99,21 +105,26 @@ def test_prometheus_scrapes_every_role() -> None:
     assert targets == {f"{name}:{port}" for name in OURS if name != "topics"}
 
 
-@pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
-def test_a_panel_asks_for_metrics_that_exist(panel: Any) -> None:
+def test_panels_ask_for_metrics_that_exist() -> None:
     """No panel stays empty because a metric or a label has another name."""
     known = exposed_metrics()
-    labels = {"job", "instance", "role", "le"}
 
-    for target in panel["targets"]:
+    for panel, target in ((p, t) for p in panels() for t in p["targets"]):
+        labels = {"job", "instance", "role", "le"}
         expression = target["expr"]
         names = set(re.findall(r"leadpulse_[a-z_]+", expression))
         for name in names:
-            assert name in known
+            assert name in known, panel["title"]
             labels |= set(known[name])
         for grouping in re.findall(r"by \(([^)]*)\)", expression):
-            assert set(grouping.split(", ")) <= labels
-    assert panel["description"]
+            assert set(grouping.split(", ")) <= labels, panel["title"]
+
+
+def test_the_dashboards_are_as_drawn() -> None:
+    """Nobody has changed a dashboard's JSON beside what it is drawn from."""
+    draw = [sys.executable, str(ROOT / "deploy/grafana/pages.py"), "--check"]
+
+    assert subprocess.run(draw, check=False).returncode == 0
 
 
 def test_the_image_is_built_from_all_that_the_wheel_holds() -> None:

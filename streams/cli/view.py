@@ -23,17 +23,20 @@ def view(
 ) -> None:
     """Keep the Redis view up to date from the topics, until stopped.
 
+    Serves /metrics (the broker's and every group's lag too), /healthz and /readyz.
     Every other setting comes from LEADPULSE_*.
     """
     import signal
     import threading
 
+    from streams.broker_watch import watch_broker
+    from streams.clock import SystemClock
     from streams.logs import configure_logging
     from streams.metrics_server import start_metrics_server
     from streams.settings import load_settings
     from streams.tracing import configure_tracing
     from streams.view import connect_view
-    from streams.view_feed import run_view
+    from streams.view_feed import ViewFeed
 
     settings = load_settings(
         bootstrap=bootstrap, redis_url=redis, metrics_port=metrics_port
@@ -47,5 +50,9 @@ def view(
     stop = threading.Event()
     for asked in (signal.SIGINT, signal.SIGTERM):
         signal.signal(asked, lambda *_: stop.set())
-    start_metrics_server(settings, "view")
-    run_view(settings, known, stop)
+    feed = ViewFeed(settings, known, SystemClock())
+    start_metrics_server(
+        settings, "view", probes={"/healthz": feed.stuck, "/readyz": feed.not_ready}
+    )
+    watch_broker(settings, stop)
+    feed.run(stop)

@@ -33,12 +33,12 @@ def view(redis_server: RedisServer) -> Iterator[View]:
 
 
 @pytest.fixture
-def feed(topics: Settings, view: View) -> Iterator[None]:
+def feed(topics: Settings, view: View) -> Iterator[ViewFeed]:
     """A running feed, stopped in good order at the end."""
     stop, feed = threading.Event(), ViewFeed(topics, view, SystemClock())
     thread = threading.Thread(target=feed.run, args=(stop,))
     thread.start()
-    yield
+    yield feed
     stop.set()
     thread.join(10)
     assert not thread.is_alive()
@@ -99,9 +99,8 @@ def test_the_view_follows_the_topics(
     wait_until(lambda: view.lead(ADA) is None, what="the tombstone to erase the lead")
 
 
-@pytest.mark.usefixtures("feed")
 def test_the_view_heals(
-    view: View, redis_server: RedisServer, put: Callable[..., None]
+    feed: ViewFeed, view: View, redis_server: RedisServer, put: Callable[..., None]
 ) -> None:
     """A dropped view fills again; a Redis that lost all is waited for and filled."""
     put(SCORE_UPDATES.name, update(score=10, account_id=ACME))
@@ -121,6 +120,8 @@ def test_the_view_heals(
     redis_server.stop()
     put(SCORE_UPDATES.name, update(sequence=2, score=20))
     wait_until(lambda: (REGISTRY.get_sample_value(failures) or 0) > before + 1)
+    assert "Redis" in (feed.not_ready() or "")
+    assert feed.stuck() is None
     put(SCORE_UPDATES.name, update(sequence=3, score=30))
     redis_server.start()  # empty: this one keeps nothing on disk
 
@@ -134,4 +135,5 @@ def test_the_view_heals(
         what="the view to be filled after Redis came back empty",
     )
     assert score(view) == 30
+    assert feed.not_ready() is None
     wait_until(lambda: (card := view.lead(ADA)) and card.events)
