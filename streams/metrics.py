@@ -266,7 +266,8 @@ DELIVERIES: Final = Counter(
     "leadpulse_delivery_total",
     "Attempts at messages to a target, and messages given up. result: sent, refused "
     "(a dead letter), gave-up (a dead letter), and why it was tried again: "
-    "rate-limited, server-error, timeout, unreachable, credentials.",
+    "rate-limited, server-error, timeout, unreachable, credentials, misconfigured (a "
+    "CRM lacks a field that is mapped).",
     ("target", "result"),
 )
 DELIVERY_SECONDS: Final = Histogram(
@@ -324,6 +325,25 @@ APPEND_FAILURES: Final = Counter(
     "leadpulse_append_failures_total",
     "Writes that Kafka did not acknowledge. reason: refused, late, failed.",
     ("log", "reason"),
+)
+SINK_RECORDS: Final = Counter(
+    "leadpulse_sink_records_total",
+    "What became of leads' records in CRMs. result: written, created, cleared (of an "
+    "erased, merged or refusing person), same (nothing to write), older (the CRM has a "
+    "newer one), unknown (the CRM has no such record), no-key (nothing to find it by), "
+    "suppressed (of who was erased), unreadable, refused (look in the log; `leadpulse "
+    "sinks reconcile` finds them again).",
+    ("sink", "result"),
+)
+SINK_WAITING: Final = Gauge(
+    "leadpulse_sink_waiting_leads",
+    "Leads whose latest score waits to be written into a CRM.",
+    ("sink",),
+)
+SINK_LAG: Final = Gauge(
+    "leadpulse_sink_lag_seconds",
+    "Age of the oldest score update that waits for a CRM; 0 if none does.",
+    ("sink",),
 )
 MODEL_INFO: Final = Gauge(
     "leadpulse_model_info",

@@ -41,9 +41,11 @@ RetryReason = Literal[
     "timeout",
     "unreachable",
     "credentials",
+    "misconfigured",
     "circuit-open",
 ]
-"""Why it may go well later. Wrong credentials are no fault of the message."""
+"""Why it may go well later. Wrong credentials are no fault of the message, nor is a
+field that the target does not have yet."""
 
 RefuseReason = Literal["invalid", "too-large", "unknown-recipient", "expired"]
 """Why the same message can never be taken."""

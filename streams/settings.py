@@ -110,6 +110,16 @@ class Settings(BaseSettings):
         description="What targets of the delivery file ask for, as `target=secret`, "
         "one a line: tokens, passwords, URLs that are secret.",
     )
+    sinks_dir: Path | None = Field(
+        None,
+        description="Folder of sinks (*.yaml): the CRMs that delivery writes scores "
+        "into; none if unset.",
+    )
+    sink_secrets: Annotated[dict[str, SecretStr], NoDecode] = Field(
+        default_factory=dict,
+        description="What CRMs know us by, as `sink=secret`, separated by commas or "
+        "lines; `sink.refresh=token` for an OAuth app of HubSpot.",
+    )
     host: str = Field("127.0.0.1", description="Address that servers bind to.")
     collector_port: Port = Field(8080, description="Collector's HTTP port.")
     metrics_port: Port = Field(
@@ -365,6 +375,20 @@ class Settings(BaseSettings):
     def uses_sasl(self) -> bool:
         """Whether Kafka is shown a name and a password."""
         return self.kafka_security_protocol.startswith("SASL")
+
+    @field_validator("sink_secrets", mode="before")
+    @classmethod
+    def _split_sink_secrets(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        secrets: dict[str, str] = {}
+        for item in filter(None, (part.strip() for part in re.split(r"[,\n]", value))):
+            name, separator, secret = item.partition("=")
+            if not (separator and name.strip() and secret.strip()):
+                msg = "write it as sink=secret[,sink=secret]"
+                raise ValueError(msg)
+            secrets[name.strip()] = secret.strip()
+        return secrets
 
     def topic(self, name: str) -> str:
         """Return the full name of a topic of this deployment."""

@@ -114,6 +114,22 @@ class TopicReader:
             consumer.unassign()  # also where the rest is not wanted
             self._idle.append(consumer)
 
+    def partitions(self, topic: str) -> set[int]:
+        """Return the partitions of `topic`.
+
+        Raises
+        ------
+        UnreadableTopicError
+            When the topic is missing or no broker answers.
+        """
+        if topic not in self._partitions:
+            consumer = self._idle.pop() if self._idle else _connected(self._settings)
+            try:
+                self._partitions[topic] = _partitions(consumer, self._settings, topic)
+            finally:
+                self._idle.append(consumer)
+        return set(self._partitions[topic])
+
     def _wanted(
         self, consumer: "Consumer", topic: str, key: bytes | None, only: Collection[int]
     ) -> set[int]:

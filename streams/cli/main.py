@@ -38,6 +38,7 @@ COMMANDS: Final = (
     "worker",
     "view",
     "delivery",
+    "sinks",
 )
 """In the order of `leadpulse --help`: what a newcomer needs first stands first."""
 

@@ -1,0 +1,1 @@
+"""CRM sinks: the score that sales sees in its own CRM is the one on the topic."""
