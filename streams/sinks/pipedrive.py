@@ -106,8 +106,8 @@ class Pipedrive:
 
     def _read(self, reply: Reply) -> Any:
         told = reply.json
-        if reply.ok and isinstance(told, dict) and told.get("success", True):
-            return told if told.get("data") is not None else {**told, "data": []}
+        if reply.ok and isinstance(told, dict) and "data" in told:
+            return told
         message = str(told.get("error", "")) if isinstance(told, dict) else ""
         ours = named(message, self._fields)
         outcome = reply.outcome(ours)

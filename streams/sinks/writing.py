@@ -4,13 +4,15 @@ What a vendor's interface looks like is in a module of its own; what must hold f
 all of them is here, once.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
-from streams.sending_policy import Refuse
+from streams.sending_policy import Refuse, Retry
 from streams.sinks.answers import Answer, Answers, Crm, Found, Records
 from streams.sinks.language import Match, Sink
 from streams.sinks.rows import Fields, Row, differences
+
+_T = TypeVar("_T")
 
 AMBIGUOUS: Final = Refuse("invalid", "several records have this key")
 
@@ -87,12 +89,16 @@ class CrmWriter:
                         changes.append((row, record.id))
                 case _:
                     answers[row.lead_id] = AMBIGUOUS
-        if changes:
-            told = self._crm.update([(each, row.fields) for row, each in changes])
-            _note(answers, [row for row, _ in changes], told)
-        if fresh:
-            told = self._crm.create([self._record(row) for row in fresh])
-            _note(answers, fresh, told)
+        _note(
+            answers,
+            [row for row, _ in changes],
+            _apart(self._crm.update, [(each, row.fields) for row, each in changes]),
+        )
+        _note(
+            answers,
+            fresh,
+            _apart(self._crm.create, [self._record(row) for row in fresh]),
+        )
         return [answers[row.lead_id] for row in rows]
 
     def _known(self, row: Row, fields: Mapping[str, Any]) -> Answer | None:
@@ -127,9 +133,9 @@ class CrmWriter:
             changes += [(row, record.id) for record in current]
             if not current:
                 answers[row.lead_id] = "older" if records else "unknown"
-        if changes:
-            empty = [(record, self._emptied(row)) for row, record in changes]
-            _note(answers, [row for row, _ in changes], self._crm.update(empty))
+        empty = [(record, self._emptied(row)) for row, record in changes]
+        told = _apart(self._crm.update, empty)
+        _note(answers, [row for row, _ in changes], told)
         return [
             "cleared" if (told := answers[row.lead_id]) == "written" else told
             for row in rows
@@ -144,11 +150,30 @@ class CrmWriter:
         }
 
 
-def _note(answers: dict[str, Answer], rows: Sequence[Row], told: Answers) -> None:
+def _apart(
+    write: Callable[[Sequence[_T]], Answers], items: Sequence[_T]
+) -> list[Answer]:
+    """Return an answer for each item; what is refused in whole is tried in halves.
+
+    Some CRMs refuse a batch for the sake of one record, and do not say which.
+    """
+    if not items:
+        return []
+    told = write(items)
+    if isinstance(told, list):
+        return told
+    if isinstance(told, Retry) or len(items) == 1:
+        return [told] * len(items)
+    middle = len(items) // 2
+    answers = _apart(write, items[:middle])
+    if isinstance(answers[-1], Retry):  # no use to ask on
+        return [*answers, *[answers[-1]] * (len(items) - middle)]
+    return [*answers, *_apart(write, items[middle:])]
+
+
+def _note(answers: dict[str, Answer], rows: Sequence[Row], told: list[Answer]) -> None:
     """Put down what was told of each row; of several records the worst counts."""
-    for row, answer in zip(
-        rows, told if isinstance(told, list) else [told] * len(rows), strict=True
-    ):
+    for row, answer in zip(rows, told, strict=True):
         known = answers.get(row.lead_id)
         if known is None or isinstance(known, str):
             answers[row.lead_id] = answer
