@@ -14,6 +14,7 @@ import structlog
 from schemas.topics import SCORE_UPDATES
 from streams import metrics
 from streams.errors import UserError
+from streams.kafka_access import client_config
 from streams.sending_policy import Sender, SendingPolicy
 from streams.sinks.answers import Writer
 from streams.sinks.batches import Batches, count
@@ -230,7 +231,7 @@ class SinkFeed:
 
         return Consumer(
             {
-                "bootstrap.servers": self._settings.bootstrap,
+                **client_config(self._settings),
                 "group.id": self.group,
                 "auto.offset.reset": "earliest",
                 "enable.auto.commit": False,

@@ -136,10 +136,8 @@ class CrmWriter:
         empty = [(record, self._emptied(row)) for row, record in changes]
         told = _apart(self._crm.update, empty)
         _note(answers, [row for row, _ in changes], told)
-        return [
-            "cleared" if (told := answers[row.lead_id]) == "written" else told
-            for row in rows
-        ]
+        told = [answers[row.lead_id] for row in rows]
+        return ["cleared" if each == "written" else each for each in told]
 
     def _emptied(self, row: Row) -> Fields:
         """Return the fields to empty; what a record is found by stays the CRM's."""
