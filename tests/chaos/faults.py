@@ -25,7 +25,7 @@ def pause(stage: Stage, least: float, most: float) -> None:
 
 def kill(stage: Stage) -> None:
     """A worker is killed and started again at once under its name."""
-    victim = stage.victim()
+    victim = stage.victim_in_service()
     victim.kill()
     stage.watch.mark()
     victim.start()
@@ -36,7 +36,7 @@ def kill(stage: Stage) -> None:
 
 def kill_and_leave(stage: Stage) -> None:
     """A worker is killed and stays away until others have taken over."""
-    victim = stage.victim()
+    victim = stage.victim_in_service()
     victim.kill()
     stage.watch.mark()
     stage.story.faults["worker kill"] += 1
@@ -60,7 +60,7 @@ def out_of_memory(stage: Stage) -> None:
 
 def zombie(stage: Stage) -> None:
     """A worker sleeps until others serve its partitions, then wakes among them."""
-    victim = stage.victim()
+    victim = stage.victim_in_service()
     victim.send(signal.SIGSTOP)
     stage.watch.mark()
     try:
@@ -273,23 +273,23 @@ EVERY: tuple[Fault, ...] = (
 )
 """Each once: the short form, in an order of the seed's."""
 
-WEIGHTS: dict[Fault, int] = {
-    kill: 8,
-    kill_and_leave: 3,
+WEIGHTS: dict[Fault, float] = {
+    kill: 5,
+    kill_and_leave: 2,
     out_of_memory: 3,
     zombie: 5,
-    doze: 2,
-    storm: 2,
+    doze: 1,
+    storm: 1,
     broker_killed: 3,
     broker_restarted: 2,
     broker_stalls: 1,
-    disk_full: 1,
-    cut: 2,
-    slow: 1,
-    redis_away: 1,
-    redis_flushed: 1,
-    clock_jumps: 1,
-    poison: 1,
-    new_model: 1,
+    disk_full: 0.5,
+    cut: 1,
+    slow: 0.5,
+    redis_away: 0.5,
+    redis_flushed: 0.5,
+    clock_jumps: 0.5,
+    poison: 0.5,
+    new_model: 0.5,
 }
 """How often each strikes in the long form."""

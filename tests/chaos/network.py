@@ -12,6 +12,7 @@ from typing import Self
 from streams.processes import LOOPBACK, free_port
 
 _CHUNK = 65_536
+_END_SECONDS = 5.0
 
 
 class Network:
@@ -59,10 +60,10 @@ class Network:
     async def _close(self) -> None:
         if self._server is not None:
             self._server.close()
+        self._break()  # whoever passes bytes ends by that
         others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        if others:
+            await asyncio.wait(others, timeout=_END_SECONDS)
 
     def _break(self) -> None:
         for writer in self._writers:

@@ -162,6 +162,14 @@ class Stage:
         """Return one of the workers, by chance."""
         return self.workers[self.chance.choice(sorted(self.workers))]
 
+    def victim_in_service(self) -> WorkerProcess:
+        """Return one that scores just now: what is measured is how it is missed."""
+        victim = self.victim()
+        if victim.process is not None and victim.process.poll() is not None:
+            victim.start()
+        victim.wait_ready(60)
+        return victim
+
     def command_line(self, *words: str) -> None:
         """Run a command of the product; it must succeed."""
         done = subprocess.run(
