@@ -224,6 +224,26 @@ def encode_ownership(ownership: Ownership) -> bytes:
     return _encode(ownership)
 
 
+def sign_anew(value: bytes, term: int, *, begin_anew: bool) -> bytes:
+    """Return a record as an owner of `term` would write it, before any claim.
+
+    To `begin_anew` it includes nothing of any topic, and has nothing left to send.
+    """
+    stored = _stored(value)
+    return _encode(
+        Stored(
+            stored.version,
+            term,
+            -1,
+            {} if begin_anew else stored.positions,
+            stored.state,
+            stored.wake_at,
+            () if begin_anew else stored.outbox,
+            stored.model,
+        )
+    )
+
+
 class StateTable:
     """The states of the partitions that this worker owns, by their keys."""
 
@@ -430,6 +450,11 @@ class Rebuilt:
             )
             for key, (stored, _) in self._stored.items()
         }
+
+    def winners(self) -> Iterable[tuple[str, bytes]]:
+        """Yield every key with the record that counts."""
+        for key, (_, value) in self._stored.items():
+            yield key, value
 
     def repairs(self) -> Iterable[tuple[str, bytes]]:
         """Yield the keys whose last record lost, with the one that won.

@@ -15,8 +15,13 @@ from streams.errors import UserError
 from streams.kafka_access import client_config
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from confluent_kafka import KafkaError
-    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.admin import (  # type: ignore[attr-defined]
+        AdminClient,
+        ConfigEntry,  # public, though its types do not say so
+    )
 
     from streams.settings import Settings
 
@@ -233,25 +238,47 @@ def _reports(
 
 
 def _configs(admin: "AdminClient", names: list[str]) -> dict[str, dict[str, str]]:
+    """Return the settings of topics that are there.
+
+    Each broker hears of a new topic in its own time, and any of them may answer.
+    """
+    from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415
+
+    found: dict[str, dict[str, str]] = {}
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while missing := [name for name in names if name not in found]:
+        for name, future in _described(admin, missing).items():
+            try:
+                entries = future.result()
+            except KafkaException as error:
+                unknown = error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+                if unknown and time.monotonic() < deadline:
+                    continue
+                msg = f"the settings of {name} are unknown: {error.args[0].str()}"
+                raise UnfitTopicsError(msg) from None
+            found[name] = {
+                key: entry.value
+                for key, entry in entries.items()
+                if entry.value is not None
+            }
+        if len(found) < len(names):
+            time.sleep(_POLL_SECONDS)
+    return found
+
+
+def _described(
+    admin: "AdminClient", names: list[str]
+) -> "dict[str, Future[dict[str, ConfigEntry]]]":
     from confluent_kafka.admin import (  # type: ignore[attr-defined]  # noqa: PLC0415
         ConfigResource,  # both public, though its types do not say so
         ResourceType,
     )
 
-    if not names:
-        return {}
     futures = admin.describe_configs(
         [ConfigResource(ResourceType.TOPIC, name) for name in names],
         request_timeout=_TIMEOUT_SECONDS,
     )
-    return {
-        resource.name: {
-            key: entry.value
-            for key, entry in future.result().items()
-            if entry.value is not None
-        }
-        for resource, future in futures.items()
-    }
+    return {resource.name: future for resource, future in futures.items()}
 
 
 def _report(topic: Topic, found: _Found, *, common: int, created: bool) -> TopicReport:

@@ -32,6 +32,7 @@ COMMANDS: Final = (
     "erase",
     "export",
     "verify",
+    "state",
     "model",
     "schema",
     "collector",

@@ -48,15 +48,18 @@ def settle(settings: Settings, accepted: Accepted, within: float = 120.0) -> Non
     )
 
 
-def count(settings: Settings, accepted: Accepted, redis_url: str) -> Findings:
-    """Return what does not add up; nothing runs that could still change it."""
+def count(
+    settings: Settings, accepted: Accepted, redis_url: str | None = None
+) -> Findings:
+    """Return what does not add up; no worker runs that could still change it."""
     findings = Findings()
     states = stored_states(settings)
     _states(findings, accepted, states)
     _dead_letters(findings, settings, accepted)
     last = _updates(findings, settings, states)
     _alerts(findings, settings)
-    _view(findings, settings, redis_url, last)
+    if redis_url is not None:
+        _view(findings, settings, redis_url, last)
     return findings
 
 

@@ -1,10 +1,15 @@
 """Topics are made as defined, and what differs is found and named."""
 
+from concurrent.futures import Future
+from typing import Any
+
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from typer.testing import CliRunner
 
 from schemas.topics import LEAD_STATE, SCORE_UPDATES, TOPICS, WEB_EVENTS
+from streams import topics_admin
 from streams.cli.topics import app
 from streams.settings import Settings
 from streams.topics_admin import (
@@ -154,3 +159,27 @@ def test_create_prints_every_topic(broker: str) -> None:
     assert code == 0
     for topic in TOPICS:
         assert settings.topic(topic.name) in output
+
+
+def test_a_broker_that_does_not_know_a_new_topic_yet(
+    make_topics: MakeTopics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several brokers one may hear of a topic late: it is asked again."""
+    settings = make_topics()
+    described = topics_admin._described
+    asked = []
+
+    def late(admin: Any, names: list[str]) -> Any:
+        asked.append(names)
+        futures = described(admin, names)
+        if len(asked) == 1:
+            unknown: Future[Any] = Future()
+            error = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
+            unknown.set_exception(KafkaException(error))
+            futures[names[0]] = unknown
+        return futures
+
+    monkeypatch.setattr(topics_admin, "_described", late)
+
+    assert not any(report.problems for report in check_topics(settings))
+    assert asked[1] == asked[0][:1]

@@ -1,0 +1,146 @@
+"""How far the workers' group is, told and set from outside while nobody is in it."""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from schemas.topics import ACCOUNT_MEMBERS, COMMANDS, EVENT_TOPICS
+from streams.errors import UserError
+from streams.kafka_access import client_config
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
+
+    from streams.settings import Settings
+
+SOURCES: Final = (*EVENT_TOPICS, COMMANDS, ACCOUNT_MEMBERS)
+"""What states are made of."""
+_SECONDS: Final = 15.0
+_MARK_SECONDS: Final = 5.0
+_GONE_SECONDS: Final = 2.0
+_AGAIN_SECONDS: Final = 0.5
+
+
+class WorkersRunningError(UserError):
+    """Workers are in the group, so its positions are theirs to set."""
+
+
+def committed_by_topic(settings: "Settings", partitions: int) -> dict[str, list[int]]:
+    """Return how far the workers have acknowledged each source, by base name.
+
+    Raises
+    ------
+    UserError
+        When no broker answers.
+    """
+    from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415 - heavy
+
+    consumer = _outsider(settings)
+    try:
+        found = consumer.committed(
+            [
+                TopicPartition(settings.topic(topic.name), partition)
+                for topic in SOURCES
+                for partition in range(partitions)
+            ],
+            timeout=_SECONDS,
+        )
+    except KafkaException as error:
+        msg = f"the workers' positions are unknown: {error.args[0].str()}"
+        raise UserError(msg) from None
+    finally:
+        consumer.close()
+    base = {settings.topic(topic.name): topic.name for topic in SOURCES}
+    positions: dict[str, list[int]] = defaultdict(lambda: [0] * partitions)
+    for each in found:
+        positions[base[each.topic]][each.partition] = max(0, each.offset)
+    return dict(positions)
+
+
+def marks_of(
+    settings: "Settings", positions: Mapping[str, Sequence[int]]
+) -> dict[str, list[int]]:
+    """Return when the record before each position was written, by base name.
+
+    It tells logs apart, for two of them hardly have a record of the same millisecond
+    at the same place. It is -1 where there is none, or none any more.
+
+    Raises
+    ------
+    UserError
+        When no broker answers.
+    """
+    from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415 - heavy
+
+    marks = {topic: [-1] * len(offsets) for topic, offsets in positions.items()}
+    consumer = _outsider(settings)
+    try:
+        for topic, offsets in positions.items():
+            for partition, offset in enumerate(offsets):
+                if offset == 0:
+                    continue
+                name = settings.topic(topic)
+                consumer.assign([TopicPartition(name, partition, offset - 1)])
+                record = consumer.poll(_MARK_SECONDS)
+                if record is None or record.error() is not None:
+                    continue
+                if record.offset() == offset - 1:
+                    marks[topic][partition] = record.timestamp()[1]
+    except KafkaException as error:
+        msg = f"the topics cannot be read: {error.args[0].str()}"
+        raise UserError(msg) from None
+    finally:
+        consumer.close()
+    return marks
+
+
+def set_committed(settings: "Settings", positions: Mapping[str, Sequence[int]]) -> None:
+    """Let workers that start later read on from `positions`.
+
+    Raises
+    ------
+    WorkersRunningError
+        When a worker is in the group, or the broker refuses for another reason.
+    """
+    from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415 - heavy
+
+    offsets = [
+        TopicPartition(settings.topic(name), partition, offset)
+        for name, offsets in positions.items()
+        for partition, offset in enumerate(offsets)
+    ]
+    consumer = _outsider(settings)
+    # A worker that was killed is a member until its session is over.
+    until = time.monotonic() + settings.session_seconds + _GONE_SECONDS
+    try:
+        while True:
+            try:
+                # Who is no member may commit only for a group that has none.
+                consumer.commit(offsets=offsets, asynchronous=False)
+            except KafkaException as error:
+                if time.monotonic() > until:
+                    why = error.args[0].str()
+                    msg = f"workers' positions cannot be set: stop all of them ({why})"
+                    raise WorkersRunningError(msg) from None
+                time.sleep(_AGAIN_SECONDS)
+            else:
+                return
+    finally:
+        consumer.close()
+
+
+def _outsider(settings: "Settings") -> "Consumer":
+    """Return a client that knows of the group and does not join it."""
+    from confluent_kafka import Consumer  # noqa: PLC0415 - loads librdkafka
+
+    return Consumer(
+        {
+            **client_config(settings),
+            "group.id": f"{settings.app_id}.scoring",
+            "enable.auto.commit": False,
+            # A place that is not there is told, not replaced by another one.
+            "auto.offset.reset": "error",
+            "log_level": 0,
+        }
+    )
