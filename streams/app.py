@@ -3,6 +3,7 @@
 There is no app at module level: every test and every process makes its own.
 """
 
+import asyncio
 import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
@@ -37,6 +38,8 @@ from streams.transport.consumer import BatchConsumer, BatchTransport, NotOwnerEr
 from streams.transport.credentials import faust_credentials
 from streams.transport.progress import Fetch, Partition
 from streams.transport.recovery import StateTables, TableOwner
+from streams.transport.snapshot_taker import TIDY_SECONDS, SnapshotTaker
+from streams.transport.snapshots import SnapshotFolder
 
 if TYPE_CHECKING:
     from faust.stores.memory import Store
@@ -85,6 +88,8 @@ class WorkerApp(faust.App):
     models: ModelBook
     wakeups: Wakeups
     capacity: Capacities
+    writing: asyncio.Lock
+    """Held by who is writing states."""
     failed: bool = False
     _told: Mapping[str, ModelRef] | None = None
 
@@ -202,6 +207,7 @@ def bare_app(settings: "Settings", partitions: int) -> WorkerApp:
         TableManager=StateTables,
     )
     app.transport = BatchTransport(app.conf.broker_consumer, app)
+    app.writing = asyncio.Lock()
     return app
 
 
@@ -281,7 +287,19 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
         models=models,
         suppressions=suppressions,
         on_change=on_change,
+        clock=ports.clock,
     )
+    if settings.snapshot_seconds:
+        app.owner.snapshots = SnapshotFolder(settings)
+        taker = SnapshotTaker(
+            settings,
+            tables=app.owner.tables,
+            log=ports.log,
+            clock=ports.clock,
+            confirm=partial(_confirm_membership, app),
+            writing=app.writing,
+        )
+        _add_snapshots(app, taker, settings.snapshot_seconds)
     add_agent(app, [settings.topic(topic.name) for topic in SOURCES], ports.on_failure)
     _add_timers(app, ports)
     return app
@@ -306,7 +324,9 @@ async def _score(app: WorkerApp, fetch: Fetch, on_failure: OnFailure) -> None:
     try:
         headers = (r.headers for batch in fetch.batches for r in batch.records)
         with batch_span("score", headers, events=len(fetch)):
-            await app.roster.process(fetch, partial(consumer.confirm_ownership, fetch))
+            async with app.writing:
+                confirm = partial(consumer.confirm_ownership, fetch)
+                await app.roster.process(fetch, confirm)
         durable = True
     except NotOwnerError:
         # It will be read again, by whoever owns the partitions now.
@@ -343,3 +363,25 @@ def _add_timers(app: WorkerApp, ports: Ports) -> None:
         except Exception as error:  # noqa: BLE001 - it would end without a word
             app.failed = True
             ports.on_failure(error)
+
+
+async def _confirm_membership(app: WorkerApp) -> None:
+    await app.batches.confirm_membership()
+
+
+def _add_snapshots(app: WorkerApp, taker: SnapshotTaker, seconds: float) -> None:
+    @app.timer(TIDY_SECONDS, name="snapshots-tidied")  # type: ignore[untyped-decorator] # Faust's
+    async def tidy() -> None:
+        """Let no snapshot hold what was removed."""
+        taker.tidy()
+
+    @app.timer(seconds, name="snapshots")  # type: ignore[untyped-decorator] # Faust's
+    async def take() -> None:
+        """Take snapshots; to do without them is no failure."""
+        if app.failed or app.not_ready() is not None:
+            return
+        try:
+            await taker.take()
+        except Exception:  # noqa: BLE001 - the timer would end without a word
+            metrics.SNAPSHOTS.labels("failed").inc()
+            _log.exception("snapshots_failed")

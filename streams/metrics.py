@@ -168,6 +168,20 @@ LOOP_LAG: Final = Gauge(
     "leadpulse_loop_lag_seconds",
     "By how much the worker's event loop was late, when it was asked last.",
 )
+RESTORED_STATES: Final = Counter(
+    "leadpulse_restored_states_total",
+    "States taken over from snapshots on this worker's disk.",
+)
+SNAPSHOTS: Final = Counter(
+    "leadpulse_snapshots_total",
+    "Snapshots of partitions of tables, by what became of them: taken, abandoned (the "
+    "partition went away or a state was removed), failed, used, refused.",
+    ("result",),
+)
+SNAPSHOT_SECONDS: Final = Gauge(
+    "leadpulse_snapshot_seconds",
+    "Time that the last snapshots of all partitions took together.",
+)
 REBALANCES: Final = Counter(
     "leadpulse_rebalances_total",
     "Assignments of partitions received from the group coordinator.",

@@ -213,6 +213,12 @@ class Settings(BaseSettings):
     worker_id: str | None = Field(
         None, description="Static group membership id, e.g. the pod's name."
     )
+    snapshot_seconds: float = Field(
+        300.0,
+        ge=0,
+        description="How often a worker writes its tables to `data_dir`, so that a "
+        "restart reads little of the changelog; 0 for never.",
+    )
     dead_letter_ratio: float = Field(
         0.5,
         gt=0,

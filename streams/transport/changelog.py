@@ -9,23 +9,26 @@ it: everything before the claim has then been read, on any broker.
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import structlog
 
 from streams.kafka_access import client_config
 from streams.metrics import RECOVERED_RECORDS, RECOVERY_LEFT
+from streams.tables import OWNER_KEY, decode_epoch, decode_ownership
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer
+    from confluent_kafka import Consumer, Message
 
     from streams.settings import Settings
-    from streams.tables import Rebuilt
+    from streams.tables import Claim, Rebuilt
 
 _BATCH: Final = 5_000
 _POLL_SECONDS: Final = 0.2
 _STUCK_SECONDS: Final = 30.0
+_ANSWER_SECONDS: Final = 10.0
 
 _log = structlog.get_logger(__name__)
 
@@ -35,8 +38,11 @@ def read_changelog(
     topic: str,
     partitions: Mapping[int, "Rebuilt"],
     stop: threading.Event,
+    starts: Mapping[int, int],
 ) -> None:
     """Return when every partition is complete, or `stop` is set. Blocks its thread.
+
+    A partition is read from the offset that `starts` gives, else from its beginning.
 
     Raises
     ------
@@ -45,27 +51,17 @@ def read_changelog(
     """
     from confluent_kafka import (  # noqa: PLC0415 - loads librdkafka
         OFFSET_BEGINNING,
-        Consumer,
         KafkaException,
         TopicPartition,
     )
 
-    consumer = Consumer(
-        {
-            **client_config(settings),
-            "client.id": f"{settings.app_id}-recovery",
-            # It is never joined: partitions are assigned by hand.
-            "group.id": f"{settings.app_id}-recovery",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 20,
-            "allow.auto.create.topics": False,
-        },
-        logger=logging.getLogger("kafka"),
-    )
+    consumer = _reader(settings)
     try:
         consumer.assign(
-            [TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions]
+            [
+                TopicPartition(topic, each, starts.get(each, OFFSET_BEGINNING))
+                for each in partitions
+            ]
         )
         moved_at = time.monotonic()
         while not stop.is_set():
@@ -115,3 +111,116 @@ def _left(consumer: "Consumer", topic: str, partitions: Mapping[int, "Rebuilt"])
         low, high = consumer.get_watermark_offsets(at, cached=True)
         left += max(0, high - max(low, at.offset))
     return left
+
+
+def end_of(settings: "Settings", topic: str, partition: int) -> int:
+    """Return the offset behind the last record of a partition that all replicas have.
+
+    Raises
+    ------
+    OSError
+        When no broker answers.
+    """
+    from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415
+
+    consumer = _reader(settings)
+    try:
+        found = consumer.get_watermark_offsets(
+            TopicPartition(topic, partition), _ANSWER_SECONDS
+        )
+    except KafkaException as error:
+        msg = f"the end of {topic}[{partition}] is not to be had: {error}"
+        raise OSError(msg) from error
+    finally:
+        consumer.close()
+    if found is None:
+        msg = f"the end of {topic}[{partition}] was not told in time"
+        raise OSError(msg)
+    return int(found[1])
+
+
+def has_claim(
+    settings: "Settings", topic: str, partition: int, claim: str, offset: int
+) -> bool:
+    """Say whether a partition has an owner's claim where the owner wrote it."""
+    found = next(_between(settings, topic, partition, range(offset, offset + 1)), None)
+    if found is None or found.key() != OWNER_KEY:
+        return False
+    try:
+        return decode_ownership(found.value() or b"").id == claim
+    except msgspec.DecodeError:
+        return False
+
+
+def late_keys(
+    settings: "Settings",
+    topic: str,
+    partition: int,
+    offsets: range,
+    claim: "Claim",
+) -> list[str]:
+    """Return the keys of records at `offsets` that former owners wrote."""
+    late: dict[str, bool] = {}
+    for message in _between(settings, topic, partition, offsets):
+        key, value = message.key(), message.value()
+        if key is None or key == OWNER_KEY or value is None:
+            continue
+        late[key.decode()] = decode_epoch(value) < (claim.term, claim.offset)
+    return [key for key, is_last in late.items() if is_last]
+
+
+def _between(
+    settings: "Settings", topic: str, partition: int, offsets: range
+) -> "Iterator[Message]":
+    """Yield the records of a partition that are at `offsets`.
+
+    Raises
+    ------
+    OSError
+        When the broker does not tell them.
+    """
+    from confluent_kafka import (  # noqa: PLC0415 - loads librdkafka
+        KafkaException,
+        TopicPartition,
+    )
+
+    start, end = offsets.start, offsets.stop
+    if start >= end:
+        return
+    consumer = _reader(settings)
+    try:
+        place = TopicPartition(topic, partition, start)
+        consumer.assign([place])
+        moved_at = time.monotonic()
+        # Compaction and transactions leave gaps: the position tells, not a count.
+        while consumer.position([place])[0].offset < end:
+            for message in consumer.consume(_BATCH, _POLL_SECONDS):
+                moved_at = time.monotonic()
+                if message.error() is None and (message.offset() or 0) < end:
+                    yield message
+            if time.monotonic() - moved_at > _ANSWER_SECONDS:
+                msg = f"{topic}[{partition}] cannot be read from {start} to {end}"
+                raise OSError(msg)
+    except KafkaException as error:
+        msg = f"{topic}[{partition}] cannot be read: {error}"
+        raise OSError(msg) from error
+    finally:
+        consumer.close()
+
+
+def _reader(settings: "Settings") -> "Consumer":
+    """Return a consumer that joins nothing: its partitions are assigned by hand."""
+    from confluent_kafka import Consumer  # noqa: PLC0415 - loads librdkafka
+
+    return Consumer(
+        {
+            **client_config(settings),
+            "client.id": f"{settings.app_id}-recovery",
+            "group.id": f"{settings.app_id}-recovery",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 20,
+            "allow.auto.create.topics": False,
+        },
+        logger=logging.getLogger("kafka"),
+    )

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 import structlog
@@ -21,6 +22,7 @@ from mode import Service
 
 from schemas.topics import MODEL_VERSIONS, SUPPRESSIONS, Topic
 from streams import metrics
+from streams.clock import Clock, SystemClock
 from streams.event_log import EventLog, Record
 from streams.model_book import ModelBook
 from streams.suppressions import Suppressions
@@ -33,7 +35,8 @@ from streams.tables import (
     encode_ownership,
 )
 from streams.topic_reader import read_topic
-from streams.transport.changelog import read_changelog
+from streams.transport.changelog import has_claim, read_changelog
+from streams.transport.snapshots import Opened, SnapshotError, SnapshotFolder
 
 if TYPE_CHECKING:
     from faust.types import TP
@@ -63,6 +66,9 @@ class TableOwner:
     """Who was erased: nothing of them is taken over."""
     on_change: Callable[[frozenset[int], frozenset[int]], None]
     """Called with the partitions that were dropped and those that were adopted."""
+    snapshots: SnapshotFolder | None = None
+    """Where a worker before this one may have left what it had; None for nowhere."""
+    clock: Clock = field(default_factory=SystemClock)
     generation: int | None = None
     """Of the group, when the tables last were as assigned; None if they may not be."""
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -148,9 +154,10 @@ class TableOwner:
         )
         rebuilt = {each: Rebuilt(each, term, claim) for each in partitions}
         stop = self._stop = threading.Event()
+        starts = await asyncio.to_thread(self._restore, topic, rebuilt)
         try:
             await asyncio.to_thread(
-                partial(read_changelog, self.settings, topic, rebuilt, stop)
+                partial(read_changelog, self.settings, topic, rebuilt, stop, starts)
             )
         finally:
             stop.set()
@@ -168,6 +175,50 @@ class TableOwner:
             _log.warning("late_writes_undone", states=len(repairs))
             await self.log.append(repairs)
         return list(rebuilt.values())
+
+    def _restore(self, topic: str, rebuilt: Mapping[int, Rebuilt]) -> dict[int, int]:
+        """Begin with the snapshots that there are; return from where to read on."""
+        if self.snapshots is None:
+            return {}
+        starts = {}
+        for partition, states in rebuilt.items():
+            opened = self.snapshots.take(topic, partition, self.clock.now())
+            if opened is None:
+                continue
+            with opened.file:
+                try:
+                    self._believe(opened)
+                    # All of it or nothing: it may turn out at its end not to be whole.
+                    restored = dict(chain.from_iterable(opened.states()))
+                except (SnapshotError, OSError) as error:
+                    metrics.SNAPSHOTS.labels("refused").inc()
+                    _log.warning(
+                        "snapshot_refused",
+                        changelog=topic,
+                        partition=partition,
+                        error=str(error),
+                    )
+                    continue
+            states.restore(restored)
+            starts[partition] = opened.header.read_on
+            metrics.SNAPSHOTS.labels("used").inc()
+            metrics.RESTORED_STATES.inc(len(restored))
+        return starts
+
+    def _believe(self, opened: Opened) -> None:
+        """Return if the changelog is the one that the snapshot was taken of.
+
+        Raises
+        ------
+        SnapshotError
+            When the claim of who took it is not there.
+        """
+        at = opened.header
+        if not has_claim(
+            self.settings, at.topic, at.partition, at.claim, at.claimed_at
+        ):
+            msg = "the changelog is another one"
+            raise SnapshotError(msg)
 
     def _is_erased(self, key: str) -> bool:
         # What is kept beside the primary has the slot before the lead's id.
