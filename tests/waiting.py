@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _POLL_SECONDS = 0.02
-_PATIENCE = 4.0
+PATIENCE = 4.0
 """Deadlines are said for an idle machine; only a failure takes longer for it."""
 
 
@@ -17,7 +17,7 @@ def wait_until(condition: Callable[[], T], within: float = 10.0, what: str = "")
     It is given four times as long: the machine may have other work to do. `what`
     completes "waited … s for", and the failure says the last answer too.
     """
-    within *= _PATIENCE
+    within *= PATIENCE
     deadline = time.monotonic() + within
     while not (answer := condition()):
         if time.monotonic() > deadline:

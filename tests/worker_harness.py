@@ -33,7 +33,7 @@ from streams.processes import free_port
 from streams.settings import Settings
 from streams.tables import OWNER_KEY, Lead, Rebuilt
 from streams.topic_reader import read_topic
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 MODEL = read_model(None)
 
@@ -207,17 +207,17 @@ class WorkerProcess:
         """End it as the kernel would when memory runs out."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(10 * PATIENCE)
 
     def stop(self, within: float = 10.0) -> int:
         """Ask it to stop; return its exit code."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(within)
+        return self.process.wait(within * PATIENCE)
 
     def wait(self, within: float = 30.0) -> int:
         assert self.process is not None
-        return self.process.wait(within)
+        return self.process.wait(within * PATIENCE)
 
     def tail(self) -> str:
         return self.log.read_text("utf-8")[-4000:]
@@ -227,7 +227,7 @@ class WorkerProcess:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(10 * PATIENCE)
 
 
 def fold(events: Iterable[Event], model: CompiledModel = MODEL) -> dict[str, LeadState]:
