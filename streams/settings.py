@@ -112,8 +112,8 @@ class Settings(BaseSettings):
     )
     sinks_dir: Path | None = Field(
         None,
-        description="Folder of sinks (*.yaml): the CRMs that delivery writes scores "
-        "into; none if unset.",
+        description="Folder of sinks (*.yaml): the CRMs that scores are written into; "
+        "none if unset.",
     )
     sink_secrets: Annotated[dict[str, SecretStr], NoDecode] = Field(
         default_factory=dict,

@@ -181,7 +181,7 @@ class Stack:
         roles, self._roles = self._roles, []
         children = [role.child for role in roles]
         try:
-            for name in ("collector", "worker", "view", "delivery"):
+            for name in ("collector", "worker", "view", "delivery", "sinks"):
                 group = [role.child for role in roles if role.name.startswith(name)]
                 for child in group:
                     child.ask_to_stop()
@@ -235,6 +235,8 @@ class Stack:
         names = ["collector", "view"]
         if given.delivery_path is not None:
             names.append("delivery")
+        if given.sinks_dir is not None:
+            names.append("sinks")
         names += workers if workers[1:] else ["worker"]
         metrics_ports = list(self._claim_metrics_ports(len(names)))
         self._make_data_dir()
@@ -284,7 +286,10 @@ class Stack:
         settings = self.settings.model_copy(update=own)
         child = Child(
             name=name,
-            argv=[sys.executable, "-m", "streams.cli.main", name.partition("-")[0]],
+            argv=[
+                *(sys.executable, "-m", "streams.cli.main"),
+                *(("sinks", "run") if name == "sinks" else (name.partition("-")[0],)),
+            ],
             directory=self.data_dir / name,
             cwd=Path.cwd(),
             environ={

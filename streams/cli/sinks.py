@@ -117,7 +117,7 @@ def run(
         int | None, typer.Option(help="Prometheus port; 0 picks a free one.")
     ] = None,
 ) -> None:
-    """Carry scores into CRMs, until stopped. `leadpulse delivery` does it, too."""
+    """Carry scores into CRMs, until stopped; `leadpulse up` runs it, too."""
     from streams.settings import load_settings
     from streams.sinks.files import SinkFileError, find_sink, load_sinks
 
@@ -135,11 +135,18 @@ def run(
         return
     from streams.logs import configure_logging
     from streams.metrics_server import start_metrics_server
-    from streams.sinks.running import run_sinks
+    from streams.sinks.running import RunningSinks
+    from streams.tracing import configure_tracing
 
     configure_logging(settings, "sinks")
-    start_metrics_server(settings, "sinks")
-    run_sinks(settings, sinks, _until_asked())
+    configure_tracing(settings, "sinks")
+    with RunningSinks(settings, sinks, _until_asked()) as running:
+        start_metrics_server(
+            settings,
+            "sinks",
+            probes={"/healthz": running.stuck, "/readyz": running.not_ready},
+        )
+        running.wait()
 
 
 @app.command()

@@ -34,6 +34,7 @@ _COMMIT_SECONDS: Final = 1.0
 _TAKE_SECONDS: Final = 0.25
 _STOP_SECONDS: Final = 60.0
 _ANSWER_SECONDS: Final = 10.0
+_STUCK_SECONDS: Final = 120.0
 
 _log = structlog.get_logger(__name__)
 
@@ -81,6 +82,8 @@ class SinkFeed:
         self._unread: set[int] = set()
         self._committed: dict[int, int] = {}
         self._paused = False
+        self._joined = False
+        self._turned = time.monotonic()
         self._trouble: BaseException | None = None
 
     def run(self, stop: threading.Event) -> None:
@@ -116,20 +119,30 @@ class SinkFeed:
         if self._trouble is not None:
             raise self._trouble
 
+    def not_ready(self) -> str | None:
+        """Say that it has no place in its group yet; None when it has."""
+        return None if self._joined else f"{self.group}: not in its group yet"
+
+    def stuck(self) -> str | None:
+        """Say that it reads no more; None when all is well, whatever the CRM does."""
+        silent = time.monotonic() - self._turned
+        if silent < _STUCK_SECONDS:
+            return None
+        return f"{self.group}: nothing read for {silent:.0f} s"
+
     def _read_all(self, consumer: "Consumer", stop: threading.Event) -> None:
         next_commit = time.monotonic() + _COMMIT_SECONDS
-        assigned = False
         while not stop.is_set() and self._trouble is None:
+            self._turned = time.monotonic()
             for message in consumer.consume(_BATCH, _POLL_SECONDS):
                 self._take(message)
             standing = self._rows.standing()
-            assigned = assigned or bool(consumer.assignment())
             self._hold(consumer, standing.leads)
             self._tell(standing.leads, standing.oldest)
             if time.monotonic() >= next_commit:
                 next_commit = time.monotonic() + _COMMIT_SECONDS
                 self._commit(consumer)
-            if self._again and assigned and not self._unread:
+            if self._again and self._joined and not self._unread:
                 self._rows.finish()
                 if not standing.leads:
                     return
@@ -209,6 +222,7 @@ class SinkFeed:
                 each.offset = OFFSET_BEGINNING
         for each in given:
             self._committed.pop(each.partition, None)
+        self._joined = True
         self._paused = False
         consumer.assign(given)
 

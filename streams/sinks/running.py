@@ -11,7 +11,6 @@ from streams.errors import UserError
 from streams.sending_policy import Sender, SendingPolicy
 from streams.sinks.connecting import connect, connect_crm
 from streams.sinks.feed import SinkFeed
-from streams.sinks.files import load_sinks
 from streams.sinks.language import Sink
 from streams.sinks.reading import latest_rows
 from streams.sinks.reconciling import Line, reconcile
@@ -47,21 +46,6 @@ class SinkEndedError(UserError):
         super().__init__(f"the sink '{name}' ended: {told}")
 
 
-def run_sinks(
-    settings: "Settings", sinks: Sequence[Sink], stop: threading.Event
-) -> None:
-    """Carry scores into every CRM until `stop` is set.
-
-    Raises
-    ------
-    UserError
-        Before anything is read, when a secret or a client is missing; later, when a
-        sink ended by itself. The others are stopped then.
-    """
-    with RunningSinks(settings, sinks, stop) as running:
-        running.wait()
-
-
 class RunningSinks:
     """Sinks in threads of their own, beside whatever else a role does."""
 
@@ -80,7 +64,7 @@ class RunningSinks:
         writers = [connect(sink, settings) for sink in sinks]
         known = load_suppressions(settings)
         follow_suppressions(settings, known, stop)
-        feeds = [
+        self._feeds = feeds = [
             SinkFeed(sink, settings, writer, known)
             for sink, writer in zip(sinks, writers, strict=True)
         ]
@@ -102,6 +86,15 @@ class RunningSinks:
         for thread in self._threads:
             thread.join()
 
+    def not_ready(self) -> str | None:
+        """Say which sinks have no place in their groups yet; None when all have."""
+        told = filter(None, (feed.not_ready() for feed in self._feeds))
+        return "; ".join(told) or None
+
+    def stuck(self) -> str | None:
+        """Say which sinks read no more; None when all is well."""
+        return "; ".join(filter(None, (feed.stuck() for feed in self._feeds))) or None
+
     def wait(self) -> None:
         """Return when `stop` is set.
 
@@ -121,11 +114,6 @@ class RunningSinks:
             _log.error("sink_ended", sink=name, error=type(error).__name__)
             self._ended.append(SinkEndedError(name, error))
             self._stop.set()
-
-
-def configured_sinks(settings: "Settings") -> list[Sink]:
-    """Return the sinks that this deployment has; none where no folder is set."""
-    return load_sinks(settings)
 
 
 def backfill_sink(

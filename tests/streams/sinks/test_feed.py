@@ -126,7 +126,7 @@ def test_scores_reach_the_crm_and_the_erased_leave_it(
         assert len(writes) < 10, "changes of one lead are gathered"
         wait_until(lambda: committed(settings) == 32, what="the offsets committed")
 
-        crm.faults.extend([Fault(500)] * 10_000)
+        crm.faults.extend([Fault(429)] * 10_000)
         put(score_of("bob", sequence=2, score=60.0), "eve")
         labels = {"sink": "crm"}
         wait_until(
