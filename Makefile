@@ -128,7 +128,7 @@ docs: setup ## Write what is generated anew: schemas, AsyncAPI, metrics, setting
 lock: setup ## Resolve pyproject.toml into requirements/ with hashes
 	$(UV_COMPILE) pyproject.toml --extra telemetry \
 		--output-file requirements/runtime.txt
-	$(UV_COMPILE) pyproject.toml --extra embedded --extra telemetry --group dev \
+	$(UV_COMPILE) pyproject.toml --extra embedded --extra telemetry --extra learn --group dev \
 		--constraint requirements/runtime.txt --output-file requirements/dev.txt
 	$(UV_COMPILE) --group browser \
 		--constraint requirements/dev.txt --output-file requirements/browser.txt

@@ -60,6 +60,8 @@ NAMES: Final[Mapping[Channel, tuple[str, ...]]] = {
         "Lead Disqualified",
         "Deal Won",
         "Deal Lost",
+        "Deal Reopened",
+        "Deal Corrected",
         "Consent Given",
         "Consent Withdrawn",
     ),

@@ -56,6 +56,8 @@ PASSIVE_EVENTS: Final = frozenset(
         "lead disqualified",
         "deal won",
         "deal lost",
+        "deal reopened",
+        "deal corrected",
     }
 )
 """Events that happen to a lead; they are no sign of life of the person."""

@@ -155,7 +155,8 @@ def test_the_lock_holds_every_dependency() -> None:
     }
 
     runtime = {_name(spec) for spec in project["project"]["dependencies"]}
-    extras = project["project"]["optional-dependencies"]["embedded"]
+    optional = project["project"]["optional-dependencies"]
+    extras = [*optional["embedded"], *optional["learn"]]
     developers = project["dependency-groups"]["dev"]
 
     assert runtime <= lock["runtime"]

@@ -25,6 +25,8 @@ COMMANDS: Final = (
     "source",
     "link",
     "replay",
+    "evaluate",
+    "calibrate",
     "leads",
     "accounts",
     "topics",

@@ -59,10 +59,13 @@ def publish(
     Scores that are kept apply its points and half-lives from the moment it is in
     force; rules that are new learn from the events that are retained.
     """
+    from streams.learning_gate import check_gate
     from streams.model_files import read_model_text
 
     _check_slot(slot, alerts=alerts)
     text, compiled = read_model_text(model)
+    if warning := check_gate(model, compiled):
+        typer.secho(warning, err=True, fg="yellow")
     desk = _Desk(workspace)
     last = desk.history.last(slot)
     if last is not None and last.model == compiled.ref and last.alerts == alerts:

@@ -1,0 +1,141 @@
+"""What became of a lead: read off the events of a CRM, and what they amount to."""
+
+from collections.abc import Iterable
+from typing import Any, Final, Literal
+
+import msgspec
+
+from schemas.event import Event
+from schemas.time import Instant
+from scorers.conditions import as_number
+
+OutcomeKind = Literal[
+    "qualified", "won", "lost", "disqualified", "reopened", "corrected"
+]
+
+KINDS: Final[dict[str, OutcomeKind]] = {
+    "lead qualified": "qualified",
+    "deal won": "won",
+    "deal lost": "lost",
+    "lead disqualified": "disqualified",
+    "deal reopened": "reopened",
+    "deal corrected": "corrected",
+}
+"""The events that say what became of a lead, by their names in small letters."""
+
+_AMOUNTS: Final = ("amount", "value", "revenue", "total")
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that a CRM said about what became of a lead."""
+
+    event_id: str
+    at: Instant
+    """When it happened, by the CRM."""
+    kind: OutcomeKind
+    deal: str = ""
+    """Which deal it is about, where the CRM says."""
+    amount: float | None = None
+    currency: str = ""
+    reason: str = ""
+    won: bool | None = None
+    """Of a correction: whether the deal was won; None if that stays."""
+
+
+def outcome_of(event: Event) -> Outcome | None:
+    """Return what `event` says of what became of the lead; None for nothing."""
+    kind = KINDS.get(event.name.casefold())
+    if kind is None or event.type != "track":
+        return None
+    known = event.properties
+    said = known.get("outcome")
+    return Outcome(
+        event_id=event.id,
+        at=event.time,
+        kind=kind,
+        deal=_text(known.get("deal_id")),
+        amount=next(
+            (
+                amount
+                for name in _AMOUNTS
+                if (amount := as_number(known.get(name))) is not None
+            ),
+            None,
+        ),
+        currency=_text(known.get("currency")).upper()[:3],
+        reason=_text(known.get("reason"))[:200],
+        won=None if kind != "corrected" else _won(said),
+    )
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _won(said: Any) -> bool | None:
+    return {"won": True, "lost": False}.get(_text(said).casefold())
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a lead came to."""
+
+    won: bool
+    at: Instant
+    amount: float | None = None
+    currency: str = ""
+    reason: str = ""
+
+
+def verdict_of(
+    outcomes: Iterable[Outcome], since: Instant, until: Instant
+) -> Verdict | None:
+    """Return what became of a lead between two instants; None while it is open.
+
+    It is won if any of its deals is, else lost once something was lost and nothing is
+    open again. What is told twice counts once, in whatever order it came. `since`
+    itself does not count: what was known then is no outcome of it.
+
+    >>> won = Outcome(event_id="1", at=5, kind="won", deal="a", amount=10.0)
+    >>> again = Outcome(event_id="2", at=7, kind="reopened", deal="a")
+    >>> verdict_of([won], 0, 6).amount, verdict_of([again, won], 0, 8)
+    (10.0, None)
+    """
+    deals: dict[str, Verdict] = {}
+    told = {each.event_id: each for each in outcomes if since < each.at <= until}
+    for each in sorted(told.values(), key=lambda one: (one.at, one.event_id)):
+        match each.kind:
+            case "won" | "lost" | "disqualified":
+                deals[each.deal] = Verdict(
+                    won=each.kind == "won",
+                    at=each.at,
+                    amount=each.amount,
+                    currency=each.currency,
+                    reason=each.reason,
+                )
+            case "reopened":
+                deals.pop(each.deal, None)
+            case "corrected":
+                before = deals.get(each.deal)
+                if before is not None or each.won is not None:
+                    deals[each.deal] = _corrected(before, each)
+            case "qualified":
+                pass  # a step on the way
+    won = [verdict for verdict in deals.values() if verdict.won]
+    if won:
+        first = min(won, key=lambda verdict: verdict.at)
+        amounts = [verdict.amount for verdict in won if verdict.amount is not None]
+        return msgspec.structs.replace(first, amount=sum(amounts) if amounts else None)
+    return max(deals.values(), key=lambda verdict: verdict.at, default=None)
+
+
+def _corrected(before: Verdict | None, word: Outcome) -> Verdict:
+    """Return the verdict as a correction leaves it; its instant stays."""
+    if before is None:
+        before = Verdict(won=bool(word.won), at=word.at)
+    return Verdict(
+        won=before.won if word.won is None else word.won,
+        at=before.at,
+        amount=before.amount if word.amount is None else word.amount,
+        currency=word.currency or before.currency,
+        reason=word.reason or before.reason,
+    )

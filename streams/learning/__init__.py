@@ -1,0 +1,1 @@
+"""Learning from outcomes: evaluation, recalibration, calibration, forecast."""

@@ -1,0 +1,172 @@
+"""How good predictions are: AUC, Brier, log loss, lift, each with an interval.
+
+The measures are scikit-learn's. Intervals are percentiles over resampled examples.
+Scores have few distinct values, so a resample is a new weight for each of them.
+"""
+
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from streams.learning.design import Flags, Floats
+
+DRAWS: Final = 400
+LEVELS: Final = 1_000
+"""Distinct values that are told apart; more make no figure better."""
+CONFIDENCE: Final = 0.95
+_TINY: Final = 1e-6
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """A figure and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """Return it as a table shows it."""
+        return f"{self.value:.3f} ({self.low:.3f} – {self.high:.3f})"
+
+
+class Quality(msgspec.Struct, frozen=True, kw_only=True):
+    """How good a way of telling the winners is."""
+
+    auc: Figure
+    brier: Figure
+    log_loss: Figure
+    lift_10: Figure
+    """How many times as often as anybody the best 10 % are won."""
+    lift_20: Figure
+    capture_10: Figure
+    """The share of all that are won that is among the best 10 %."""
+    capture_20: Figure
+    examples: int
+    won: int
+
+
+class Cells:
+    """Predictions by their distinct values: how many were won and lost at each."""
+
+    def __init__(self, predicted: Floats, chance: Floats, won: Flags) -> None:
+        """Sort `predicted` into levels; `chance` is the probability that each means."""
+        levels = np.unique(predicted)
+        if len(levels) > LEVELS:
+            levels = np.unique(np.quantile(predicted, np.linspace(0, 1, LEVELS)))
+        self.levels = levels
+        place = np.clip(
+            np.searchsorted(levels, predicted, side="right") - 1, 0, len(levels) - 1
+        )
+        self.cell = place * 2 + won
+        count = np.bincount(self.cell, minlength=2 * len(levels))
+        both = np.bincount(self.cell, chance, minlength=2 * len(levels))
+        self.chance = np.clip(both / np.maximum(count, 1), _TINY, 1 - _TINY)
+        self.count = count.astype(np.float64)
+
+    def weights(self, counted: Floats | None = None) -> Floats:
+        """Return the weight of each cell when examples count so often."""
+        if counted is None:
+            return self.count
+        return np.bincount(self.cell, counted, minlength=len(self.count)).astype(float)
+
+    def auc(self, weights: Floats) -> float:
+        """Return the area under the ROC curve."""
+        from sklearn.metrics import roc_auc_score  # noqa: PLC0415 - heavy
+
+        kept = weights > 0
+        won = np.arange(len(weights)) % 2
+        if len(np.unique(won[kept])) < 2:  # noqa: PLR2004 - won and lost
+            return 0.5
+        level = np.arange(len(weights)) // 2
+        return float(roc_auc_score(won[kept], level[kept], sample_weight=weights[kept]))
+
+    def measures(self, weights: Floats) -> dict[str, float]:
+        """Return every measure by its name."""
+        won = np.arange(len(weights)) % 2
+        total, wins = weights.sum(), weights[1::2].sum()
+        brier = float((weights * (self.chance - won) ** 2).sum() / total)
+        said = np.where(won == 1, self.chance, 1 - self.chance)
+        found = {
+            "auc": self.auc(weights),
+            "brier": brier,
+            "log_loss": float(-(weights * np.log(said)).sum() / total),
+        }
+        for share in (10, 20):
+            captured = self.captured(weights, total * share / 100) / max(wins, _TINY)
+            found[f"lift_{share}"] = captured / (share / 100)
+            found[f"capture_{share}"] = captured
+        return found
+
+    @staticmethod
+    def captured(weights: Floats, capacity: float) -> float:
+        """Return how many winners are among the best `capacity`; ties share."""
+        won, lost = weights[1::2][::-1], weights[0::2][::-1]
+        each = won + lost
+        before = np.concatenate(([0.0], np.cumsum(each)[:-1]))
+        taken = np.clip(capacity - before, 0.0, each)
+        share = np.divide(taken, each, out=np.zeros_like(each), where=each > 0)
+        return float((share * won).sum())
+
+
+def quality(
+    predicted: Floats,
+    chance: Floats,
+    won: Flags,
+    *,
+    draws: int = DRAWS,
+    seed: int = 7,
+) -> Quality:
+    """Return how well `predicted` ranks and `chance` foretells who was won."""
+    cells = Cells(predicted, chance, won)
+    point = cells.measures(cells.weights())
+    chosen = np.random.default_rng(seed)
+    drawn = [
+        cells.measures(cells.weights(counts(chosen, len(won)))) for _ in range(draws)
+    ]
+    return Quality(
+        **{
+            name: Figure(value, *_ends([each[name] for each in drawn]))
+            for name, value in point.items()
+        },
+        examples=len(won),
+        won=int(won.sum()),
+    )
+
+
+def counts(chosen: np.random.Generator, size: int) -> Floats:
+    """Return how often each of `size` examples is in one resample."""
+    picked = chosen.integers(0, size, size)
+    return np.bincount(picked, minlength=size).astype(np.float64)
+
+
+def difference(
+    better: Floats,
+    worse: Floats,
+    won: Flags,
+    *,
+    draws: int = DRAWS,
+    seed: int = 7,
+) -> Figure:
+    """Return by how much one ranking's AUC beats the other's, with an interval.
+
+    Both are judged on the same resamples, so what they have in common cancels out.
+    """
+    first, second = Cells(better, better, won), Cells(worse, worse, won)
+    chosen = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(draws):
+        counted = counts(chosen, len(won))
+        drawn.append(
+            first.auc(first.weights(counted)) - second.auc(second.weights(counted))
+        )
+    value = first.auc(first.weights()) - second.auc(second.weights())
+    return Figure(value, *_ends(drawn))
+
+
+def _ends(drawn: list[float]) -> tuple[float, float]:
+    if not drawn:
+        return float("nan"), float("nan")
+    rest = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(drawn, [rest, 1 - rest])
+    return float(low), float(high)

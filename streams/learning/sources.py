@@ -1,0 +1,100 @@
+"""Where examples come from: a funnel, a file of events, or the training log."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from schemas.time import HOUR, Millis
+from scorers.compiled import CompiledModel
+from scorers.snapshots import Chronicle, Example, Instants, chronicle_of
+from streams.event_files import EventFile
+from streams.learning.funnels import Split, find_funnel, funnel_events
+from streams.model_files import read_model_text
+
+Report = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and how much there is or 0."""
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Examples, and the model whose points they are about."""
+
+    name: str
+    title: str
+    text: str
+    """The model's text."""
+    model: CompiledModel
+    examples: list[Example]
+    split: Split
+    chronicle: Chronicle
+
+
+def source_of(
+    dataset: str,
+    *,
+    model: Path | None,
+    data: Path,
+    instants: Instants,
+    horizon: Millis | None,
+    split: Split | None,
+    report: Report = lambda _what, _done, _all: None,
+) -> Source:
+    """Return the examples of `dataset`: a file of events (*.ndjson), or a funnel.
+
+    Raises
+    ------
+    UserError
+        When there is no such thing, or it cannot be read.
+    """
+    if Path(dataset).is_file():
+        return _of_events(dataset, model, instants, horizon, split, report)
+    found = find_funnel(dataset, model)
+    events = funnel_events(found, data, report=lambda done: report("reading", done, 0))
+    chronicle = chronicle_of(
+        found.model,
+        events,
+        Instants(after=found.funnel.decide_after),
+        report=lambda done: report("scoring", done, len(events)),
+    )
+    return Source(
+        name=found.funnel.funnel,
+        title=found.funnel.title,
+        text=found.text,
+        model=found.model,
+        examples=list(chronicle.examples(horizon)),
+        split=split or found.funnel.split,
+        chronicle=chronicle,
+    )
+
+
+def _of_events(  # noqa: PLR0917 - all of one reading
+    file: str,
+    model: Path | None,
+    instants: Instants,
+    horizon: Millis | None,
+    split: Split | None,
+    report: Report,
+) -> Source:
+    text, compiled = read_model_text(model)
+    with EventFile.open(file) as events:
+        events.check(lambda done: report("reading", done, events.size))
+        chronicle = chronicle_of(
+            compiled,
+            events.in_order_of_receipt(),
+            instants,
+            report=lambda done: report("scoring", done, len(events)),
+        )
+    name = Path(file).name.removesuffix(".gz").removesuffix(".ndjson")
+    return Source(
+        name=name,
+        title=file,
+        text=text,
+        model=compiled,
+        examples=list(chronicle.examples(horizon)),
+        split=split or "time-ordered",
+        chronicle=chronicle,
+    )
+
+
+DECISIONS = Instants(after=HOUR, every=7 * 24 * HOUR, alerts=True, tiers=True)
+"""When leads are looked at, if nobody says otherwise."""
