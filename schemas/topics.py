@@ -12,6 +12,7 @@ from schemas import cloudevents
 from schemas.account import AccountCommand, AccountScore
 from schemas.alert import Alert
 from schemas.command import Command
+from schemas.delivery import DeliveryRecord
 from schemas.event import Channel, Event
 from schemas.model_version import ModelVersion
 from schemas.privacy import AuditRecord, Suppression
@@ -158,6 +159,16 @@ NOTIFICATIONS: Final = Topic(
     description="Alerts: a lead became hot, an account surges, and why.",
     retention_ms=30 * DAY,
 )
+DELIVERIES: Final = Topic(
+    name="deliveries.v1",
+    key="target and alert id, on the partition of the alert",
+    message=DeliveryRecord,
+    ce_type=cloudevents.DELIVERY,
+    description="What delivery remembers: what was told where, and what waits.",
+    cleanup_policy="compact",
+    min_compaction_lag_ms=DAY,
+    max_compaction_lag_ms=7 * DAY,
+)
 SUPPRESSIONS: Final = Topic(
     name="lead.suppressions.v1",
     key="keyed hash of a lead id; the same record is on every partition",
@@ -196,6 +207,7 @@ TOPICS: Final = (
     ACCOUNT_STATE,
     ACCOUNT_SCORES,
     NOTIFICATIONS,
+    DELIVERIES,
     SUPPRESSIONS,
     AUDIT,
     DEAD_LETTERS,

@@ -49,12 +49,19 @@ def _unwrapped(kind: Any, step: str | int) -> Any:
                 choice
                 for choice in choices
                 if any(getattr(meta, "tag", None) == step for meta in _metadata(choice))
+                or step in _kinds(choice)
             ]
             if not tagged and len(choices) > 1:
                 return kind
             kind = (tagged or choices)[0]
         else:
             return kind
+
+
+def _kinds(choice: Any) -> tuple[Any, ...]:
+    """Return what `kind` says in an alternative that is told by it."""
+    fields = getattr(choice, "model_fields", {})
+    return get_args(fields["kind"].annotation) if "kind" in fields else ()
 
 
 def _metadata(kind: Any) -> tuple[Any, ...]:

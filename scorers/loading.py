@@ -1,12 +1,12 @@
 """Reading a model's text: every mistake at once, each with its place and a way out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 from pydantic import ValidationError
 
-from scorers.consistency import Path, inconsistencies
+from scorers.consistency import Inconsistency, Path, inconsistencies
 from scorers.document import Document, TextProblem, read_document
 from scorers.model import Model, Part
 from scorers.wording import Finding, closest, reword
@@ -69,14 +69,22 @@ def load_model(text: str, source: str) -> Model:
     ModelError
         With every problem there is, not only the first.
     """
-    return load_part(Model, text, source)
+    return load_part(Model, text, source, check=inconsistencies)
 
 
 _Loaded = TypeVar("_Loaded", bound=Part)
 
 
-def load_part(kind: type[_Loaded], text: str, source: str) -> _Loaded:
+def load_part(
+    kind: type[_Loaded],
+    text: str,
+    source: str,
+    *,
+    check: Callable[[Mapping[str, Any]], Iterable[Inconsistency]] | None = None,
+) -> _Loaded:
     """Return the `kind` that `text` describes; `source` is its name in messages.
+
+    `check` finds what contradicts itself, in the plain data.
 
     Raises
     ------
@@ -93,8 +101,8 @@ def load_part(kind: type[_Loaded], text: str, source: str) -> _Loaded:
         loaded = kind.model_validate(document.data)
     except ValidationError as error:
         findings += reword(error, document, kind)
-    if kind is Model and isinstance(document.data, Mapping):
-        findings += _contradictions(document.data)
+    if check is not None and isinstance(document.data, Mapping):
+        findings += _contradictions(check(document.data))
     problems = [
         *(_in_text(problem, text, source) for problem in document.problems),
         *(_at(finding, document, source) for finding in _distinct(findings)),
@@ -110,8 +118,8 @@ def _first_keys(kind: type[Part]) -> str:
     return " and ".join(f"`{name}:`" for name in needed[:2])
 
 
-def _contradictions(data: Mapping[str, Any]) -> Iterator[Finding]:
-    for problem in inconsistencies(data):
+def _contradictions(problems: Iterable[Inconsistency]) -> Iterator[Finding]:
+    for problem in problems:
         suggestion = closest(problem.wanted, problem.known) if problem.wanted else ""
         message = problem.message
         if problem.wanted and not suggestion and problem.known:

@@ -255,6 +255,14 @@ def _literal(item: _Item) -> Finding:
     return Finding(item.path, message, closest(str(item.value), known))
 
 
+def _unknown_tag(item: _Item) -> Finding:
+    key = str(item.context["discriminator"]).strip("'")
+    known = re.findall(r"'([^']*)'", str(item.context["expected_tags"]))
+    tag = str(item.context["tag"])
+    message = f"must be one of {', '.join(known)}, not {_tell(tag)}"
+    return Finding((*item.path, key), message, closest(tag, known))
+
+
 def _said(item: _Item) -> Finding:
     """Return what a validator of ours said; of a duration, also what was meant."""
     message, value = str(item.context["error"]), item.value
@@ -348,6 +356,7 @@ _REWORDED: Final[dict[str, Callable[[_Item], Finding]]] = {
     "decay_kind": _decay_kind,
     "points_kind": _points_kind,
     "literal_error": _literal,
+    "union_tag_invalid": _unknown_tag,
     "value_error": _said,
     "string_pattern_mismatch": _spelling,
     "too_short": _length,

@@ -18,11 +18,18 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from schemas.time import Instant, to_instant
 from schemas.workspace import is_workspace, split_source
+from streams.acknowledging import Answerable, Verdict
 from streams.errors import UserError
 from streams.settings import SHORTEST_SECRET, Settings
 
-LinkAct = Literal["open", "click", "unsubscribe"]
-PATHS: Final[Mapping[LinkAct, str]] = {"open": "/o", "click": "/c", "unsubscribe": "/u"}
+LinkAct = Literal["open", "click", "unsubscribe", "work", "digest"]
+PATHS: Final[Mapping[LinkAct, str]] = {
+    "open": "/o",
+    "click": "/c",
+    "unsubscribe": "/u",
+    "work": "/w",
+    "digest": "/d",
+}
 """Where the collector answers each."""
 
 LONGEST_TOKEN: Final = 8_192
@@ -48,6 +55,11 @@ class Link(
         "honeypot": "h",
         "purpose": "p",
         "expires_at": "x",
+        "alert_id": "l",
+        "anonymous_id": "y",
+        "verdict": "v",
+        "by": "b",
+        "target": "t",
     },
 ):
     """What a link says to the collector; short names keep it short in the mail."""
@@ -68,6 +80,15 @@ class Link(
     purpose: str | None = None
     """What an unsubscription is from, such as a newsletter; all marketing if None."""
     expires_at: Instant | None = None
+    alert_id: str | None = None
+    """The alert that sales answers."""
+    anonymous_id: str | None = None
+    verdict: Verdict | None = None
+    """What sales says of its lead."""
+    by: str | None = None
+    """Who says it, or who wants no more digests, as the delivery file calls them."""
+    target: str | None = None
+    """Whose digests are wanted no more."""
 
 
 class LinkError(UserError):
@@ -252,6 +273,38 @@ class MailLinks:
             )
         )
 
+    def work(
+        self,
+        about: Answerable,
+        verdict: Verdict,
+        *,
+        by: str,
+        workspace: str,
+        expires_at: Instant,
+    ) -> str:
+        """Return the URL at which sales says `verdict` of the lead of an alert."""
+        link = Link(
+            act="work",
+            source=f"{workspace}/{self._source}",
+            user_id=about.user_id,
+            email=about.email,
+            anonymous_id=about.anonymous_id,
+            alert_id=about.alert_id,
+            verdict=verdict,
+            by=by or None,
+            expires_at=expires_at,
+        )
+        return self._sealed(link)
+
+    def digest(self, *, target: str, person: str) -> str:
+        """Return the URL at which `person` stops the digests of `target`."""
+        return self._sealed(
+            Link(act="digest", source=self._source, target=target, by=person)
+        )
+
+    def _sealed(self, link: Link) -> str:
+        return f"{self._url}{PATHS[link.act]}/{self._seal.seal(link)}"
+
     def url_of(self, link: Link) -> str:
         """Return the URL of `link`.
 
@@ -263,7 +316,7 @@ class MailLinks:
         if not link.user_id and not (link.email and "@" in link.email):
             msg = "a link needs the person it is sent to: an e-mail address or user id"
             raise LinkError(msg)
-        return f"{self._url}{PATHS[link.act]}/{self._seal.seal(link)}"
+        return self._sealed(link)
 
 
 def unsubscribe_headers(url: str) -> dict[str, str]:

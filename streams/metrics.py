@@ -284,6 +284,39 @@ DELIVERIES: Final = Counter(
     "CRM lacks a field that is mapped).",
     ("target", "result"),
 )
+DELIVERY_ALERTS: Final = Counter(
+    "leadpulse_delivery_alerts_total",
+    "What became of alerts at a target. result: told, held (for a digest or the end of "
+    "quiet hours), shown (its message was changed), undeliverable (a dead letter), "
+    "and why nobody was told: duplicate, not-routed, nobody, overtaken (it ended "
+    "while it waited), worked (taken up while it waited), suppressed, refused (no mail "
+    "wanted), capped, no-digest.",
+    ("target", "result"),
+)
+DELIVERY_LATENCY: Final = Histogram(
+    "leadpulse_delivery_latency_seconds",
+    "From the decision until a target had the alert, for what did not have to wait.",
+    ("target",),
+    buckets=_LATENCY_BUCKETS,
+)
+DELIVERY_HELD: Final = Gauge(
+    "leadpulse_delivery_held",
+    "Alerts that wait for a digest or the end of quiet hours.",
+    ("target",),
+)
+DELIVERY_IN_HAND: Final = Gauge(
+    "leadpulse_delivery_in_hand",
+    "Alerts that were read and are not done. At its bound reading pauses: look whether "
+    "the target's circuit is open.",
+    ("target",),
+)
+SPEED_TO_LEAD: Final = Histogram(
+    "leadpulse_speed_to_lead_seconds",
+    "From the decision of an alert until sales took the lead up, by tier and owner "
+    "(those of the delivery file; others are `other`).",
+    ("tier", "owner"),
+    buckets=(60, 300, 900, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400, 259_200),
+)
 DELIVERY_SECONDS: Final = Histogram(
     "leadpulse_delivery_attempt_seconds",
     "Time that a target took to answer one attempt.",
