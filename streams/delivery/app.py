@@ -106,7 +106,7 @@ class TargetFeed:
                 "allow.auto.create.topics": False,
                 # So that a lead's alerts and its events are with the same member.
                 "partition.assignment.strategy": "range",
-                "log_level": 3,
+                "log_level": 0,
             }
         )
 
@@ -262,9 +262,13 @@ class TargetFeed:
         known = consumer.committed(given, timeout=10)
         new = [each for each in known if each.offset == OFFSET_INVALID]
         since = self._clock.now() - _FRESH
-        found = consumer.offsets_for_times(
-            [TopicPartition(each.topic, each.partition, since) for each in new],
-            timeout=10,
+        found = (
+            consumer.offsets_for_times(
+                [TopicPartition(each.topic, each.partition, since) for each in new],
+                timeout=10,
+            )
+            if new  # of none it cannot tell
+            else []
         )
         starts = {
             (each.topic, each.partition): each.offset

@@ -53,7 +53,7 @@ class Writer:
                 "acks": "all",
                 "enable.idempotence": True,
                 "linger.ms": 1,
-                "log_level": 3,
+                "log_level": 0,
             }
         )
         self._closing = threading.Event()
