@@ -18,6 +18,7 @@ from schemas.topics import (
     AUDIT,
     COMMANDS,
     DEAD_LETTERS,
+    DELIVERIES,
     EVENT_TOPICS,
     LEAD_STATE,
     MODEL_VERSIONS,
@@ -62,6 +63,8 @@ _OPERATIONS: Final[dict[str, tuple[Literal["send", "receive"], str]]] = {
     "suppress": ("send", "Somebody is erased, or may be known again."),
     "ignore": ("receive", "Nothing is taken in of who is on the list."),
     "account": ("send", "Written when somebody was erased."),
+    "note": ("send", "Delivery tells itself what was told, and what waits."),
+    "recall": ("receive", "Read once, when a target takes a partition over."),
     "setAside": ("send", "Any stage puts here what it cannot process."),
 }
 _OPERATIONS_OF: Final[dict[str, tuple[str, ...]]] = {
@@ -78,6 +81,7 @@ _OPERATIONS_OF: Final[dict[str, tuple[str, ...]]] = {
     NOTIFICATIONS.name: ("alert",),
     SUPPRESSIONS.name: ("suppress", "ignore"),
     AUDIT.name: ("account",),
+    DELIVERIES.name: ("note", "recall"),
     DEAD_LETTERS.name: ("setAside",),
 }
 _EXAMPLES: Final[dict[str, tuple[msgspec.Struct, Headers]]] = {
@@ -151,6 +155,15 @@ _EXAMPLES: Final[dict[str, tuple[msgspec.Struct, Headers]]] = {
             source="/privacy",
             id=f"{examples.SUPPRESSION.subject}:{to_instant(examples.SUPPRESSION.at)}",
             time=examples.SUPPRESSION.at,
+        ),
+    ),
+    "DeliveryRecord": (
+        examples.DELIVERY,
+        cloudevents.headers(
+            type=cloudevents.DELIVERY,
+            source="/delivery",
+            id=examples.DELIVERY.key,
+            time=examples.DELIVERY.at,
         ),
     ),
     "AuditRecord": (

@@ -14,7 +14,12 @@ sales took it up. dropped: nobody needs to be told. undeliverable: a dead letter
 
 
 class Delivery(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="delivery"
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    tag_field="record",
+    tag="delivery",
 ):
     """How it stands with one alert at one target; the latest of each counts."""
 
@@ -47,7 +52,12 @@ class Delivery(
 
 
 class DigestStopped(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="digest-stopped"
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    tag_field="record",
+    tag="digest-stopped",
 ):
     """Somebody wants no digests any more."""
 

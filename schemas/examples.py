@@ -11,6 +11,7 @@ from schemas.account import AccountScore, MemberUpdate, Sign, TopMember
 from schemas.alert import Alert, RecentEvent
 from schemas.command import Wakeup
 from schemas.dead_letter import DeadLetter
+from schemas.delivery import Delivery
 from schemas.event import Event
 from schemas.model_version import ModelVersion
 from schemas.privacy import AuditRecord, Suppression
@@ -157,6 +158,14 @@ ACCOUNT_SCORE: Final = AccountScore(
     as_of=_RECEIVED_AT,
     next_change_at=_NEXT_CHANGE_AT,
     model=_MODEL,
+)
+DELIVERY: Final = Delivery(
+    target="sales-channel",
+    standing="told",
+    at=_RECEIVED_AT,
+    alert=ALERT,
+    people=("dana",),
+    handle="C024BE91L/1795255742.000200",
 )
 SUPPRESSION: Final = Suppression(
     subject="7e1f0c5a9b3d4e2f8a6c1b0d9e8f7a6b",

@@ -14,6 +14,7 @@ from schemas import dead_letter as dl
 from schemas.account import AccountCommand, AccountScore
 from schemas.alert import Alert
 from schemas.command import Command
+from schemas.delivery import DeliveryRecord
 from schemas.event import Event
 from schemas.model_version import ModelVersion
 from schemas.privacy import AuditRecord, Suppression
@@ -33,6 +34,7 @@ MESSAGES: Final[dict[str, Any]] = {
     "AccountScore": AccountScore,
     "Suppression": Suppression,
     "AuditRecord": AuditRecord,
+    "DeliveryRecord": DeliveryRecord,
 }
 """What travels as JSON, by the name of its schema."""
 
@@ -48,10 +50,14 @@ _FILES: Final = {
     "AccountScore": "account-score",
     "Suppression": "suppression",
     "AuditRecord": "audit-record",
+    "DeliveryRecord": "delivery-record",
     DEAD_LETTER_HEADERS: "dead-letter-headers",
 }
 
 _COMMAND_DESCRIPTION: Final = "One of the commands; `kind` says which."
+_DESCRIPTIONS: Final = {
+    "DeliveryRecord": "What delivery remembers; `record` says of what."
+}
 
 
 def documents() -> dict[str, JsonSchema]:
@@ -70,7 +76,8 @@ def components(ref_template: str) -> dict[str, JsonSchema]:
     )
     for name, root in zip(MESSAGES, roots, strict=True):
         if name not in schemas:  # a union has no name of its own
-            schemas[name] = {"title": name, "description": _COMMAND_DESCRIPTION, **root}
+            said = _DESCRIPTIONS.get(name, _COMMAND_DESCRIPTION)
+            schemas[name] = {"title": name, "description": said, **root}
     schemas[DEAD_LETTER_HEADERS] = dead_letter_headers()
     schemas["Event"]["anyOf"] = [
         {"required": [identifier], "properties": {identifier: {"type": "string"}}}

@@ -39,6 +39,7 @@ from streams.delivery.lanes import Lanes
 from streams.delivery.language import AnyTarget, DeliveryFile
 from streams.delivery.progress import Place, Progress
 from streams.delivery.routing import Router
+from streams.kafka_access import client_config
 from streams.sending_policy import Sender
 from streams.settings import Settings
 from streams.suppression_feed import follow_suppressions, load_suppressions
@@ -93,7 +94,7 @@ class TargetFeed:
         self._alerts = settings.topic(NOTIFICATIONS.name)
         self._consumer = Consumer(
             {
-                "bootstrap.servers": settings.bootstrap,
+                **client_config(settings),
                 "group.id": f"{settings.app_id}.delivery.{desk.name}",
                 "auto.offset.reset": "earliest",
                 "enable.auto.offset.store": False,

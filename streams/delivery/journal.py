@@ -21,6 +21,7 @@ from schemas.time import Instant, to_datetime, to_instant
 from schemas.topics import DEAD_LETTERS, DELIVERIES, NOTIFICATIONS
 from streams import metrics
 from streams.event_log import PARTITION_OF_KEY, Headers
+from streams.kafka_access import client_config
 from streams.settings import Settings
 from streams.topic_reader import read_topic
 
@@ -48,7 +49,7 @@ class Writer:
         self._stop = stop
         self._producer = Producer(
             {
-                "bootstrap.servers": settings.bootstrap,
+                **client_config(settings),
                 "client.id": f"{settings.app_id}-delivery",
                 "acks": "all",
                 "enable.idempotence": True,
