@@ -413,6 +413,13 @@ SPANS: Final = Counter(
     "LEADPULSE_OTLP_ENDPOINT did not take them; nothing else suffers).",
     ("result",),
 )
+ACCESS: Final = Counter(
+    "leadpulse_access_total",
+    "Requests that need a token, where there are tokens. result: admitted, unknown (no "
+    "token, or none that is known), role (one whose role does not reach). Many unknown "
+    "ones: somebody tries, or a scraper was forgotten.",
+    ("surface", "result"),
+)
 BUILD_INFO: Final = Gauge(
     "leadpulse_build_info",
     "1 for the running version.",

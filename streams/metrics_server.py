@@ -4,11 +4,12 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import disable_created_metrics, make_wsgi_app
 
+from streams.access import Access, AccessDeniedError
 from streams.errors import PortUnusableError
 from streams.metrics import BUILD_INFO
 from streams.settings import Settings
@@ -16,6 +17,11 @@ from streams.settings import Settings
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+_STATUS: Final = {401: "401 Unauthorized", 403: "403 Forbidden"}
+_REFUSED: Final = [
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("WWW-Authenticate", "Bearer"),
+]
 Probe = Callable[[], str | None]
 """Answers None when all is well, else says what is not."""
 
@@ -25,7 +31,8 @@ def start_metrics_server(
 ) -> int:
     """Serve `/metrics` until the process ends; return the port.
 
-    Each of `probes` is a path that answers 200 when all is well and 503 otherwise.
+    Where there are access tokens, metrics need one. Each of `probes` is a path that
+    answers 200 when all is well and 503 otherwise, to anybody.
 
     Raises
     ------
@@ -39,7 +46,7 @@ def start_metrics_server(
         server = make_server(
             settings.host,
             settings.metrics_port,
-            _application(probes or {}),
+            _application(probes or {}, Access(settings.access_tokens)),
             server_class=_Server,
             handler_class=_Handler,
         )
@@ -55,7 +62,7 @@ def start_metrics_server(
     return server.server_port
 
 
-def _application(probes: Mapping[str, Probe]) -> Any:
+def _application(probes: Mapping[str, Probe], access: Access) -> Any:
     metrics = make_wsgi_app()
 
     def answer(
@@ -63,6 +70,12 @@ def _application(probes: Mapping[str, Probe]) -> Any:
     ) -> Iterable[bytes]:
         probe = probes.get(environ.get("PATH_INFO", ""))
         if probe is None:
+            try:
+                shown = environ.get("HTTP_AUTHORIZATION")
+                access.admit(shown, "viewer", surface="metrics")
+            except AccessDeniedError as error:
+                start_response(_STATUS[error.status], _REFUSED)
+                return [f"{error}\n".encode()]
             return cast("Iterable[bytes]", metrics(environ, start_response))
         trouble = probe()
         status = "200 OK" if trouble is None else "503 Service Unavailable"

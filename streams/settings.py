@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal, get_args
 
 from pydantic import (
     Field,
@@ -29,6 +29,9 @@ SHORTEST_SECRET = 16
 """Characters of a secret that keys are made of."""
 _SMALLEST_SPOOL = 10_000_000
 """Several times the largest request."""
+Role = Literal["viewer", "sales", "admin"]
+"""What a token allows: each role may do what the one before it may."""
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -129,6 +132,12 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="Write keys as `source=key` or `workspace/source=key`, separated "
         "by commas.",
+    )
+    access_tokens: Annotated[dict[str, SecretStr], NoDecode] = Field(
+        default_factory=dict,
+        description="Who may read metrics and the like, as `name=role:token`, "
+        "separated by commas or lines; roles are viewer, sales and admin, tokens have "
+        "at least 16 characters. Open to all who reach the port if unset.",
     )
     webhook_secrets: Annotated[dict[str, tuple[SecretStr, ...]], NoDecode] = Field(
         default_factory=dict,
@@ -355,6 +364,24 @@ class Settings(BaseSettings):
                 raise ValueError(msg)
             secrets[name.strip()] = secret.strip()
         return secrets
+
+    @field_validator("access_tokens", mode="before")
+    @classmethod
+    def _split_access_tokens(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        tokens: dict[str, str] = {}
+        for item in filter(None, (part.strip() for part in re.split(r"[,\n]", value))):
+            name, separator, given = item.partition("=")
+            role, _, token = given.partition(":")
+            if not (separator and name and role in ROLES):
+                msg = f"write it as name=role:token, the role one of {', '.join(ROLES)}"
+                raise ValueError(msg)
+            if len(token) < SHORTEST_SECRET:
+                msg = f"the token of {name} needs at least {SHORTEST_SECRET} characters"
+                raise ValueError(msg)
+            tokens[name] = given
+        return tokens
 
     @field_validator("webhook_secrets", mode="before")
     @classmethod

@@ -138,13 +138,15 @@ def _updates(
 
 
 def _alerts(findings: Findings, settings: Settings) -> None:
-    ids: dict[tuple[str, str, int, str], set[bytes]] = defaultdict(set)
+    ids: dict[tuple[str, str, int, bool], set[bytes]] = defaultdict(set)
     by_id: dict[str, set[bytes]] = defaultdict(set)
     for message in read_all(settings, NOTIFICATIONS):
         value = message.value()
         assert value is not None
         alert = msgspec.json.decode(value, type=Alert)
-        ids[alert.lead_id, alert.alert, alert.episode, alert.kind].add(value)
+        recalled = alert.recalls is not None
+        episode = (alert.lead_id, alert.alert, alert.episode, recalled)
+        ids[episode].add(value)
         by_id[alert.id].add(value)
     twice = [each for each, told in ids.items() if len(told) > 1]
     findings.say(not twice, f"{len(twice)} episodes were told in two ways")
