@@ -5,8 +5,9 @@ import time
 
 from confluent_kafka import Consumer, TopicPartition
 
-from schemas.topics import SCORE_UPDATES
+from schemas.topics import LEAD_STATE
 from streams.settings import Settings
+from streams.tables import OWNER_KEY
 from streams.topics_admin import connect
 from tests.waiting import wait_until
 
@@ -20,10 +21,14 @@ def now() -> int:
 
 
 class Watch:
-    """Notes, for each partition, when the first score after an instant was written."""
+    """Notes, for each partition, when the first event after an instant was scored.
+
+    Every event that is scored moves its lead's state. Updates would not do: a lead that
+    has reached its caps is told nothing new.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        """Follow the score updates of a deployment from their beginning."""
+        """Follow the states of a deployment from their beginning."""
         self._settings = settings
         self._mark = 0
         self._first: dict[int, int] = {}
@@ -51,7 +56,7 @@ class Watch:
             return self._mark
 
     def served(self) -> bool:
-        """Say whether every partition has had a score since the mark."""
+        """Say whether every partition has had an event scored since the mark."""
         with self._lock:
             return len(self._first) == self._settings.partitions
 
@@ -73,7 +78,7 @@ class Watch:
                 "log_level": 0,
             }
         )
-        topic = self._settings.topic(SCORE_UPDATES.name)
+        topic = self._settings.topic(LEAD_STATE.name)
         consumer.assign(
             [
                 TopicPartition(topic, each, 0)
@@ -82,7 +87,7 @@ class Watch:
         )
         while not self._stop.is_set():
             for message in consumer.consume(500, 0.1):
-                if message.error() is None:
+                if message.error() is None and message.key() != OWNER_KEY:
                     self._note(message.partition() or 0, message.timestamp()[1])
         consumer.close()
 

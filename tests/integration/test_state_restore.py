@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from scorers.scorer import read
 from streams.cli.main import compose
 from streams.errors import UserError
 from streams.settings import Settings
 from tests.waiting import wait_until
 from tests.worker_harness import (
+    MODEL,
     WorkerProcess,
-    check_exact,
     committed,
+    fold,
     make_events,
     produce,
     stored_states,
@@ -81,4 +83,10 @@ def test_back_in_time_and_on(
     assert sum(len(state.ids) for state in stored_states(home).values()) == 120
     score(worker, EVENTS)
 
-    check_exact(home, events)
+    found, wanted = stored_states(home), fold(events)
+    assert found.keys() == wanted.keys()
+    at = max(event.now for event in events)
+    for lead_id, state in wanted.items():
+        have, want = read(MODEL, found[lead_id], at), read(MODEL, state, at)
+        assert set(found[lead_id].ids) == set(state.ids)
+        assert abs(have.exact - want.exact) < 1e-9
