@@ -29,7 +29,7 @@ COVERAGE_CORE := 96
 COVERAGE_STREAMS := 70
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test it laws fuzz chaos chaos-planted mutation e2e clients demo up format docs lock clean
+.PHONY: help setup check test it deploy-tools deploy-check laws fuzz chaos chaos-planted mutation e2e clients demo up format docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,7 @@ check: setup ## Format, lint, types, import law, generated docs, compose file
 	"$(BIN)/leadpulse" schema metrics --check
 	"$(BIN)/leadpulse" schema settings --check
 	"$(BIN)/python" deploy/grafana/pages.py --check
+	"$(BIN)/python" deploy/kubernetes/rules.py --check
 	@if command -v docker-compose >/dev/null; \
 	then docker-compose --file docker-compose.yml config --quiet; \
 	else echo "docker-compose is not installed: docker-compose.yml not checked"; fi
@@ -67,8 +68,19 @@ test: setup ## The quick suite with coverage: no network, no Java
 		--fail-under=$(COVERAGE_CORE)
 	$(RUN) coverage report --include="streams/*" --fail-under=$(COVERAGE_STREAMS)
 
-it: setup laws ## The laws at length, and Apache Kafka (Java 17 and Maven)
+it: setup laws deploy-tools ## The laws at length, Apache Kafka (Java 17 and Maven), Prometheus, manifests
 	$(RUN) pytest -m integration
+
+# What the image's recipe and the manifests are held against; skipped without.
+deploy-tools: setup
+	@$(RUN) uv pip install --quiet --python "$(BIN)/python" \
+			--require-hashes -r requirements/deploy.txt \
+		|| $(PIP) install --require-hashes -r requirements/deploy.txt \
+		|| echo "the tools of requirements/deploy.txt cannot be had: image and manifests are checked less" >&2
+
+deploy-check: setup deploy-tools ## Image, compose file, manifests, rules, dashboards alone
+	$(RUN) pytest -q tests/test_deploy.py tests/test_kubernetes.py \
+		tests/test_observability.py tests/integration/test_deploy_tools.py
 
 laws: setup ## The laws of scoring, fuzz of sources, 1,000 new examples each; 10,000 lives by the oracle
 	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-thorough} $(RUN) pytest -m hypothesis \
@@ -124,6 +136,7 @@ docs: setup ## Write what is generated anew: schemas, AsyncAPI, metrics, setting
 	"$(BIN)/leadpulse" schema metrics
 	"$(BIN)/leadpulse" schema settings
 	"$(BIN)/python" deploy/grafana/pages.py
+	"$(BIN)/python" deploy/kubernetes/rules.py
 
 lock: setup ## Resolve pyproject.toml into requirements/ with hashes
 	$(UV_COMPILE) pyproject.toml --extra telemetry \
@@ -132,6 +145,8 @@ lock: setup ## Resolve pyproject.toml into requirements/ with hashes
 		--constraint requirements/runtime.txt --output-file requirements/dev.txt
 	$(UV_COMPILE) --group browser \
 		--constraint requirements/dev.txt --output-file requirements/browser.txt
+	$(UV_COMPILE) --group deploy \
+		--constraint requirements/dev.txt --output-file requirements/deploy.txt
 	printf '%s\n' uv hatchling editables | $(UV_COMPILE) - \
 		--constraint requirements/dev.txt \
 		--output-file requirements/bootstrap.txt

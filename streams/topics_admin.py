@@ -167,6 +167,30 @@ def create_topics(
     return _reports(settings, topics, admin, created)
 
 
+def strimzi_topics(
+    settings: "Settings", cluster: str, topics: Iterable[Topic] = TOPICS
+) -> list[dict[str, object]]:
+    """Return the topics as Strimzi's KafkaTopic resources of the Kafka `cluster`."""
+    return [
+        {
+            "apiVersion": "kafka.strimzi.io/v1beta2",
+            "kind": "KafkaTopic",
+            "metadata": {
+                # Kubernetes' names are in lower case; the topic's own name is below.
+                "name": settings.topic(topic.name).lower(),
+                "labels": {"strimzi.io/cluster": cluster},
+            },
+            "spec": {
+                "topicName": settings.topic(topic.name),
+                "partitions": settings.partitions,
+                "replicas": settings.replication_factor,
+                "config": wanted_config(settings, topic),
+            },
+        }
+        for topic in topics
+    ]
+
+
 def wanted_config(settings: "Settings", topic: Topic) -> dict[str, str]:
     """Return the broker's settings for a topic of this deployment."""
     config = topic.config()

@@ -1,6 +1,6 @@
 """`leadpulse topics`: make the topics, and check them against their definition."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,6 +29,25 @@ def check() -> None:
     from streams.topics_admin import check_topics
 
     _show(check_topics(load_settings()))
+
+
+@app.command()
+def strimzi(
+    cluster: Annotated[
+        str, typer.Option(help="Name of the Kafka resource they belong to.")
+    ] = "leadpulse",
+) -> None:
+    """Print every topic as a KafkaTopic of Strimzi, for `kubectl apply -f -`.
+
+    Partitions, replicas, prefix and retention are those of LEADPULSE_*.
+    """
+    import yaml
+
+    from streams.settings import load_settings
+    from streams.topics_admin import strimzi_topics
+
+    documents = strimzi_topics(load_settings(), cluster)
+    typer.echo(yaml.safe_dump_all(documents, sort_keys=False), nl=False)
 
 
 def _show(reports: "list[TopicReport]") -> None:
