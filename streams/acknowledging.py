@@ -4,15 +4,14 @@ A button in Slack, a link in a mail and `leadpulse alerts ack` all end here.
 """
 
 import hashlib
-from typing import Final, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 
 from schemas.alert import Alert
 from schemas.event import Event
-from schemas.score import Identifiers
 from schemas.time import Instant, to_datetime
-from schemas.workspace import DEFAULT_WORKSPACE, workspace_of
+from schemas.workspace import DEFAULT_WORKSPACE
 
 Verdict = Literal["taken", "unfit"]
 """taken: somebody is on it. unfit: it is no lead for us."""
@@ -26,13 +25,16 @@ ALERT_PROPERTY: Final = "alert_id"
 BY_PROPERTY: Final = "by"
 
 
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+
+
 class Answerable(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a button or a link must know to be answered; short, for it is sent."""
 
-    alert_id: str
-    user_id: str | None = None
-    email: str | None = None
-    anonymous_id: str | None = None
+    alert_id: Annotated[str, msgspec.Meta(max_length=128)]
+    user_id: _Id | None = None
+    email: _Id | None = None
+    anonymous_id: _Id | None = None
 
 
 def answerable(alert: Alert) -> Answerable:
@@ -43,11 +45,6 @@ def answerable(alert: Alert) -> Answerable:
     if known.email:
         return Answerable(alert.id, email=known.email[0])
     return Answerable(alert.id, anonymous_id=next(iter(known.anonymous_id), None))
-
-
-def names_somebody(identifiers: Identifiers) -> bool:
-    """Say whether an event could be about whom `identifiers` name."""
-    return any((identifiers.user_id, identifiers.email, identifiers.anonymous_id))
 
 
 def work_event(
@@ -83,8 +80,3 @@ def work_event(
         source=f"delivery-{via}",
         workspace=workspace,
     )
-
-
-def workspace_of_alert(alert: Alert) -> str:
-    """Return the workspace that the lead of `alert` is in."""
-    return workspace_of(alert.lead_id)

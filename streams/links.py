@@ -144,6 +144,8 @@ class LinkSeal:
             raise UnknownLinkError from None
         if link.act != act or (act == "click") != (link.url is not None):
             raise UnknownLinkError
+        if (act == "work") != (link.verdict is not None):
+            raise UnknownLinkError
         if link.expires_at is not None and link.expires_at < now:
             raise ExpiredLinkError(link)
         return link

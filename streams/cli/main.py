@@ -29,6 +29,7 @@ COMMANDS: Final = (
     "calibrate",
     "leads",
     "accounts",
+    "alerts",
     "topics",
     "dead-letters",
     "erase",
@@ -41,6 +42,7 @@ COMMANDS: Final = (
     "worker",
     "view",
     "delivery",
+    "followup",
     "sinks",
 )
 """In the order of `leadpulse --help`: what a newcomer needs first stands first."""

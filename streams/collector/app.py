@@ -44,6 +44,7 @@ from streams.collector.openapi import (
 )
 from streams.collector.snippet import SNIPPET_PATH, snippet_endpoint
 from streams.collector.spooling import SpooledEventLog
+from streams.collector.work_links import work_routes
 from streams.metrics import COLLECTOR_REQUESTS
 from streams.settings import Settings
 from streams.suppressions import Suppressions
@@ -112,6 +113,7 @@ def create_app(
                 for path in provider.routes
             ),
             *link_routes(settings, intake),
+            *work_routes(settings, intake),
             Route(SNIPPET_PATH, snippet_endpoint()),
             Route(OPENAPI_PATH, openapi_endpoint(describe(settings, providers))),
             Route("/healthz", _healthz),

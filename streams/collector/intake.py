@@ -206,6 +206,16 @@ class Intake:
         answer.accepted = len(events)
         answer.refused = _counted(source, len(events), refused)
 
+    async def append(self, records: Sequence[Record]) -> None:
+        """Return when records that are no events are durable.
+
+        Raises
+        ------
+        NotDurableError
+            When any may not be.
+        """
+        await self._event_log.append(records)
+
     def _records(
         self,
         events: Sequence[Event],

@@ -205,6 +205,39 @@ def _links() -> dict[str, Any]:
                 "responses": {"302": {"description": "Where the link goes."}, **gone},
             },
         },
+        **{
+            f"/{path}/{{token}}": {
+                "parameters": [token],
+                "get": {
+                    "operationId": f"link-{name}-page",
+                    "tags": ["links"],
+                    "summary": "Ask whether it is meant.",
+                    "responses": {
+                        "200": {
+                            "description": "A page with a button.",
+                            "content": page,
+                        },
+                        **gone,
+                    },
+                },
+                "post": {
+                    "operationId": f"link-{name}",
+                    "tags": ["links"],
+                    "summary": summary,
+                    "requestBody": {"content": {_ANY: {"schema": {}}}},
+                    "responses": {
+                        "200": {"description": "Done, and durable.", "content": page},
+                        **gone,
+                        "4XX": {"description": "The body cannot be read."},
+                        "503": {"description": "Not durable.", "content": page},
+                    },
+                },
+            }
+            for path, name, summary in (
+                ("w", "work", "Say that a lead is taken up, or not a fit."),
+                ("d", "digest", "Stop digests, by the button or in one click."),
+            )
+        },
         "/u/{token}": {
             "parameters": [token],
             "get": {

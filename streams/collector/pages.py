@@ -54,6 +54,21 @@ def confirm_page(person: str | None, purpose: str | None) -> bytes:
     )
 
 
+def asking_page(title: str, text: str, button: str) -> bytes:
+    """Return a page that asks, with one button to say so."""
+    return _page(
+        title,
+        f"<p>{escape(text)}</p>\n"
+        '<form method="post"><input type="hidden" name="confirm" value="yes">'
+        f"<button>{escape(button)}</button></form>",
+    )
+
+
+def said_page(title: str, text: str) -> bytes:
+    """Return a page that says something."""
+    return _page(title, f"<p>{escape(text)}</p>")
+
+
 def done_page() -> bytes:
     """Return the page that says that somebody is unsubscribed."""
     return _page("You are unsubscribed", "<p>You can close this page.</p>")

@@ -28,6 +28,7 @@ from streams.collector.adapters.provider import Guard, Provider
 from streams.collector.adapters.resend import RESEND
 from streams.collector.adapters.rudderstack import RUDDERSTACK_CONFIG
 from streams.collector.adapters.sendgrid import SENDGRID, SENDGRID_INBOUND
+from streams.collector.adapters.slack import SLACK
 from streams.collector.adapters.snowplow import SNOWPLOW, SNOWPLOW_PIXEL
 from streams.collector.adapters.sparkpost import SPARKPOST
 from streams.collector.adapters.x import X
@@ -60,6 +61,7 @@ PROVIDERS: Final[Sequence[Provider]] = (
     RESEND,
     SENDGRID,
     SENDGRID_INBOUND,
+    SLACK,
     SPARKPOST,
     X,
     *TRACKERS,
