@@ -14,6 +14,7 @@ score is to be looked at within one minute.
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -158,6 +159,14 @@ class Worker:
         before, begin = cpu_seconds(self.pid), time.monotonic()
         time.sleep(seconds)
         return (cpu_seconds(self.pid) - before) / (time.monotonic() - begin)
+
+    def pause(self) -> None:
+        """Let it do nothing, without it knowing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def stop(self) -> None:
         """Stop it in good order."""

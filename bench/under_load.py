@@ -1,0 +1,278 @@
+"""One worker or two on real work: capacity, alert latency under load, a long soak.
+
+Apache Kafka, the default model, the demo's people whose lives happen within the run::
+
+    python -m bench.under_load                  # capacity; latency at 10, 50 and 90 %
+    python -m bench.under_load --workers 2      # the same work by one, then by two
+    python -m bench.under_load --soak 1800      # at 70 % for half an hour
+
+Capacity is how fast a backlog goes, in wall time: the broker, the sender and whatever
+else is at work take their part of the machine, as they would anywhere. Latency is from
+`received_at`, stamped when the event is sent, until a consumer of the notifications has
+the alert.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import count, islice
+from pathlib import Path
+
+import msgspec
+from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
+from msgspec.structs import replace
+
+from bench.core import demo
+from bench.million_leads import Worker, memory
+from bench.peers.broker import Topics
+from schemas.alert import Alert
+from schemas.event import Event
+from schemas.time import to_datetime, to_instant
+from schemas.topics import EVENT_TOPICS, NOTIFICATIONS, topic_for
+from scorers.identity import derive_lead_id
+from streams.broker.apache import ApacheBroker
+from streams.partitioner import partition_of
+from streams.processes import free_port
+from streams.settings import Settings, load_settings
+from streams.topics_admin import create_topics
+
+_PARTITIONS = 4
+_PEOPLE = 400
+_WARM_EVENTS = 3_000
+_BACKLOG = 20_000
+_LATENCY_SECONDS = 60
+_LOOK_SECONDS = 0.2
+_SAMPLE_SECONDS = 30
+_PATIENCE_SECONDS = 600.0
+_PER_CENT = 100
+
+
+def lives() -> Iterator[Event]:
+    """Yield events of ever new people, in the order in which their stories go."""
+    stories = sorted(demo(_PEOPLE), key=lambda event: event.now)
+    for generation in count():
+        for number, event in enumerate(stories):
+            yield replace(
+                event,
+                id=f"{generation}-{number}",
+                user_id=event.user_id and f"{generation}-{event.user_id}",
+                anonymous_id=event.anonymous_id
+                and f"{generation}-{event.anonymous_id}",
+                email=event.email and f"g{generation}.{event.email}",
+            )
+
+
+class Sender:
+    """Sends events as a collector does, received at the instant of sending."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect."""
+        self._settings = settings
+        self._producer = Producer(
+            {"bootstrap.servers": settings.bootstrap, "linger.ms": 1, "log_level": 0}
+        )
+        self._events = lives()
+        self.sent = 0
+
+    def send(self, number: int, rate: float | None = None) -> None:
+        """Send so many events, `rate` a second or as fast as it goes."""
+        begin = time.monotonic()
+        for n, event in enumerate(islice(self._events, number)):
+            if rate is not None:
+                while (ahead := begin + n / rate - time.monotonic()) > 0:
+                    self._producer.poll(ahead)
+            now = to_datetime(time.time_ns() // 1_000_000)
+            key = (derive_lead_id(event) or "").encode()
+            self._producer.produce(
+                self._settings.topic(topic_for(event).name),
+                msgspec.json.encode(replace(event, occurred_at=now, received_at=now)),
+                key,
+                partition_of(key, _PARTITIONS),
+            )
+            self.sent += 1
+            if n % 1_000 == 0:
+                self._producer.poll(0)
+        self._producer.flush()
+
+
+class Alerts:
+    """Listens to the notifications and notes how old each alert is."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Begin at their end."""
+        self.seconds: list[float] = []
+        self._stop = threading.Event()
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": settings.bootstrap,
+                "group.id": "bench-alerts",
+                "fetch.wait.max.ms": 10,
+            }
+        )
+        topic = settings.topic(NOTIFICATIONS.name)
+        self._consumer.assign(
+            [TopicPartition(topic, each, OFFSET_END) for each in range(_PARTITIONS)]
+        )
+        self._consumer.poll(2)
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        decode = msgspec.json.Decoder(Alert).decode
+        while not self._stop.is_set():
+            message = self._consumer.poll(0.1)
+            if message is None or message.error() is not None:
+                continue
+            now = time.time()
+            alert = decode(message.value() or b"")
+            if alert.event_id is not None:  # what a timer decides has no receipt
+                self.seconds.append(now - to_instant(alert.decided_at) / 1_000)
+
+    def stop(self) -> None:
+        """Listen no more."""
+        self._stop.set()
+        self._thread.join()
+        self._consumer.close()
+
+
+class Load:
+    """A deployment under load."""
+
+    def __init__(self, settings: Settings, folder: Path, workers: int) -> None:
+        """Create the topics and start the workers."""
+        self._settings = settings
+        self._topics = Topics(settings.bootstrap, _PARTITIONS)
+        self._sources = [settings.topic(topic.name) for topic in EVENT_TOPICS]
+        create_topics(settings)
+        self.sender = Sender(settings)
+        self.workers = [
+            Worker(
+                settings.model_copy(
+                    update={
+                        "metrics_port": free_port(),
+                        "worker_id": f"bench-{number}",
+                        "data_dir": folder / f"data-{number}",
+                    }
+                ),
+                folder / f"worker-{number}",
+            )
+            for number in range(workers)
+        ]
+
+    def start(self) -> None:
+        """Start the workers and warm them up."""
+        for worker in self.workers:
+            worker.start()
+        self.sender.send(_WARM_EVENTS)
+        self.wait_done()
+
+    def stop(self) -> None:
+        """Stop the workers."""
+        for worker in self.workers:
+            worker.stop()
+
+    def done(self) -> int:
+        """Return how many events were acknowledged."""
+        group = f"{self._settings.app_id}.scoring"
+        return self._topics.committed(group, self._sources)
+
+    def wait_done(self) -> float:
+        """Return the instant at which everything sent was acknowledged."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while self.done() < self.sender.sent:
+            if time.monotonic() > deadline:
+                sys.exit(f"{self.done():,} of {self.sender.sent:,} events were scored")
+            time.sleep(_LOOK_SECONDS)
+        return time.monotonic()
+
+    def capacity(self) -> float:
+        """Return the events per second at which a backlog goes."""
+        before = self.done()
+        # The backlog is there before the first of it is taken: nobody waits for it.
+        for worker in self.workers:
+            worker.pause()
+        self.sender.send(_BACKLOG)
+        begin = time.monotonic()
+        for worker in self.workers:
+            worker.go_on()
+        end = self.wait_done()
+        return (self.done() - before) / (end - begin)
+
+    def latency(self, rate: float, seconds: float) -> str:
+        """Return in words how late alerts are at `rate` events a second."""
+        alerts = Alerts(self._settings)
+        self.sender.send(int(rate * seconds), rate)
+        self.wait_done()
+        alerts.stop()
+        found = alerts.seconds
+        if len(found) < _PER_CENT:
+            return f"only {len(found)} alerts"
+        cuts = statistics.quantiles(found, n=_PER_CENT)
+        return (
+            f"{len(found):,} alerts, p50 {cuts[49] * 1e3:,.0f} ms, "
+            f"p90 {cuts[89] * 1e3:,.0f} ms, p99 {cuts[98] * 1e3:,.0f} ms, "
+            f"max {max(found) * 1e3:,.0f} ms"
+        )
+
+    def soak(self, rate: float, seconds: float) -> None:
+        """Print memory and lag every half minute, for so long."""
+        over = time.monotonic() + seconds
+        first = memory(self.workers[0].pid, "VmRSS")
+        while time.monotonic() < over:
+            self.sender.send(int(rate * _SAMPLE_SECONDS), rate)
+            resident = memory(self.workers[0].pid, "VmRSS")
+            print(
+                f"{self.sender.sent:,} events sent, {self.sender.sent - self.done():,} "
+                f"to be scored, {resident / 1e6:,.0f} MB "
+                f"({(resident - first) / 1e6:+,.0f})",
+                flush=True,
+            )
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--soak", type=float, metavar="SECONDS")
+    given = parser.parse_args()
+    os.environ.setdefault("LEADPULSE_LOG_LEVEL", "warning")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        broker = stack.enter_context(ApacheBroker(folder / "broker", tell=print))
+        figures = []
+        for workers in sorted({1, given.workers}):
+            name = f"load-{workers}"
+            settings = load_settings(
+                {},
+                bootstrap=broker.bootstrap,
+                app_id=name,
+                topic_prefix=f"{name}.",
+                partitions=_PARTITIONS,
+                log_level="warning",
+            )
+            load = Load(settings, folder / name, workers)
+            load.start()
+            try:
+                capacity = load.capacity()
+                figures.append(capacity)
+                print(f"{workers} worker(s): {capacity:,.0f} events/s", flush=True)
+                if given.soak:
+                    load.soak(0.7 * capacity, given.soak)
+                elif given.workers == 1:
+                    for share in (0.1, 0.5, 0.9):
+                        told = load.latency(share * capacity, _LATENCY_SECONDS)
+                        print(f"at {share:.0%} of it: {told}", flush=True)
+            finally:
+                load.stop()
+        if len(figures) > 1:
+            print(f"{given.workers} workers do {figures[1] / figures[0]:.2f} × of one")
+
+
+if __name__ == "__main__":
+    main()
