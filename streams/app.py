@@ -296,7 +296,7 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
             tables=app.owner.tables,
             log=ports.log,
             clock=ports.clock,
-            confirm=partial(_confirm_membership, app),
+            confirm=partial(_confirm_states, app),
             writing=app.writing,
         )
         _add_snapshots(app, taker, settings.snapshot_seconds)
@@ -330,12 +330,13 @@ async def _score(app: WorkerApp, fetch: Fetch, on_failure: OnFailure) -> None:
         durable = True
     except NotOwnerError:
         # It will be read again, by whoever owns the partitions now.
-        app.owner.distrust()
         _log.warning("fetch_abandoned", records=len(fetch), detail="partitions lost")
     except Exception as error:  # noqa: BLE001 - Faust would go on without the records
         app.failed = True
         on_failure(error)
     finally:
+        if not durable:  # some of it may be on the changelog and not in the tables
+            app.owner.distrust()
         consumer.leave(fetch, durable=durable)
 
 
@@ -365,8 +366,19 @@ def _add_timers(app: WorkerApp, ports: Ports) -> None:
             ports.on_failure(error)
 
 
-async def _confirm_membership(app: WorkerApp) -> None:
-    await app.batches.confirm_membership()
+async def _confirm_states(app: WorkerApp) -> None:
+    """Return if the tables hold what this worker wrote, and nobody else may write.
+
+    Raises
+    ------
+    NotOwnerError
+        When that is not certain: what was begun on did not come to its end, or the
+        partitions were assigned anew since.
+    """
+    generation = app.owner.generation
+    if app.failed or generation is None:
+        raise NotOwnerError
+    await app.batches.confirm_membership(generation)
 
 
 def _add_snapshots(app: WorkerApp, taker: SnapshotTaker, seconds: float) -> None:

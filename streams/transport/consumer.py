@@ -218,19 +218,16 @@ class BatchConsumer(driver.Consumer):
         NotOwnerError
             When the coordinator does not know us any more.
         """
-        await self._confirm(fetch.generation)
+        await self.confirm_membership(fetch.generation)
 
-    async def confirm_membership(self) -> None:
-        """Return when what is assigned now is known to be ours still.
+    async def confirm_membership(self, generation: int) -> None:
+        """Return when what was assigned in `generation` is known to be ours still.
 
         Raises
         ------
         NotOwnerError
             When the coordinator does not know us any more.
         """
-        await self._confirm(self._thread.assigned_generation)
-
-    async def _confirm(self, generation: int) -> None:
         thread = self._thread
         while thread.is_member and thread.assigned_generation == generation:
             if time.monotonic() - thread.heard_at < self._session_seconds:

@@ -129,6 +129,8 @@ class SnapshotTaker:
                 count += len(states)
                 await asyncio.to_thread(writer.add, states)
                 self._expect(table, partition, claim, removals)
+            # Also where there was no state: a partition that went away has none.
+            self._expect(table, partition, claim, removals)
             await asyncio.to_thread(writer.finish)
         self._taken[name, partition] = claim, removals
         return count

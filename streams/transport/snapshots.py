@@ -32,6 +32,7 @@ FORMAT: Final = 1
 MAX_AGE: Final = 12 * HOUR
 """Half the time for which Kafka keeps tombstones after compaction, by default."""
 _FRAME: Final = struct.Struct(">II")
+_UNFINISHED: Final = ".unfinished"
 _MAX_FRAME: Final = 256 * 1024 * 1024
 
 _log = structlog.get_logger(__name__)
@@ -116,6 +117,8 @@ class SnapshotFolder:
         What is too old, of another format or of another topic is removed as well.
         """
         path = self._path(topic, partition)
+        for left in path.parent.glob(f"{path.stem}.*{_UNFINISHED}"):
+            left.unlink(missing_ok=True)  # by one that died, or is not the owner now
         try:
             file = path.open("rb")
         except FileNotFoundError:
@@ -165,9 +168,9 @@ class SnapshotWriter:
     def __init__(self, path: Path, header: Header) -> None:
         """Open the file; whoever else may read the folder cannot read it."""
         self._path = path
-        self._unfinished = path.with_suffix(".unfinished")
-        self._unfinished.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        # A paused worker may have begun on one of the same partition.
+        self._unfinished = path.with_suffix(f".{os.getpid()}{_UNFINISHED}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         self._file = os.fdopen(os.open(self._unfinished, flags, 0o600), "wb")
         self._count = 0
         self._put(_encode(header))

@@ -80,9 +80,9 @@ def no_fencing() -> None:
     _linger_between_state_and_outputs()
     keep = Rebuilt._keep
 
-    def keep_the_last(self: Any, key: str, stored: Any, value: bytes) -> None:
+    def keep_the_last(self: Any, key: str, stored: Any) -> None:
         self._stored.pop(key, None)
-        keep(self, key, stored, value)
+        keep(self, key, stored)
 
     async def believe(self: Any, fetch: Any) -> None:
         """Write, whatever has become of the partitions."""

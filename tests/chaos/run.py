@@ -16,7 +16,15 @@ from streams.topics_admin import create_topics
 from tests.chaos.count import Findings, count, prove, settle
 from tests.chaos.faults import EVERY, WEIGHTS, Fault, eager_model, pause
 from tests.chaos.feed import Accepted, Feed
-from tests.chaos.stage import SESSION, ProxiedBroker, Stage, Story, brokers, log
+from tests.chaos.stage import (
+    SESSION,
+    SNAPSHOTS,
+    ProxiedBroker,
+    Stage,
+    Story,
+    brokers,
+    log,
+)
 
 PARTITIONS = 4
 EVENTS_PER_LEAD = 60
@@ -70,6 +78,7 @@ def play(
         topic_prefix=f"{name}.",
         app_id=name,
         session_seconds=SESSION,
+        snapshot_seconds=SNAPSHOTS,
         data_dir=home,
         model_path=model,
         log_format="json",

@@ -23,6 +23,8 @@ from tests.worker_harness import WorkerProcess
 log = logging.getLogger("chaos")
 SESSION = 6.0
 """The least that Apache Kafka allows unless told otherwise."""
+SNAPSHOTS = 3.0
+"""Seconds between snapshots: most restarts begin with one. All share a folder."""
 
 
 class ProxiedBroker:

@@ -1,8 +1,11 @@
 """Restarts from snapshots: as exact as from the changelog, and never from a bad one."""
 
+import asyncio
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import msgspec
 import pytest
@@ -10,8 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.topics import LEAD_STATE
+from streams.app import WorkerApp, _confirm_states
+from streams.clock import SystemClock
 from streams.settings import Settings
 from streams.tables import OWNER_KEY, LeadTable, Rebuilt, Stored
+from streams.transport import snapshot_taker
+from streams.transport.consumer import NotOwnerError
+from streams.transport.snapshot_taker import SnapshotTaker
 from streams.transport.snapshots import (
     FORMAT,
     MAX_AGE,
@@ -20,6 +28,7 @@ from streams.transport.snapshots import (
     SnapshotFolder,
 )
 from tests.waiting import wait_until
+from tests.worker_bench import RecordingLog
 from tests.worker_harness import (
     WorkerProcess,
     check_exact,
@@ -76,6 +85,20 @@ def test_what_is_not_finished_is_no_snapshot(
 
     assert file_in(tmp_path).read_bytes() == before
     assert len(list(tmp_path.glob("snapshots/*/*"))) == 1
+
+
+def test_what_a_dead_worker_began_is_removed(
+    folder: SnapshotFolder, tmp_path: Path
+) -> None:
+    """What was left of a snapshot goes when its partition has a new owner."""
+    unfinished = folder.write(HEADER)
+    unfinished.add(STATES)
+    assert len(list(tmp_path.glob("snapshots/*/*"))) == 1
+    assert folder.take(TOPIC, 3, now=2_000) is None
+
+    assert list(tmp_path.glob("snapshots/*/*")) == []
+    with pytest.raises(OSError, match="No such file"), unfinished:
+        unfinished.finish()
 
 
 @pytest.mark.parametrize(
@@ -248,3 +271,101 @@ def test_late_writes_are_undone_at_once(
 
     wait_until(undone, 30, "the late write to be undone")
     assert worker.stop() == 0
+
+
+# -- When none may be taken
+
+
+class Taking:
+    """A taker on a table of one partition, beside a changelog that ends at 42."""
+
+    def __init__(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.table = LeadTable({})
+        self.own("mine")
+        self.confirm: Callable[[], None] = lambda: None
+        self.folder = SnapshotFolder(settings)
+        self.topic = settings.topic(LEAD_STATE.name)
+        monkeypatch.setattr(snapshot_taker, "end_of", lambda *_: 42)
+        monkeypatch.setattr(snapshot_taker, "late_keys", lambda *_: [])
+        self.taker = SnapshotTaker(
+            settings,
+            tables={LEAD_STATE: self.table},
+            log=RecordingLog([]),
+            clock=SystemClock(),
+            confirm=self._confirm,
+            writing=asyncio.Lock(),
+        )
+
+    async def _confirm(self) -> None:
+        self.confirm()
+
+    def own(self, claim: str) -> None:
+        rebuilt = Rebuilt(0, 1, claim)
+        rebuilt.restore(dict(STATES))
+        self.table.adopt(rebuilt)
+
+    async def take(self) -> int:
+        """Take them; return how many states there are, -1 if there is no snapshot."""
+        await self.taker.take()
+        return self.found()
+
+    def found(self) -> int:
+        opened = self.folder.take(self.topic, 0, SystemClock().now())
+        return sum(map(len, opened.states())) if opened else -1
+
+
+@pytest.fixture
+def taking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Taking:
+    return Taking(Settings(data_dir=tmp_path), monkeypatch)
+
+
+async def test_all_states_are_taken(taking: Taking) -> None:
+    """Nothing stands in the way: the snapshot has every state."""
+    assert await taking.take() == len(STATES)
+
+
+async def test_none_of_a_partition_that_goes_away(taking: Taking) -> None:
+    """A partition that is dropped meanwhile has no states: that is no snapshot."""
+    taking.confirm = lambda: taking.table.drop([0])
+
+    assert await taking.take() == -1
+
+
+async def test_none_of_a_partition_that_is_owned_anew(taking: Taking) -> None:
+    """What another claim brought is not told under the former one."""
+    taking.confirm = lambda: taking.own("another")
+
+    assert await taking.take() == -1
+
+
+async def test_none_of_states_that_are_in_doubt(taking: Taking) -> None:
+    """Where the states may not be what is on the changelog, none is taken."""
+
+    def doubt() -> None:
+        raise NotOwnerError
+
+    taking.confirm = doubt
+
+    assert await taking.take() == -1
+
+
+async def test_none_holds_what_was_removed(taking: Taking) -> None:
+    """The snapshot that has a state which is removed later is removed itself."""
+    await taking.taker.take()
+    taking.table.remove("ld_1")
+    taking.taker.tidy()
+
+    assert taking.found() == -1
+
+
+@pytest.mark.parametrize(
+    ("failed", "generation"), [(True, 3), (False, None)], ids=["failed", "unsure"]
+)
+async def test_states_are_in_doubt_after_a_failure(
+    *, failed: bool, generation: int | None
+) -> None:
+    """A fetch that did not come to its end leaves states that nobody may rely on."""
+    app = SimpleNamespace(failed=failed, owner=SimpleNamespace(generation=generation))
+
+    with pytest.raises(NotOwnerError):
+        await _confirm_states(cast("WorkerApp", app))
