@@ -141,17 +141,17 @@ def test_a_record_is_made_once(creating: Bench) -> None:
     assert float(creating.value("ada", "score")) == 20.0
 
 
-def test_several_records_of_one_key_are_left_alone(crm: Bench) -> None:
-    """Nobody can say which of two contacts is the person."""
-    crm.add("ada")
-    crm.crm.add(**{crm.crm.match: "ada@example.com"})
-    if crm.crm.kind == "hubspot":
-        pytest.skip("an address is unique to a contact there")
+@pytest.mark.parametrize("kind", [kind for kind in CRMS if kind != "hubspot"])
+def test_several_records_of_one_key_are_left_alone(kind: str, tmp_path: Path) -> None:
+    """Nobody can say which of two contacts is the person (HubSpot has one only)."""
+    bench = Bench(kind, tmp_path)
+    try:
+        bench.add("ada", "ada")
 
-    answer = crm.one(score_of("ada"))
-
-    assert isinstance(answer, Refuse)
-    assert crm.value("ada", "score") is None
+        assert isinstance(bench.one(score_of("ada")), Refuse)
+        assert bench.value("ada", "score") is None
+    finally:
+        bench.crm.close()
 
 
 @pytest.mark.parametrize(

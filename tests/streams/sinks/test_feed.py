@@ -116,7 +116,7 @@ def test_scores_reach_the_crm_and_the_erased_leave_it(
     """The latest wins, an outage is waited out, then an offset is committed."""
     for name in ("ada", "bob", "eve"):
         crm.add(email=f"{name}@example.com")
-    crm.faults.extend([Fault(503), Fault(drop=True), Fault(429, {"Retry-After": "0"})])
+    crm.faults.extend([Fault(503), Fault(drop=True)])
     put(*(score_of("ada", sequence=n, score=float(n)) for n in range(1, 30)))
     put(score_of("bob", score=50.0), score_of("nobody"), score_of("eve", score=9.0))
     with running(settings, sink):
