@@ -194,11 +194,13 @@ def reconcile(
 
     import msgspec
 
+    from streams.logs import configure_logging
     from streams.settings import load_settings
     from streams.sinks.files import find_sink
     from streams.sinks.running import reconcile_sink
 
     settings = load_settings(bootstrap=bootstrap)
+    configure_logging(settings, "sinks")
     sink = find_sink(name, settings)
     counts: Counter[str] = Counter()
     fields: Counter[str] = Counter()

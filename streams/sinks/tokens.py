@@ -83,7 +83,7 @@ class OAuthToken:
             return outcome
         self._token = str(told["access_token"])
         self.url = str(told.get("instance_url") or "")
-        _log.info("sink_token_renewed")
+        _log.debug("sink_token_renewed")
         return self._token
 
     def expired(self) -> bool:
