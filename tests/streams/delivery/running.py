@@ -58,7 +58,13 @@ def running(settings: Settings) -> Iterator[DeliveryApp]:
 
 def put(settings: Settings, *things: Alert | Event) -> None:
     """Put alerts and events on their topics, on the partitions of their keys."""
-    producer = Producer({"bootstrap.servers": settings.bootstrap, "linger.ms": 5})
+    producer = Producer(
+        {
+            "bootstrap.servers": settings.bootstrap,
+            "linger.ms": 5,
+            "enable.idempotence": True,  # or what is sent again comes out of order
+        }
+    )
     for thing in things:
         topic, key = CRM_EVENTS.name, ""
         if isinstance(thing, Alert):
