@@ -28,6 +28,7 @@ from schemas.topics import (
     SIDE_UPDATES,
     SUPPRESSIONS,
     TOPICS,
+    TRAINING,
     Topic,
 )
 
@@ -62,6 +63,7 @@ _OPERATIONS: Final[dict[str, tuple[Literal["send", "receive"], str]]] = {
     "compare": ("send", "A worker tells what a model beside the primary scores."),
     "suppress": ("send", "Somebody is erased, or may be known again."),
     "ignore": ("receive", "Nothing is taken in of who is on the list."),
+    "learn": ("send", "`leadpulse learn follow` tells how a lead stood, and fared."),
     "account": ("send", "Written when somebody was erased."),
     "note": ("send", "Delivery tells itself what was told, and what waits."),
     "recall": ("receive", "Read once, when a target takes a partition over."),
@@ -82,6 +84,7 @@ _OPERATIONS_OF: Final[dict[str, tuple[str, ...]]] = {
     SUPPRESSIONS.name: ("suppress", "ignore"),
     AUDIT.name: ("account",),
     DELIVERIES.name: ("note", "recall"),
+    TRAINING.name: ("learn",),
     DEAD_LETTERS.name: ("setAside",),
 }
 _EXAMPLES: Final[dict[str, tuple[msgspec.Struct, Headers]]] = {
@@ -173,6 +176,15 @@ _EXAMPLES: Final[dict[str, tuple[msgspec.Struct, Headers]]] = {
             source="/privacy",
             id=f"erasure:{examples.AUDIT.subject}:{to_instant(examples.AUDIT.at)}",
             time=examples.AUDIT.at,
+        ),
+    ),
+    "TrainingRecord": (
+        examples.TRAINING,
+        cloudevents.headers(
+            type=cloudevents.TRAINING,
+            source="/learning",
+            id=f"{examples.TRAINING.lead_id}:{examples.TRAINING.sequence}",
+            time=examples.TRAINING.snapshots[0].at,
         ),
     ),
 }

@@ -38,6 +38,7 @@ ACCOUNT_COMMAND: Final = "leadpulse.account-command.v1"
 ACCOUNT_SCORE: Final = "leadpulse.account-score.v1"
 SUPPRESSION: Final = "leadpulse.suppression.v1"
 AUDIT: Final = "leadpulse.audit.v1"
+TRAINING: Final = "leadpulse.training.v1"
 
 _SPEC_VERSION: Final = (HEADER_SPEC_VERSION, SPEC_VERSION.encode())
 _CONTENT_TYPE: Final = (HEADER_CONTENT_TYPE, CONTENT_TYPE.encode())

@@ -16,6 +16,7 @@ from schemas.event import Event
 from schemas.model_version import ModelVersion
 from schemas.privacy import AuditRecord, Suppression
 from schemas.score import Cause, Identifiers, ModelRef, Reason, ScoreUpdate
+from schemas.training import TrainingOutcome, TrainingRecord, TrainingSnapshot
 
 _ASKED_AT: Final = datetime(2026, 11, 21, 10, 9, tzinfo=UTC)
 _RECEIVED_AT: Final = datetime(2026, 11, 21, 10, 9, 0, 412_000, tzinfo=UTC)
@@ -178,6 +179,30 @@ AUDIT: Final = AuditRecord(
     at=SUPPRESSION.at,
     by="dpo",
     removed={"identifiers": 2, "events": 14, "traits": 6, "accounts": 1},
+)
+TRAINING: Final = TrainingRecord(
+    lead_id=_LEAD_ID,
+    sequence=SCORE_UPDATE.sequence,
+    snapshots=(
+        TrainingSnapshot(
+            at=_RECEIVED_AT,
+            why="tier:gold",
+            score=SCORE_UPDATE.score,
+            tier=SCORE_UPDATE.tier,
+            model=_MODEL.digest,
+            groups=SCORE_UPDATE.groups,
+            points={"company-size": 10, "demo-requested": 15, "pricing-page": 9.8},
+        ),
+    ),
+    outcomes=(
+        TrainingOutcome(
+            event_id="deal-7",
+            at=datetime(2026, 12, 14, 15, tzinfo=UTC),
+            kind="won",
+            amount=12_000,
+            currency="USD",
+        ),
+    ),
 )
 DEAD_LETTER: Final = DeadLetter(
     stage="scoring",

@@ -19,6 +19,7 @@ from schemas.event import Event
 from schemas.model_version import ModelVersion
 from schemas.privacy import AuditRecord, Suppression
 from schemas.score import ScoreUpdate
+from schemas.training import TrainingRecord
 
 JsonSchema = dict[str, Any]
 
@@ -35,6 +36,7 @@ MESSAGES: Final[dict[str, Any]] = {
     "Suppression": Suppression,
     "AuditRecord": AuditRecord,
     "DeliveryRecord": DeliveryRecord,
+    "TrainingRecord": TrainingRecord,
 }
 """What travels as JSON, by the name of its schema."""
 
@@ -51,6 +53,7 @@ _FILES: Final = {
     "Suppression": "suppression",
     "AuditRecord": "audit-record",
     "DeliveryRecord": "delivery-record",
+    "TrainingRecord": "training-record",
     DEAD_LETTER_HEADERS: "dead-letter-headers",
 }
 

@@ -18,6 +18,7 @@ from schemas.model_version import ModelVersion
 from schemas.privacy import AuditRecord, Suppression
 from schemas.score import ScoreUpdate
 from schemas.time import DAY
+from schemas.training import TrainingRecord
 
 CleanupPolicy = Literal["delete", "compact"]
 
@@ -185,6 +186,16 @@ AUDIT: Final = Topic(
     description="What was erased, when and for whom it must be shown; never deleted.",
     co_partitioned=False,
 )
+TRAINING: Final = Topic(
+    name="lead.training.v1",
+    key="lead id",
+    message=TrainingRecord,
+    ce_type=cloudevents.TRAINING,
+    description="How leads stood when something was decided, and what came of them.",
+    cleanup_policy="compact",
+    min_compaction_lag_ms=DAY,
+    max_compaction_lag_ms=7 * DAY,
+)
 DEAD_LETTERS: Final = Topic(
     name="dead-letters.v1",
     key="the source's key, untouched",
@@ -210,6 +221,7 @@ TOPICS: Final = (
     DELIVERIES,
     SUPPRESSIONS,
     AUDIT,
+    TRAINING,
     DEAD_LETTERS,
 )
 

@@ -27,6 +27,8 @@ COMMANDS: Final = (
     "replay",
     "evaluate",
     "calibrate",
+    "forecast",
+    "learn",
     "leads",
     "accounts",
     "alerts",

@@ -23,7 +23,13 @@ from streams.learning.funnels import Split
 from streams.learning.gate import judge
 from streams.learning.measuring import Figure
 from streams.learning.points import recalibrate
-from streams.learning.proposals import Proposal, Read, propose, read_all, tier_names
+from streams.learning.proposals import (
+    Proposal,
+    Read,
+    propose,
+    read_or_reckoned,
+    tier_names,
+)
 from streams.learning_gate import Gate
 
 HELD_OUT: Final = 0.3
@@ -104,7 +110,7 @@ def calibrate(
     rest = [known[row] for row in judged]
     report("judging the draft")
     present = design.score[judged]
-    drafted = _read(proposal, design, rest, judged)
+    drafted = read_or_reckoned(proposal, design.only(judged), rest)
     gate = judge(proposal.model, model, drafted.scores, present, design.won[judged])
     report("evidence")
     found = grounds(part, recalibrated)
@@ -158,17 +164,6 @@ def held_out(design: Design, split: Split) -> tuple[np.ndarray, np.ndarray]:
     names, place = np.unique(design.leads, return_inverse=True)
     chosen = np.random.default_rng(7).random(len(names)) < HELD_OUT
     return np.flatnonzero(~chosen[place]), np.flatnonzero(chosen[place])
-
-
-def _read(
-    proposal: Proposal, design: Design, rest: Sequence[Example], judged: np.ndarray
-) -> Read:
-    if all(each.state is not None for each in rest):
-        return read_all(proposal.model, rest)
-    found = proposal.recalibrated
-    scores = design.only(judged).scored(found.points, found.bounds)
-    scores = np.round(scores, proposal.model.source.decimals)
-    return Read(scores, tuple(proposal.model.tier_of(score) for score in scores))
 
 
 def _effects(

@@ -19,7 +19,7 @@ from streams.learning.measuring import (
     quality,
 )
 from streams.learning.points import best_strength, recalibrate
-from streams.learning.proposals import propose, read_all
+from streams.learning.proposals import propose, read_or_reckoned
 
 PRESENT: Final = "points as they are"
 RECALIBRATED: Final = "recalibrated points"
@@ -148,7 +148,8 @@ def _held(
             if strength is None:
                 strength = best_strength(part)
             proposal = propose(text, part, recalibrate(part, strength=strength))
-            read = read_all(proposal.model, [known[row] for row in judge]).scores
+            rest = [known[row] for row in judge]
+            read = read_or_reckoned(proposal, design.only(judge), rest).scores
             # Each fold has a scale of its own; what a score means there is the same.
             keep(RECALIBRATED, _meant(proposal.scores, part.won, read))
             for name, predict in contenders(others, design.won):

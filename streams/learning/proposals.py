@@ -110,6 +110,21 @@ def read_all(model: CompiledModel, examples: Sequence[Example]) -> Read:
     return Read(np.array(scores), tuple(tiers))
 
 
+def read_or_reckoned(
+    proposal: Proposal, design: Design, examples: Sequence[Example]
+) -> Read:
+    """Return what the draft says of examples: by the core where there are states.
+
+    A training log has none; there the matrix reckons.
+    """
+    if all(each.state is not None for each in examples):
+        return read_all(proposal.model, examples)
+    found = proposal.recalibrated
+    scores = design.scored(found.points, found.bounds)
+    scores = np.round(scores, proposal.model.source.decimals)
+    return Read(scores, tuple(proposal.model.tier_of(score) for score in scores))
+
+
 def tier_names(model: CompiledModel) -> list[str]:
     """Return the tiers from the highest down, and the name of none."""
     return [*(name for name, _ in model.tiers), NO_TIER]

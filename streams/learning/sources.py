@@ -5,11 +5,12 @@ from pathlib import Path
 
 import msgspec
 
-from schemas.time import HOUR, Millis
+from schemas.time import HOUR, Instant, Millis
 from scorers.compiled import CompiledModel
-from scorers.snapshots import Chronicle, Example, Instants, chronicle_of
+from scorers.snapshots import Example, Instants, chronicle_of
 from streams.event_files import EventFile
 from streams.learning.funnels import Split, find_funnel, funnel_events
+from streams.learning.parquet import read_examples
 from streams.model_files import read_model_text
 
 Report = Callable[[str, int, int], None]
@@ -26,7 +27,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     model: CompiledModel
     examples: list[Example]
     split: Split
-    chronicle: Chronicle
+    until: Instant
+    """How far it is known what happened."""
 
 
 def source_of(
@@ -46,6 +48,8 @@ def source_of(
     UserError
         When there is no such thing, or it cannot be read.
     """
+    if dataset.endswith(".parquet"):
+        return _of_log(dataset, model, split)
     if Path(dataset).is_file():
         return _of_events(dataset, model, instants, horizon, split, report)
     found = find_funnel(dataset, model)
@@ -63,7 +67,25 @@ def source_of(
         model=found.model,
         examples=list(chronicle.examples(horizon)),
         split=split or found.funnel.split,
-        chronicle=chronicle,
+        until=chronicle.until,
+    )
+
+
+def _of_log(file: str, model: Path | None, split: Split | None) -> Source:
+    text, compiled = read_model_text(model)
+    examples, until = read_examples(Path(file))
+    others = {each.snapshot.model for each in examples} - {compiled.digest}
+    if others:
+        # Points that another model gave say nothing about this one's numbers.
+        examples = [each for each in examples if each.snapshot.model not in others]
+    return Source(
+        name=Path(file).name.removesuffix(".parquet"),
+        title=file,
+        text=text,
+        model=compiled,
+        examples=examples,
+        split=split or "time-ordered",
+        until=until,
     )
 
 
@@ -92,7 +114,7 @@ def _of_events(  # noqa: PLR0917 - all of one reading
         model=compiled,
         examples=list(chronicle.examples(horizon)),
         split=split or "time-ordered",
-        chronicle=chronicle,
+        until=chronicle.until,
     )
 
 

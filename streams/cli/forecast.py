@@ -1,0 +1,94 @@
+"""`leadpulse forecast`: what open deals will bring, and how good forecasts were."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.cli.evaluate import Data, Dataset, ModelFile, Out
+
+app = typer.Typer()
+
+
+@app.command()
+def forecast(
+    dataset: Dataset,
+    *,
+    model: ModelFile = None,
+    data: Data = Path(),
+    out: Out = Path("reports"),
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help="Foretell as of this instant; the end of the data if absent."
+        ),
+    ] = None,
+    months: Annotated[int, typer.Option(min=1, max=24, help="How far ahead.")] = 3,
+    runs: Annotated[
+        int, typer.Option(min=100, help="How often the future is drawn.")
+    ] = 1_000,
+) -> None:
+    """Add up what open deals are worth times how likely they are won, by month.
+
+    Also by owner, source, tier and stage, each with an 80 % interval. Forecasts of the
+    past are held against what happened. Writes DATASET.forecast.html and .json.
+    """
+    from streams.learning.needs import need_learning
+
+    need_learning()
+    from schemas.time import HOUR
+    from scorers.snapshots import Instants
+    from streams.cli.evaluate import progress
+    from streams.cli.replay import parse_at
+    from streams.learning import forecasting
+    from streams.learning.forecast_page import Foretold, forecast_page
+    from streams.learning.pages import write_report
+    from streams.learning.sources import source_of
+
+    with progress() as (report, console):
+        source = source_of(
+            dataset,
+            model=model,
+            data=data,
+            instants=Instants(after=HOUR),
+            horizon=None,
+            split=None,
+            report=report,
+        )
+        until = source.until
+        deals = forecasting.deals_of(source.examples, until)
+        past, widening = forecasting.back_test(
+            deals,
+            until,
+            runs=max(runs // 5, 100),
+            report=lambda done: report("back-test", done, 0),
+        )
+        told = forecasting.forecast(
+            deals,
+            until if at is None else parse_at(at),
+            months=months,
+            runs=runs,
+            currency=source.model.value.currency,
+            widening=widening,
+            known_until=until,
+        )
+        found = Foretold(
+            dataset=source.name, forecast=told, back_test=past, widening=widening
+        )
+        path = write_report(
+            out,
+            f"{source.name}.forecast",
+            forecast_page(source.title, found),
+            found,
+        )
+    for month in told.months:
+        typer.echo(
+            f"{month.month}  {month.value.value:>14,.0f} {told.currency}  "
+            f"80 %: {month.value.low:,.0f} to {month.value.high:,.0f}"
+        )
+    if past.forecasts:
+        typer.echo(
+            f"{past.forecasts} past forecasts: {past.covered:.0%} of 80 % intervals "
+            f"held, bias {past.bias:+.0%}"
+        )
+    console.print(f"report: {path}", highlight=False, soft_wrap=True)

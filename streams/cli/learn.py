@@ -1,0 +1,91 @@
+"""`leadpulse learn`: the training log, kept from the topics and written to a file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.cli.evaluate import Horizon
+
+app = typer.Typer(
+    help="Keep and export what is learnt from leads.", no_args_is_help=True
+)
+
+
+@app.command()
+def follow(
+    *,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="Read to where the topics end now, and leave."),
+    ] = False,
+) -> None:
+    """Keep the training log: how leads stood when something was decided, and fared.
+
+    Reads score updates, alerts and the CRM's events, and writes a record for each lead
+    to lead.training.v1. Started again, it goes on where it was.
+    """
+    import asyncio
+    import signal
+    import threading
+
+    from rich.console import Console
+
+    from schemas.topics import TRAINING
+    from streams.event_log import opened_log
+    from streams.learning import following
+    from streams.settings import load_settings
+    from streams.topics_admin import check_topics
+
+    settings, console = load_settings(), Console(stderr=True)
+    check_topics(settings)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+
+    async def work() -> int:
+        async with opened_log(settings, name="learning", topics=(TRAINING,)) as log:
+            with console.status("following") as status:
+                return await following.follow(
+                    settings,
+                    log,
+                    stop=stop,
+                    once=once,
+                    report=lambda read, written: status.update(
+                        f"{read:,} messages read, {written:,} records written"
+                    ),
+                )
+
+    typer.echo(f"{asyncio.run(work()):,} training records written", err=True)
+
+
+@app.command()
+def export(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.parquet", help="Where to write it.")
+    ],
+    *,
+    horizon: Horizon = None,
+) -> None:
+    """Write the training log as Parquet: a row for each decision.
+
+    `leadpulse calibrate FILE.parquet --model MODEL` learns from it.
+    """
+    from streams.learning.needs import need_learning
+
+    need_learning()
+    from scorers.training import examples_of
+    from streams.cli.evaluate import duration
+    from streams.learning.following import last_of, read_training
+    from streams.learning.parquet import write_examples
+    from streams.settings import load_settings
+
+    records = read_training(load_settings()).values()
+    until = last_of(records)
+    examples = list(examples_of(records, until, duration(horizon)))
+    write_examples(file, examples, until)
+    decided = sum(each.verdict is not None for each in examples)
+    typer.echo(
+        f"{len(examples):,} decisions on {len(records):,} leads, {decided:,} with an "
+        f"outcome, written to {file}"
+    )

@@ -1,0 +1,97 @@
+"""The report of a forecast."""
+
+import msgspec
+
+from streams.learning.charts import ranges
+from streams.learning.forecasting import BackTest, Forecast
+from streams.learning.pages import Page
+
+
+class Foretold(msgspec.Struct, frozen=True, kw_only=True):
+    """A forecast, and how forecasts did before it."""
+
+    dataset: str
+    forecast: Forecast
+    back_test: BackTest
+    widening: float
+    """What simulated intervals are multiplied by, as the back-test found necessary."""
+
+
+def forecast_page(title: str, found: Foretold) -> Page:
+    """Return the report of `found`."""
+    told, past = found.forecast, found.back_test
+    page = Page(
+        f"What open deals will bring: {title}",
+        f"{told.open:,} deals are open at {told.at[:10]}, worth "
+        f"{told.pipeline:,.0f} {told.currency} if all were won.",
+    )
+    page.verdict(
+        f"Expected in the next {len(told.months)} months: {told.total.value:,.0f} "
+        f"{told.currency} (80 %: {told.total.low:,.0f} to {told.total.high:,.0f}).",
+        good=True,
+    )
+    page.head("By month")
+    page.plot(
+        ranges(
+            [
+                (m.month, m.value.value, m.value.low, m.value.high, m.fact)
+                for m in told.months
+            ],
+            told.currency,
+        ),
+        "expected value of each month with its 80 % interval",
+    )
+    page.table(
+        ["month", "expected", "80 % from", "to", "deals won", "in fact"],
+        [
+            [
+                m.month,
+                *_money(m.value.value, m.value.low, m.value.high),
+                f"{m.deals:.0f}",
+                "" if m.fact is None else f"{m.fact:,.0f}",
+            ]
+            for m in told.months
+        ],
+    )
+    for by in dict.fromkeys(part.by for part in told.parts):
+        page.head(f"By {by}")
+        page.table(
+            [by, "open deals", "expected", "80 % from", "to"],
+            [
+                [
+                    p.name,
+                    f"{p.deals:,}",
+                    *_money(p.value.value, p.value.low, p.value.high),
+                ]
+                for p in told.parts
+                if p.by == by
+            ],
+        )
+    page.head("Forecasts of the past, held against what happened")
+    if not past.forecasts:
+        page.say("Too few deals have ended to judge forecasts by.")
+        return page
+    page.say(
+        f"{past.forecasts} forecasts of 30 days each, a week apart, each made with "
+        f"what was known then: {past.covered:.0%} of the 80 % intervals held what "
+        f"happened. Forecasts were {abs(past.bias):.0%} too "
+        f"{'high' if past.bias > 0 else 'low'} on the whole, and off by "
+        f"{past.error:.0%} as a rule. Simulated "
+        f"intervals are widened {found.widening:.1f} times: the past showed the need."
+    )
+    page.plot(
+        ranges(
+            [
+                (m.month, m.value.value, m.value.low, m.value.high, m.fact)
+                for m in past.points
+            ],
+            told.currency,
+        ),
+        "past forecasts with their 80 % intervals, and what happened",
+    )
+    page.say("Bars: forecast and 80 % interval. Dots: what happened.")
+    return page
+
+
+def _money(*values: float) -> list[str]:
+    return [f"{value:,.0f}" for value in values]
