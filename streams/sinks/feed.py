@@ -194,7 +194,7 @@ class SinkFeed:
 
     def _commit(self, consumer: "Consumer") -> None:
         """Tell the group how far the CRM is."""
-        from confluent_kafka import TopicPartition  # noqa: PLC0415 - heavy
+        from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415
 
         mine = {each.partition for each in consumer.assignment()}
         fresh = {
@@ -202,12 +202,16 @@ class SinkFeed:
             for partition, offset in self._rows.settled().items()
             if partition in mine and self._committed.get(partition) != offset
         }
-        if fresh:
+        if not fresh:
+            return
+        offsets = [TopicPartition(self._topic, *each) for each in fresh.items()]
+        try:
+            consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            # The broker is away, or the group is being shared out: a second later then.
+            _log.info("sink_commit_failed", sink=self._sink.sink, error=str(error))
+        else:
             self._committed.update(fresh)
-            consumer.commit(
-                offsets=[TopicPartition(self._topic, *each) for each in fresh.items()],
-                asynchronous=False,
-            )
 
     def _assigned(self, consumer: "Consumer", given: list["TopicPartition"]) -> None:
         from confluent_kafka import OFFSET_BEGINNING  # noqa: PLC0415 - heavy
@@ -228,12 +232,7 @@ class SinkFeed:
 
     def _revoked(self, consumer: "Consumer", taken: list["TopicPartition"]) -> None:
         """Leave partitions to another, with what is settled of them committed."""
-        from confluent_kafka import KafkaException  # noqa: PLC0415 - heavy
-
-        try:
-            self._commit(consumer)
-        except KafkaException as error:
-            _log.info("sink_commit_failed", sink=self._sink.sink, error=str(error))
+        self._commit(consumer)
         self._lost(consumer, taken)
 
     def _lost(self, _: "Consumer", taken: list["TopicPartition"]) -> None:
