@@ -4,6 +4,7 @@ Seen from outside the roles, so that a worker that is gone or stuck is seen, too
 doctor looks once, the view's role every few seconds for the metrics.
 """
 
+import re
 import threading
 import time
 from bisect import bisect_right
@@ -22,8 +23,10 @@ from streams.kafka_access import client_config
 if TYPE_CHECKING:
     from streams.settings import Settings
 
-GROUPS: Final = ("scoring", "view", "delivery")
-"""The consumer groups of a deployment, without its prefix."""
+_OURS: Final = re.compile(r"(scoring|view|delivery\..+|sink\..+)")
+"""The consumer groups of a deployment that somebody waits for, without its prefix."""
+_ALWAYS: Final = ("scoring", "view")
+"""Asked for by name, should a broker not list its groups."""
 
 LOOK_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 8.0
@@ -48,7 +51,8 @@ class Sight:
     ends: dict[Place, int]
     """The offset after the last record of each partition."""
     committed: dict[str, dict[Place, int]]
-    """How far each group is; what a group never committed is not in it."""
+    """How far each group is, by its name without the deployment's prefix; what a group
+    never committed is not in it."""
     leaderless: list[Place] = field(default_factory=list)
     underreplicated: list[Place] = field(default_factory=list)
 
@@ -109,7 +113,7 @@ class Watcher:
         return Sight(
             brokers=len(found.brokers),
             ends=self._ends(places),
-            committed={group: self._committed(group) for group in GROUPS},
+            committed={group: self._committed(group) for group in self._groups()},
             leaderless=leaderless,
             underreplicated=underreplicated,
         )
@@ -132,6 +136,18 @@ class Watcher:
             (self._names[each.topic], each.partition): future.result().offset
             for each, future in futures.items()
         }
+
+    def _groups(self) -> list[str]:
+        """Return the groups there are; targets and sinks have one each."""
+        prefix = f"{self._settings.app_id}."
+        listed = self._admin.list_consumer_groups(request_timeout=self._within).result()
+        found = {
+            name
+            for each in listed.valid
+            if each.group_id.startswith(prefix)
+            and _OURS.fullmatch(name := each.group_id.removeprefix(prefix))
+        }
+        return sorted(found.union(_ALWAYS))
 
     def _committed(self, group: str) -> dict[Place, int]:
         from confluent_kafka import (  # noqa: PLC0415 - see `__init__`

@@ -148,7 +148,7 @@ def _broker(settings: "Settings") -> Iterator[Finding]:
 
 def _partitions(settings: "Settings") -> Iterator[Finding]:
     """Judge whether what is on the topics can be had, and is being taken."""
-    from streams.broker_watch import GROUPS, Watcher  # noqa: PLC0415 - only here
+    from streams.broker_watch import Watcher  # noqa: PLC0415 - only here
 
     watcher = Watcher(settings)
     sight = watcher.look()
@@ -162,10 +162,10 @@ def _partitions(settings: "Settings") -> Iterator[Finding]:
             yield Finding(cast("Verdict", verdict), "partitions", text)
     if not (sight.leaderless or sight.underreplicated):
         yield Finding("ok", "partitions", "all led, all replicas in step")
-    if any(sight.lag(group).total() for group in GROUPS):
+    if any(sight.lag(group).total() for group in sight.committed):
         time.sleep(_PROGRESS_SECONDS)
     later = watcher.look()
-    for group in GROUPS:
+    for group in later.committed:
         behind = later.lag(group)
         if not behind.total():
             continue

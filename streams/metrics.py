@@ -350,7 +350,7 @@ TOPIC_END: Final = Gauge(
 LAG_RECORDS: Final = Gauge(
     "leadpulse_lag_records",
     "Records that a consumer group has not done, seen from outside. group: scoring, "
-    "view, delivery.",
+    "view, delivery.TARGET, sink.SINK.",
     ("group", "topic"),
 )
 LAG_SECONDS: Final = Gauge(

@@ -101,6 +101,9 @@ def test_prometheus_scrapes_every_role() -> None:
     (job,) = (j for j in config["scrape_configs"] if j["job_name"] == "leadpulse")
     targets = {t for group in job["static_configs"] for t in group["targets"]}
     port = Settings.model_fields["metrics_port"].default
+    for group in job["dns_sd_configs"]:  # those of a profile, once they are there
+        assert all("profiles" in OURS[name] for name in group["names"])
+        targets |= {f"{name}:{group['port']}" for name in group["names"]}
 
     assert targets == {f"{name}:{port}" for name in OURS if name != "topics"}
 

@@ -24,8 +24,14 @@ def documents(path: Path) -> list[Any]:
     return [*yaml.safe_load_all(path.read_text(encoding="utf-8"))]
 
 
+def files() -> list[Path]:
+    """Return the manifests with roles in them."""
+    delivery = COMPONENTS / "delivery" / "delivery.yaml"
+    return [*sorted((KUBERNETES / "base").glob("*.yaml")), delivery]
+
+
 def workloads() -> Iterator[Any]:
-    for path in sorted((KUBERNETES / "base").glob("*.yaml")):
+    for path in files():
         for document in documents(path):
             if document["kind"] in {"Deployment", "StatefulSet"}:
                 yield document
@@ -92,7 +98,7 @@ def test_one_pod_of_a_role_may_be_away(role: str) -> None:
     """A drained node takes one of each role at a time, and its budget finds it."""
     budgets = {
         each["metadata"]["name"]: each["spec"]
-        for path in (KUBERNETES / "base").glob("*.yaml")
+        for path in files()
         for each in documents(path)
         if each["kind"] == "PodDisruptionBudget"
     }

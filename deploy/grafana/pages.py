@@ -50,7 +50,7 @@ SALES = Dashboard(
                 stat(
                     "Waiting to be delivered",
                     "How long the oldest alert has waited for its messages.",
-                    'max(leadpulse_lag_seconds{group="delivery"}) or vector(0)',
+                    'max(leadpulse_lag_seconds{group=~"delivery[.].+"}) or vector(0)',
                     "s",
                     ((None, "green"), (10, "yellow"), (60, "red")),
                 ),
@@ -98,6 +98,40 @@ SALES = Dashboard(
                     ),
                     unit="cps",
                     stacked=True,
+                ),
+            ),
+        ),
+        Row(
+            "Speed to lead",
+            (
+                lines(
+                    "Until taken up, median by tier",
+                    "From the decision of an alert until sales took the lead up.",
+                    Query(
+                        "histogram_quantile(0.5, sum by (le, tier) (rate("
+                        f"leadpulse_speed_to_lead_seconds_bucket{{{JOB}}}[1h])))",
+                        "{{tier}}",
+                    ),
+                    unit="s",
+                ),
+                lines(
+                    "Until taken up, median by owner",
+                    "The same by who owns the lead.",
+                    Query(
+                        "histogram_quantile(0.5, sum by (le, owner) (rate("
+                        f"leadpulse_speed_to_lead_seconds_bucket{{{JOB}}}[1h])))",
+                        "{{owner}}",
+                    ),
+                    unit="s",
+                ),
+                lines(
+                    "Taken up",
+                    "Leads that sales took up in the last hour, by tier.",
+                    Query(
+                        "sum by (tier) (increase("
+                        f"leadpulse_speed_to_lead_seconds_count{{{JOB}}}[1h]))",
+                        "{{tier}}",
+                    ),
                 ),
             ),
         ),
@@ -585,7 +619,7 @@ DELIVERY = Dashboard(
                 stat(
                     "Waiting",
                     "How long the oldest alert has waited to be delivered.",
-                    'max(leadpulse_lag_seconds{group="delivery"}) or vector(0)',
+                    'max(leadpulse_lag_seconds{group=~"delivery[.].+"}) or vector(0)',
                     "s",
                     ((None, "green"), (10, "yellow"), (60, "red")),
                 ),
@@ -634,6 +668,67 @@ DELIVERY = Dashboard(
                         "[$__rate_interval])))",
                         "{{target}}",
                     ),
+                    unit="s",
+                ),
+            ),
+        ),
+        Row(
+            "Alerts",
+            (
+                lines(
+                    "What became of alerts",
+                    "Each minute, by target: told, held, shown, or why nobody was told.",
+                    Query(
+                        "sum by (target, result) (rate(leadpulse_delivery_alerts_total"
+                        f"{{{JOB}}}[$__rate_interval])) * 60",
+                        "{{target}}: {{result}}",
+                    ),
+                    unit="cpm",
+                ),
+                lines(
+                    "Decision to target, p99",
+                    "For what did not have to wait for a digest or quiet hours.",
+                    Query(
+                        "histogram_quantile(0.99, sum by (le, target) (rate("
+                        f"leadpulse_delivery_latency_seconds_bucket{{{JOB}}}"
+                        "[$__rate_interval])))",
+                        "{{target}}",
+                    ),
+                    unit="s",
+                ),
+                lines(
+                    "Held, and in hand",
+                    "What waits for a digest or the end of quiet hours; what was read "
+                    "and is not done.",
+                    Query(
+                        "max by (target) (leadpulse_delivery_held)", "{{target}}: held"
+                    ),
+                    Query(
+                        "max by (target) (leadpulse_delivery_in_hand)",
+                        "{{target}}: in hand",
+                    ),
+                ),
+            ),
+        ),
+        Row(
+            "CRMs",
+            (
+                lines(
+                    "Records by sink and result",
+                    "What became of leads' records in CRMs.",
+                    rate("leadpulse_sink_records_total", "sink, result"),
+                    unit="cps",
+                    stacked=True,
+                ),
+                lines(
+                    "Leads that wait",
+                    "Their latest score is not in the CRM yet.",
+                    Query("max by (sink) (leadpulse_sink_waiting_leads)", "{{sink}}"),
+                ),
+                lines(
+                    "Age of the oldest",
+                    "How old the oldest of those scores is.",
+                    Query("max by (sink) (leadpulse_sink_lag_seconds)", "{{sink}}"),
                     unit="s",
                 ),
             ),

@@ -62,6 +62,7 @@ def test_the_example_overlay_builds(tmp_path: Path) -> None:
     secrets = copy / "overlays" / "example" / "secrets"
     secrets.mkdir(exist_ok=True)
     (secrets / "write-keys").write_text("website=0123456789abcdef")
+    (secrets / "delivery-secrets").write_text("sales-channel=xoxb-0")
     (secrets / "privacy-key").write_text("0123456789abcdef0123456789abcdef")
 
     built = run(kubectl, "kustomize", str(copy / "overlays" / "example"))
