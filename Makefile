@@ -131,12 +131,15 @@ format: setup ## Let ruff format and mend what it can
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 
-docs: setup ## Write what is generated anew: schemas, AsyncAPI, metrics, settings, dashboards
+docs: setup ## Write what is generated anew: schemas, AsyncAPI, metrics, settings, dashboards, manifests
 	"$(BIN)/leadpulse" schema export
 	"$(BIN)/leadpulse" schema metrics
 	"$(BIN)/leadpulse" schema settings
 	"$(BIN)/python" deploy/grafana/pages.py
 	"$(BIN)/python" deploy/kubernetes/rules.py
+	{ echo '# Made by `LEADPULSE_REPLICATION_FACTOR=3 leadpulse topics strimzi`.'; \
+		LEADPULSE_REPLICATION_FACTOR=3 "$(BIN)/leadpulse" topics strimzi; \
+	} > deploy/kubernetes/components/topics/topics.yaml
 
 lock: setup ## Resolve pyproject.toml into requirements/ with hashes
 	$(UV_COMPILE) pyproject.toml --extra telemetry \
