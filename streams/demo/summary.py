@@ -4,8 +4,10 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +15,8 @@ from streams.demo.observer import percentile
 from streams.demo.run import Result
 from streams.drawing import lead_name
 from streams.lead_screens import score_table
+from streams.notifiers.layout import as_text
+from streams.notifiers.message import Links, Writer
 from streams.supervisor import Stack
 
 _TOP: Final = 5
@@ -21,7 +25,23 @@ _SHOWN_FAULTS: Final = 10
 
 def summary(result: Result) -> RenderableType:
     """Return the figures, the best leads and the promises with their verdicts."""
-    return Group(_figures(result), _best(result), _promises(result))
+    parts: list[RenderableType] = [_figures(result), _best(result)]
+    if (told := _message(result)) is not None:
+        parts.append(told)
+    return Group(*parts, _promises(result))
+
+
+def _message(result: Result) -> RenderableType | None:
+    """Return what a salesperson was told of the newest hot lead."""
+    newest = next(
+        (each for each in reversed(result.seen.alerts.values()) if each.kind == "hot"),
+        None,
+    )
+    if newest is None:
+        return None
+    message = Writer("en", ZoneInfo("UTC")).write(newest, links=Links())
+    text = Text(as_text((message,)).strip())
+    return Panel(text, title="what sales is told", title_align="left", expand=False)
 
 
 def _figures(result: Result) -> Table:
