@@ -29,7 +29,11 @@ COVERAGE_CORE := 96
 COVERAGE_STREAMS := 70
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help setup check test it deploy-tools deploy-check laws fuzz chaos chaos-planted mutation e2e clients demo up format docs lock clean
+=======
+.PHONY: help setup check test it laws fuzz chaos chaos-planted audit mutation e2e clients demo up format docs lock clean
+>>>>>>> dc26f23 (Name the threats and what stands against them; audit, and list what a release holds)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -100,6 +104,16 @@ fuzz: setup ## A million requests against every adapter, guided by coverage
 	$(RUN) uv pip install --quiet --python "$(BIN)/python" --group fuzz
 	"$(BIN)/python" -m bench.fuzz_adapters \
 		-runs=$(FUZZ_RUNS) -max_len=4096
+
+audit: setup ## Known holes in what is installed (asks PyPI), and the SBOM
+	$(RUN) uv pip install --quiet --python "$(BIN)/python" --group audit
+	mkdir -p build
+	"$(BIN)/cyclonedx-py" requirements requirements/runtime.txt \
+		--pyproject pyproject.toml --output-reproducible \
+		--output-file build/sbom.cdx.json
+	@echo "build/sbom.cdx.json is what a release consists of"
+	$(RUN) pip_audit --strict --disable-pip --require-hashes \
+		--progress-spinner off -r requirements/runtime.txt
 
 mutation: setup ## Break the core on purpose; list what no test notices
 	"$(BIN)/python" bench/mutation.py --sample 400

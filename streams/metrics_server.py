@@ -17,6 +17,8 @@ from streams.settings import Settings
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+_ALIVE: Final[Mapping[str, "Probe"]] = {"/healthz": lambda: None}
+"""What answers is alive, where a role has no better way to tell."""
 _STATUS: Final = {401: "401 Unauthorized", 403: "403 Forbidden"}
 _REFUSED: Final = [
     ("Content-Type", "text/plain; charset=utf-8"),
@@ -46,7 +48,7 @@ def start_metrics_server(
         server = make_server(
             settings.host,
             settings.metrics_port,
-            _application(probes or {}, Access(settings.access_tokens)),
+            _application({**_ALIVE, **(probes or {})}, Access(settings.access_tokens)),
             server_class=_Server,
             handler_class=_Handler,
         )

@@ -1,4 +1,4 @@
-"""The page of guarantees names tests: each of them is there."""
+"""The pages of guarantees and of security name tests: each of them is there."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-PAGES = (TESTS.parent / "docs" / "guarantees.md",)
+DOCS = TESTS.parent / "docs"
+PAGES = (DOCS / "guarantees.md", DOCS / "security.md")
 _NAMED = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
 
 

@@ -72,7 +72,7 @@ def test_metrics_need_a_token_and_probes_do_not() -> None:
         metrics_port=0,
     )
     assert load_settings(settings.environ()) == settings
-    port = start_metrics_server(settings, "test", probes={"/healthz": lambda: None})
+    port = start_metrics_server(settings, "test")
 
     assert _get(port, "/healthz") == 200
     assert _get(port, "/metrics") == 401
