@@ -29,11 +29,7 @@ COVERAGE_CORE := 96
 COVERAGE_STREAMS := 70
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help setup check test it deploy-tools deploy-check laws fuzz chaos chaos-planted mutation e2e clients demo up format docs lock clean
-=======
-.PHONY: help setup check test it laws fuzz chaos chaos-planted audit mutation e2e clients demo up format docs lock clean
->>>>>>> dc26f23 (Name the threats and what stands against them; audit, and list what a release holds)
+.PHONY: help setup check test it deploy-tools deploy-check laws fuzz chaos chaos-planted mutation e2e clients demo up format docs lock clean audit
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
