@@ -80,6 +80,7 @@ def play(
         session_seconds=SESSION,
         snapshot_seconds=SNAPSHOTS,
         data_dir=home,
+        metrics_port=0,
         model_path=model,
         log_format="json",
     )
