@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import structlog
 from confluent_kafka import Consumer, Producer, TopicPartition
 from prometheus_client import REGISTRY
 from typer.testing import CliRunner
@@ -32,6 +33,13 @@ PARTITIONS = 2
 def score_of(name: str, **given: object) -> ScoreUpdate:
     known = Identifiers(email=(f"{name}@example.com",))
     return update(lead_id=lead_id_of("user_id", name), identifiers=known, **given)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """What a command sets up for its process is not for the tests after it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
