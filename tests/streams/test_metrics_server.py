@@ -1,0 +1,39 @@
+"""What a role serves beside its metrics: two probes, and nothing that looks so."""
+
+import urllib.error
+import urllib.request
+
+import pytest
+
+from streams.metrics_server import start_metrics_server
+from streams.settings import Settings
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    url = f"http://127.0.0.1:{port}{path}"
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_role_without_trouble_of_its_own_is_well(path: str) -> None:
+    """Its probes answer that, not the metrics; and those carry no `_created` series."""
+    port = start_metrics_server(Settings(metrics_port=0), "tester")
+
+    assert get(port, path) == (200, "ok\n")
+    status, text = get(port, "/metrics")
+    assert status == 200
+    assert "leadpulse_build_info" in text
+    assert "_created" not in text
+
+
+def test_a_probe_says_what_is_wrong() -> None:
+    """503 and the reason in words; the other probe is asked by itself."""
+    probes = {"/readyz": lambda: "recovering"}
+    port = start_metrics_server(Settings(metrics_port=0), "tester", probes=probes)
+
+    assert get(port, "/readyz") == (503, "recovering\n")
+    assert get(port, "/healthz") == (200, "ok\n")
