@@ -186,6 +186,9 @@ class Stage:
 
     def stop(self) -> None:
         """End the workers in good order; they may not fail at it."""
+        self.tend()  # one may have met a broker that was away, and have said so
+        for worker in self.workers.values():
+            worker.wait_ready(60)
         for name, worker in self.workers.items():
             assert worker.stop(60) == 0, f"{name}: {worker.tail()}"
 
