@@ -161,8 +161,10 @@ class Desk:
 
     def _not_for_us(self, alert: Alert) -> str:
         known = self.journal.get(alert.id)
-        if known is not None:
-            return "duplicate"
+        if known is not None and known.standing != "undeliverable":
+            return (
+                "duplicate"  # what was a dead letter is tried again when it is replayed
+            )
         if self._hidden(alert):
             return "suppressed"
         if self.name not in self.router.targets(alert):

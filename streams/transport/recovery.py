@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 from aiokafka.errors import IllegalStateError
@@ -34,15 +34,18 @@ from streams.tables import (
     StateTable,
     encode_ownership,
 )
-from streams.topic_reader import read_topic
+from streams.topic_reader import UnreadableTopicError, read_topic
 from streams.transport.changelog import has_claim, read_changelog
 from streams.transport.snapshots import Opened, SnapshotError, SnapshotFolder
 
 if TYPE_CHECKING:
+    from confluent_kafka import Message
     from faust.types import TP
 
     from streams.settings import Settings
     from streams.transport.consumer import BatchConsumer
+
+_WAIT_SECONDS: Final = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -123,15 +126,15 @@ class TableOwner:
     async def _load_suppressions(self, new: frozenset[int]) -> None:
         topic = self.settings.topic(SUPPRESSIONS.name)
         read = partial(read_topic, self.settings, topic, only=new)
-        for record in await asyncio.to_thread(lambda: list(read())):
+        for record in await self._patiently(read):
             if value := record.value():
                 self.suppressions.read(value)
 
     async def _load_models(self, new: frozenset[int]) -> None:
         topic = self.settings.topic(MODEL_VERSIONS.name)
         read = partial(read_topic, self.settings, topic, only=new)
-        # In a thread, for it blocks; what it finds is taken in here.
-        records = await asyncio.to_thread(lambda: list(read()))
+        # What it finds is taken in here, not in the thread that reads.
+        records = await self._patiently(read)
         for partition in new:
             self.models.load(
                 partition,
@@ -141,6 +144,21 @@ class TableOwner:
                     if record.partition() == partition and (value := record.value())
                 ],
             )
+
+    async def _patiently(
+        self, read: Callable[[], Iterable["Message"]]
+    ) -> list["Message"]:
+        """Return what `read` finds, when Kafka can be reached: until then, wait.
+
+        It reads in a thread, for it blocks.
+        """
+        while True:
+            try:
+                return await asyncio.to_thread(lambda: list(read()))
+            except UnreadableTopicError as error:
+                # The topics were there when the worker began.
+                _log.warning("recovery_waits", error=str(error))
+                await asyncio.sleep(_WAIT_SECONDS)
 
     async def _read(
         self, changelog: Topic, partitions: Iterable[int], term: int

@@ -293,6 +293,15 @@ routes: [{{name: all, to: [well, down, wrong]}}]
         ("delivery", "undeliverable", "wrong: invalid HTTP 400")
     }
 
+    # Mended and replayed, a letter is told; where the alert was told, it is not again.
+    http.answer_to = lambda _: (204, b"", {})
+    http.requests.clear()
+    put(settings, alerts[0])
+    with running(settings):
+        wait_until(lambda: standings(settings, "wrong")[alerts[0].id] == "told")
+        wait_until(lambda: count("well", "duplicate") >= 1)
+    assert [each.path for each in http.requests] == ["/wrong"]
+
 
 def test_nobody_is_told_of_who_was_erased_or_routed_elsewhere(
     make_topics: MakeTopics, tmp_path: Path, http: HttpServer
