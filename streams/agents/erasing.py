@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from schemas.command import Erase
 from schemas.privacy import AuditRecord
 from schemas.time import to_instant
-from schemas.topics import LEAD_STATE, SCORE_UPDATES, SIDE_STATE
+from schemas.topics import LEAD_STATE, SCORE_UPDATES, SIDE_STATE, TRAINING
 from scorers.belonging import leave
 from scorers.identity import KINDS, leads_named
 from scorers.linking import present_owner
@@ -98,6 +98,7 @@ class Erasing:
         await self._log.append(
             [
                 self._tombstone(SCORE_UPDATES.name, lead_id, partition),
+                self._tombstone(TRAINING.name, lead_id, partition),
                 self._tombstone(LEAD_STATE.name, lead_id, partition),
                 *(self._tombstone(SIDE_STATE.name, key, partition) for key in keys),
             ]

@@ -18,6 +18,7 @@ from schemas.topics import (
     LEAD_STATE,
     SCORE_UPDATES,
     SUPPRESSIONS,
+    TRAINING,
 )
 from scorers.identity import lead_id_of
 from streams.event_log import NotDurableError
@@ -84,7 +85,7 @@ async def test_nothing_of_the_lead_is_left_with_its_worker() -> None:
     effects = await obey(bench, erasing())
 
     assert bench.table.get(LEAD) is None
-    for topic in (LEAD_STATE.name, SCORE_UPDATES.name):
+    for topic in (LEAD_STATE.name, SCORE_UPDATES.name, TRAINING.name):
         last = bench.log.on(topic)[-1]
         assert (last.key, last.value) == (LEAD.encode(), None)
     assert effects.index("confirm") < effects.index(LEAD_STATE.name)
