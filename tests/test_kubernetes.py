@@ -26,8 +26,8 @@ def documents(path: Path) -> list[Any]:
 
 def files() -> list[Path]:
     """Return the manifests with roles in them."""
-    delivery = COMPONENTS / "delivery" / "delivery.yaml"
-    return [*sorted((KUBERNETES / "base").glob("*.yaml")), delivery]
+    optional = [COMPONENTS / name / f"{name}.yaml" for name in ("delivery", "sinks")]
+    return [*sorted((KUBERNETES / "base").glob("*.yaml")), *optional]
 
 
 def workloads() -> Iterator[Any]:
@@ -45,7 +45,7 @@ def test_a_role_is_a_command_with_settings_that_exist(role: str) -> None:
     """What a pod starts and sets, the product knows."""
     (container,) = ROLES[role]["spec"]["template"]["spec"]["containers"]
 
-    assert container["args"] == [role]
+    assert container["args"] == (["sinks", "run"] if role == "sinks" else [role])
     assert role in COMMANDS
     names = [each["name"] for each in container["env"]]
     base = documents(KUBERNETES / "base" / "kustomization.yaml")[0]
