@@ -45,8 +45,9 @@ from scorers.scorer import read
 from scorers.state import LeadState
 from streams.broker import ApacheBroker, EmbeddedBroker
 from streams.partitioner import partition_of
+from streams.rebuilding import Rebuilt
 from streams.settings import Settings, load_settings
-from streams.tables import Lead, Rebuilt
+from streams.tables import Lead
 from streams.topic_reader import read_topic
 from streams.topics_admin import create_topics
 from tests.people import make_visits, one_lead_each, person_of

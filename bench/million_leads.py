@@ -42,7 +42,7 @@ from streams.demo.personas import STORY
 from streams.processes import Child, free_port
 from streams.role_metrics import RoleMetrics, answers_ok, read_metrics
 from streams.settings import Settings, load_settings
-from streams.tables import VERSION, Stored
+from streams.state_records import VERSION, Stored
 from streams.topics_admin import create_topics
 
 _PARTITIONS = 4

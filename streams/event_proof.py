@@ -19,7 +19,7 @@ from streams.codec import Message as Input
 from streams.codec import Refusal
 from streams.partitioner import partition_of
 from streams.proof import Held, Leads, Place, Reading, Report, Subject
-from streams.tables import is_source
+from streams.state_records import is_source
 
 if TYPE_CHECKING:
     from confluent_kafka import Message

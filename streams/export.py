@@ -26,7 +26,9 @@ from schemas.topics import (
 from scorers.state import LeadState
 from streams.dead_letter_log import read_letters
 from streams.person import Person, is_about
-from streams.tables import OWNER_KEY, Account, Lead, Rebuilt
+from streams.rebuilding import Rebuilt
+from streams.state_records import OWNER_KEY
+from streams.tables import Account, Lead
 from streams.topic_reader import read_topic
 
 if TYPE_CHECKING:

@@ -6,7 +6,9 @@ from schemas.topics import LEAD_STATE
 from scorers.linking import present_owner
 from scorers.state import LeadState
 from streams.errors import UserError
-from streams.tables import OWNER_KEY, ChangelogError, Lead, Rebuilt
+from streams.rebuilding import Rebuilt
+from streams.state_records import OWNER_KEY, ChangelogError
+from streams.tables import Lead
 from streams.topic_reader import read_topic
 
 if TYPE_CHECKING:

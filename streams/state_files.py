@@ -28,9 +28,10 @@ from schemas.topics import (
 from schemas.workspace import workspace_of
 from streams.clock import SystemClock
 from streams.errors import UserError
+from streams.rebuilding import Rebuilt
 from streams.settings import Settings
 from streams.state_groups import committed_by_topic, marks_of
-from streams.tables import ChangelogError, Rebuilt
+from streams.state_records import ChangelogError
 from streams.topic_reader import TopicReader
 from streams.topics_admin import check_topics, shared_partitions
 

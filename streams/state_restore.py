@@ -22,7 +22,7 @@ from streams.state_files import (
     read_states,
 )
 from streams.state_groups import committed_by_topic, marks_of, set_committed
-from streams.tables import sign_anew
+from streams.state_records import sign_anew
 from streams.topic_reader import TopicReader, read_topic
 from streams.topics_admin import check_topics, shared_partitions
 

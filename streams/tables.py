@@ -7,8 +7,8 @@ and nothing gets into it before it is durable in the changelog.
 import sys
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from typing import Any, ClassVar, Final, NamedTuple, Self
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import msgspec
 
@@ -16,89 +16,22 @@ from schemas.time import Instant
 from scorers.account_state import AccountState, decode_account, encode_account
 from scorers.state import LeadState, decode_score, decode_state, encode_state
 from streams.codec import Output
+from streams.state_records import (
+    VERSION,
+    ChangelogError,
+    Claim,
+    Epoch,
+    Stored,
+    encode_stored,
+    is_source,
+)
 
-VERSION: Final = 1
-OWNER_KEY: Final = b"#owner"
-"""Key of the record by which a worker takes a changelog partition over."""
-
-MAX_STORED_BYTES: Final = 900_000
-"""Brokers take a megabyte by default; a state that outgrows it could not be kept."""
+if TYPE_CHECKING:
+    from streams.rebuilding import Rebuilt
 
 
 MOST_UNPACKED: Final = 8_192
 """States of a table that are kept ready for use: some 14 kB each, 2 kB in bytes."""
-
-_SOURCE_MARK: Final = "/"
-
-
-def source_name(lead_id: str, topic: str) -> str:
-    """Return the name under which a position in what `lead_id` forwards is kept."""
-    return f"{lead_id}{_SOURCE_MARK}{topic}"
-
-
-def is_source(name: str) -> bool:
-    """Say whether a position is in what a lead forwards, not in a topic."""
-    return _SOURCE_MARK in name
-
-
-class ChangelogError(Exception):
-    """A changelog record cannot be read: no state may be built on guesses."""
-
-
-class Epoch(NamedTuple):
-    """Who wrote a record: later owners of a partition compare greater.
-
-    `term` is the consumer group's generation, or a greater one that was found in the
-    changelog (a group that is made anew starts from one); `offset` is the place of
-    the owner's own record in the changelog.
-    """
-
-    term: int
-    offset: int
-
-
-class Claim(NamedTuple):
-    """What an owner wrote on a changelog partition when it took it over."""
-
-    id: str
-    term: int
-    offset: int
-
-
-class Stored(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A state in the changelog; fields may only ever be added at the end."""
-
-    version: int
-    term: int
-    owner: int
-    positions: Mapping[str, int]
-    """Per topic (base name): the last offset whose record this state includes.
-
-    Also per lead and topic, where the lead forwards what is this one's by now.
-    """
-    state: bytes
-    wake_at: Instant | None
-    outbox: tuple[Output, ...] = ()
-    """What followed from the last change: sent again if the input comes again."""
-    model: str = ""
-    """Digest of the model that a lead was scored by last."""
-
-
-class _Sign(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The first fields of a record; the rest is not looked at."""
-
-    version: int
-    term: int
-    owner: int
-
-
-class Ownership(msgspec.Struct, array_like=True, frozen=True):
-    """A worker's record that it takes a changelog partition over."""
-
-    version: int
-    term: int
-    id: str
-    worker: str
 
 
 class Kept(ABC):
@@ -261,57 +194,6 @@ class Account(Kept):
         return decode_account(data)
 
 
-_encode: Final = msgspec.msgpack.Encoder().encode
-_stored: Final = msgspec.msgpack.Decoder(Stored).decode
-decode_ownership: Final = msgspec.msgpack.Decoder(Ownership).decode
-"""Returns the claim of these bytes; msgspec.DecodeError if they are none."""
-
-
-_sign: Final = msgspec.msgpack.Decoder(_Sign).decode
-
-
-def decode_epoch(value: bytes) -> tuple[int, int]:
-    """Return by whom a state was stored, as an `Epoch` compares.
-
-    Raises
-    ------
-    msgspec.DecodeError
-        When it is no state.
-    """
-    sign = _sign(value)
-    return sign.term, sign.owner
-
-
-def encode_stored(stored: Stored) -> bytes:
-    """Return a state as it goes on the changelog."""
-    return _encode(stored)
-
-
-def encode_ownership(ownership: Ownership) -> bytes:
-    """Return `ownership` as it goes on the changelog."""
-    return _encode(ownership)
-
-
-def sign_anew(value: bytes, term: int, *, begin_anew: bool) -> bytes:
-    """Return a record as an owner of `term` would write it, before any claim.
-
-    To `begin_anew` it includes nothing of any topic, and has nothing left to send.
-    """
-    stored = _stored(value)
-    return _encode(
-        Stored(
-            stored.version,
-            term,
-            -1,
-            {} if begin_anew else stored.positions,
-            stored.state,
-            stored.wake_at,
-            () if begin_anew else stored.outbox,
-            stored.model,
-        )
-    )
-
-
 class StateTable:
     """The states of the partitions that this worker owns, by their keys."""
 
@@ -376,7 +258,7 @@ class StateTable:
         `packed` is the state in bytes, where it is at hand.
         """
         epoch = self._epochs[partition]
-        return _encode(
+        return encode_stored(
             Stored(
                 VERSION,
                 epoch.term,
@@ -482,116 +364,3 @@ class AccountTable(StateTable):
     """The accounts of the partitions that this worker owns."""
 
     kind = Account
-
-
-class Rebuilt:
-    """One partition's states in the making, record by record of its changelog.
-
-    Of two records of a key the one with the later owner wins, then the later one.
-    A worker that was paused and lost the partition signs with an older epoch, so
-    what it writes late never wins.
-    """
-
-    def __init__(self, partition: int, term: int, claim: str) -> None:
-        """Collect `partition` for the owner whose claim has this id."""
-        self.partition = partition
-        self.records = 0
-        self.complete = False
-        """Whether our own claim was reached: everything before it was read."""
-        self.epoch = Epoch(term, -1)
-        self.claim = claim
-        """Id of our own claim: everything before it is to be read."""
-        self._stored: dict[str, Stored] = {}
-        self._overwritten: set[str] = set()
-
-    def apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
-        """Take the next record of the changelog.
-
-        Raises
-        ------
-        ChangelogError
-            When the record cannot be read by this version.
-        """
-        if self.complete:
-            return
-        self.records += 1
-        if key is None:
-            msg = f"a record without a key at {self.partition}:{offset}"
-            raise ChangelogError(msg)
-        try:
-            if key == OWNER_KEY:
-                if value is not None:
-                    self._take_over(decode_ownership(value), offset)
-                return
-            name = key.decode()
-            if value is None:
-                self._stored.pop(name, None)
-                self._overwritten.discard(name)
-            else:
-                self._keep(name, _stored(value))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            msg = f"unreadable changelog record at {self.partition}:{offset}: {error}"
-            raise ChangelogError(msg) from error
-
-    def kept(self, kind: type[Kept]) -> dict[str, Kept]:
-        """Return the states as the changelog leaves them, as `kind`."""
-        return {
-            key: kind.restored(self.partition, stored)
-            for key, stored in self._stored.items()
-        }
-
-    def winners(self) -> Iterable[tuple[str, bytes]]:
-        """Yield every key with the record that counts."""
-        for key, stored in self._stored.items():
-            yield key, _encode(stored)
-
-    def restore(self, states: dict[str, Stored]) -> None:
-        """Begin with what a snapshot holds, before any record is applied."""
-        self._stored = states
-        for stored in states.values():
-            self._note_term(stored.term)
-            break  # they are all of one owner
-
-    def repairs(self) -> Iterable[tuple[str, bytes]]:
-        """Yield the keys whose last record lost, with the one that won.
-
-        Compaction keeps the last record of a key, so the winner must be written
-        again.
-        """
-        for key in self._overwritten:
-            yield key, _encode(self._stored[key])
-
-    def erase(self, is_erased: Callable[[str], bool]) -> list[str]:
-        """Drop the states of whoever was erased; return their keys.
-
-        What a worker that had lost the partition wrote after an erasure ends here.
-        """
-        gone = [key for key in self._stored if is_erased(key)]
-        for key in gone:
-            del self._stored[key]
-            self._overwritten.discard(key)
-        return gone
-
-    def _take_over(self, ownership: Ownership, offset: int) -> None:
-        if ownership.id == self.claim:
-            self.epoch = Epoch(self.epoch.term, offset)
-            self.complete = True
-        else:
-            self._note_term(ownership.term)
-
-    def _keep(self, key: str, stored: Stored) -> None:
-        if stored.version != VERSION:
-            msg = f"{key} was stored in format {stored.version}"
-            raise ChangelogError(msg)
-        self._note_term(stored.term)
-        held = self._stored.get(key)
-        if held is not None and ((stored.term, stored.owner) < (held.term, held.owner)):
-            self._overwritten.add(key)
-            return
-        self._stored[key] = stored
-        self._overwritten.discard(key)
-
-    def _note_term(self, term: int) -> None:
-        # A group that was made anew counts from one; its owners must still win.
-        if term > self.epoch.term:
-            self.epoch = Epoch(term, self.epoch.offset)

@@ -38,9 +38,11 @@ from streams.kafka_access import client_config
 from streams.model_book import ModelBook
 from streams.person_proof import PersonProof
 from streams.proof import Held, Place, Report
+from streams.rebuilding import Rebuilt
+from streams.state_records import OWNER_KEY, ChangelogError
 from streams.suppression_feed import load_suppressions
 from streams.suppressions import Suppressions
-from streams.tables import OWNER_KEY, ChangelogError, Lead, Rebuilt
+from streams.tables import Lead
 from streams.topic_reader import TopicReader
 from streams.topics_admin import check_topics, shared_partitions
 from streams.unlinked import read_unlinked

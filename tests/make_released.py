@@ -25,7 +25,8 @@ from scorers.accounts import AccountStep
 from scorers.replay import Replay
 from scorers.scorer import read
 from streams.model_files import read_model
-from streams.tables import Account, Kept, Lead, Stored
+from streams.state_records import Stored
+from streams.tables import Account, Kept, Lead
 from tests.chaos.faults import eager_model
 
 RELEASED = Path(__file__).parent / "golden" / "released"

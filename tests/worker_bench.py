@@ -19,17 +19,11 @@ from streams.agents.sides import Sides
 from streams.event_log import NotDurableError, Record
 from streams.model_book import ModelBook
 from streams.partitioner import partition_of
+from streams.rebuilding import Rebuilt
 from streams.settings import Settings
+from streams.state_records import OWNER_KEY, Ownership, encode_ownership
 from streams.suppressions import Suppressions
-from streams.tables import (
-    OWNER_KEY,
-    AccountTable,
-    LeadTable,
-    Ownership,
-    Rebuilt,
-    SideTable,
-    encode_ownership,
-)
+from streams.tables import AccountTable, LeadTable, SideTable
 from streams.timers import Wakeups
 from streams.transport.progress import Batch, Fetch, Partition
 from tests.worker_harness import MODEL

@@ -30,8 +30,10 @@ from streams.kafka_access import client_config
 from streams.model_files import read_model
 from streams.partitioner import partition_of
 from streams.processes import free_port
+from streams.rebuilding import Rebuilt
 from streams.settings import Settings
-from streams.tables import OWNER_KEY, Lead, Rebuilt
+from streams.state_records import OWNER_KEY
+from streams.tables import Lead
 from streams.topic_reader import read_topic
 from tests.waiting import PATIENCE, wait_until
 

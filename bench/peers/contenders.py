@@ -9,7 +9,7 @@ import msgspec
 from bench.peers import environments as envs
 from bench.peers.proof import DecodeChange
 from bench.peers.toy import Job, Score, decode_score
-from streams.tables import OWNER_KEY, Stored
+from streams.state_records import OWNER_KEY, Stored
 
 _stored = msgspec.msgpack.Decoder(Stored).decode
 

@@ -30,8 +30,9 @@ from streams.dead_letters import DeadLetterGuard
 from streams.event_log import EventLog, Record
 from streams.model_book import ModelBook
 from streams.partitioner import partition_of
+from streams.state_records import MAX_STORED_BYTES, ChangelogError
 from streams.suppressions import PrivacyKeyError, Suppressions
-from streams.tables import MAX_STORED_BYTES, ChangelogError, StateTable
+from streams.tables import StateTable
 from streams.timers import Wakeups
 from streams.tracing import context_of
 from streams.transport.progress import Batch, Fetch

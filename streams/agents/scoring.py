@@ -42,7 +42,8 @@ from streams.agents.durable import Change, DurableAgent
 from streams.agents.erasing import Erasure
 from streams.codec import Message, Refusal
 from streams.model_book import UnusableVersionError
-from streams.tables import Lead, is_source, source_name
+from streams.state_records import is_source, source_name
+from streams.tables import Lead
 from streams.tracing import context_of, exemplar
 from streams.transport.progress import Record as Raw
 from streams.unlinked import read_unlinked

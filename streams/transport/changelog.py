@@ -17,13 +17,14 @@ import structlog
 
 from streams.kafka_access import client_config
 from streams.metrics import RECOVERED_RECORDS, RECOVERY_LEFT
-from streams.tables import OWNER_KEY, decode_epoch, decode_ownership
+from streams.state_records import OWNER_KEY, decode_epoch, decode_ownership
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message
 
+    from streams.rebuilding import Rebuilt
     from streams.settings import Settings
-    from streams.tables import Claim, Rebuilt
+    from streams.state_records import Claim
 
 _BATCH: Final = 5_000
 _POLL_SECONDS: Final = 0.2

@@ -25,15 +25,10 @@ from streams import metrics
 from streams.clock import Clock, SystemClock
 from streams.event_log import EventLog, Record
 from streams.model_book import ModelBook
+from streams.rebuilding import Rebuilt
+from streams.state_records import OWNER_KEY, VERSION, Ownership, encode_ownership
 from streams.suppressions import Suppressions
-from streams.tables import (
-    OWNER_KEY,
-    VERSION,
-    Ownership,
-    Rebuilt,
-    StateTable,
-    encode_ownership,
-)
+from streams.tables import StateTable
 from streams.topic_reader import UnreadableTopicError, read_topic
 from streams.transport.changelog import has_claim, read_changelog
 from streams.transport.snapshots import Opened, SnapshotError, SnapshotFolder

@@ -15,7 +15,8 @@ import structlog
 from schemas.topics import Topic
 from streams import metrics
 from streams.event_log import EventLog, NotDurableError, Record
-from streams.tables import Claim, StateTable, encode_stored
+from streams.state_records import Claim, encode_stored
+from streams.tables import StateTable
 from streams.transport.changelog import end_of, late_keys
 from streams.transport.consumer import NotOwnerError
 from streams.transport.snapshots import FORMAT, Header, SnapshotFolder

@@ -23,7 +23,7 @@ import structlog
 
 from schemas.time import HOUR, Instant
 from streams import metrics
-from streams.tables import Stored
+from streams.state_records import Stored
 
 if TYPE_CHECKING:
     from streams.settings import Settings

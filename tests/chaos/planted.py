@@ -74,7 +74,8 @@ def commit_before_flush() -> None:
 
 def no_fencing() -> None:
     """Whoever writes last wins, even if it lost the partition; nobody asks first."""
-    from streams.tables import Epoch, Rebuilt
+    from streams.rebuilding import Rebuilt
+    from streams.state_records import Epoch
     from streams.transport.consumer import BatchConsumer
 
     _linger_between_state_and_outputs()

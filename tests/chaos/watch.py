@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from schemas.topics import LEAD_STATE
 from streams.settings import Settings
-from streams.tables import OWNER_KEY
+from streams.state_records import OWNER_KEY
 from streams.topics_admin import connect
 from tests.waiting import wait_until
 

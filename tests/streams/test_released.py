@@ -23,7 +23,8 @@ from schemas.topics import (
 from scorers.replay import Replay
 from scorers.scorer import read
 from streams.model_files import read_model
-from streams.tables import Account, Kept, Lead, Rebuilt
+from streams.rebuilding import Rebuilt
+from streams.tables import Account, Kept, Lead
 from tests.make_released import RELEASED
 
 VERSIONS = sorted(RELEASED.iterdir())

@@ -29,7 +29,7 @@ from scorers.state import LeadState, decode_state, encode_state
 from streams.cli.main import compose
 from streams.proof import Report, Subject
 from streams.settings import Settings
-from streams.tables import OWNER_KEY, Stored
+from streams.state_records import OWNER_KEY, Stored
 from streams.topics_admin import create_topics
 from streams.verify import verify
 from tests.waiting import wait_until

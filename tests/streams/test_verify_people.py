@@ -19,7 +19,7 @@ from scorers.masses import hash64
 from scorers.state import LeadState
 from streams.partitioner import partition_of
 from streams.settings import Settings
-from streams.tables import OWNER_KEY
+from streams.state_records import OWNER_KEY
 from streams.verify import verify
 from tests import worker_bench
 from tests.streams.test_verify import (

@@ -21,7 +21,13 @@ from streams.model_log import version_of
 from streams.partitioner import partition_of
 from streams.processes import free_port
 from streams.settings import Settings
-from streams.tables import OWNER_KEY, VERSION, Ownership, Stored, encode_ownership
+from streams.state_records import (
+    OWNER_KEY,
+    VERSION,
+    Ownership,
+    Stored,
+    encode_ownership,
+)
 from streams.view import connect_view
 from tests.streams.view.records import change, update
 from tests.worker_harness import put_raw

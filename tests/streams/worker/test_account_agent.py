@@ -27,8 +27,9 @@ from scorers.compiled import CompiledModel
 from streams.event_log import NotDurableError
 from streams.model_files import read_model, read_text, shipped_model
 from streams.partitioner import partition_of
+from streams.rebuilding import Rebuilt
 from streams.settings import Settings
-from streams.tables import Account, Rebuilt
+from streams.tables import Account
 from streams.transport.progress import Batch
 from tests.waiting import wait_until
 from tests.worker_bench import PARTITIONS, Bench, Raw, batch, event, raw

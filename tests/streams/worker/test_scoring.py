@@ -1,5 +1,6 @@
 """The scoring agent's effects: what, in which order, and nothing else."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,10 +17,8 @@ from streams.agents import scoring as scoring_module
 from streams.app import WorkerApp
 from streams.dead_letters import TooManyDeadLettersError
 from streams.event_log import NotDurableError
-from streams.tables import (
-    ChangelogError,
-    Lead,
-)
+from streams.state_records import ChangelogError
+from streams.tables import Lead
 from streams.transport.consumer import NotOwnerError
 from streams.transport.progress import Batch, Fetch
 from tests.worker_bench import (
@@ -455,6 +454,7 @@ async def left(bench: Bench, consumer: StubConsumer, *batches: Batch) -> list[An
         roster=bench.roster,
         owner=owner,
         failed=False,
+        writing=asyncio.Lock(),
     )
     bench.effects.clear()
     await app_module._score(
@@ -484,7 +484,7 @@ async def test_nothing_is_acknowledged_that_is_not_durable() -> None:
     failures = await left(bench, StubConsumer(bench.effects), batch(raw(0, event())))
 
     assert [type(each) for each in failures] == [NotDurableError]
-    assert bench.effects == ["lead.states.v1", "left"]
+    assert bench.effects == ["lead.states.v1", "distrust", "left"]
 
 
 @pytest.mark.parametrize("confirmed", [0, 1])

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from schemas.topics import LEAD_STATE
 from streams.app import WorkerApp, _confirm_states
 from streams.clock import SystemClock
+from streams.rebuilding import Rebuilt
 from streams.settings import Settings
-from streams.tables import OWNER_KEY, LeadTable, Rebuilt, Stored
+from streams.state_records import OWNER_KEY, Stored
+from streams.tables import LeadTable
 from streams.transport import snapshot_taker
 from streams.transport.consumer import NotOwnerError
 from streams.transport.snapshot_taker import SnapshotTaker

@@ -4,18 +4,17 @@ import pytest
 
 from scorers.state import LeadState, encode_state
 from streams.codec import Output
-from streams.tables import (
+from streams.rebuilding import Rebuilt
+from streams.state_records import (
     OWNER_KEY,
     ChangelogError,
     Epoch,
-    Lead,
-    LeadTable,
     Ownership,
-    Rebuilt,
     Stored,
     encode_ownership,
 )
-from streams.tables import _encode as encode
+from streams.state_records import _encode as encode
+from streams.tables import Lead, LeadTable
 
 OUTPUT = Output("lead.score-updates.v1", b"{}", (("ce_id", b"1"),))
 

@@ -31,7 +31,7 @@ from streams.app import Ports, WorkerApp, create_app
 from streams.event_log import KafkaEventLog, NotDurableError, Record
 from streams.partitioner import partition_of
 from streams.settings import Settings
-from streams.tables import OWNER_KEY
+from streams.state_records import OWNER_KEY
 from streams.transport.consumer import BatchConsumerThread, NotOwnerError
 from streams.transport.progress import Fetch, LogWentBackError, Partition
 from tests.worker_harness import (
