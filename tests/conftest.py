@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from streams import processes
 from streams.broker import ApacheBroker, EmbeddedBroker
 from streams.broker.apache import missing_requirement
 from streams.redis_server import RedisServer
@@ -28,6 +29,15 @@ if _PROFILE == "thorough":
 
 LIVES_COMPARED = "lives compared"
 """The property of a test that says how many lives it held against the oracle."""
+
+
+def pytest_configure() -> None:
+    """Let no two processes of a run draw the same port at the same time."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = processes._FREE_PORTS
+    size = len(ports) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = ports[number * size : (number + 1) * size]
+    processes._FREE_PORTS = share  # type: ignore[misc] # Final for all but tests
 
 
 def pytest_report_header() -> str:
