@@ -69,7 +69,7 @@ test: setup ## The quick suite with coverage: no network, no Java
 	$(RUN) coverage report --include="streams/*" --fail-under=$(COVERAGE_STREAMS)
 
 it: setup laws deploy-tools ## The laws at length, Apache Kafka (Java 17 and Maven), Prometheus, manifests
-	$(RUN) pytest -m integration
+	$(RUN) pytest -m integration $(IT)
 
 # What the image's recipe and the manifests are held against; skipped without.
 deploy-tools: setup

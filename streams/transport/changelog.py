@@ -6,6 +6,7 @@ issues 176, 597, 651). Instead the new owner writes its claim and reads until it
 it: everything before the claim has then been read, on any broker.
 """
 
+import hashlib
 import logging
 import threading
 import time
@@ -151,6 +152,20 @@ def has_claim(
         return decode_ownership(found.value() or b"").id == claim
     except msgspec.DecodeError:
         return False
+
+
+def mark_of(settings: "Settings", topic: str, partition: int, offset: int) -> bytes:
+    """Return a digest of the record at `offset`, empty if there is none.
+
+    A log that lost its end, and grew again, has another record there.
+    """
+    found = next(_between(settings, topic, partition, range(offset, offset + 1)), None)
+    if found is None or found.offset() != offset:
+        return b""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (found.key(), found.value(), str(found.timestamp()).encode()):
+        digest.update(b"-" if part is None else b"%d:%b" % (len(part), part))
+    return digest.digest()
 
 
 def late_keys(

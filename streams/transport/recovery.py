@@ -30,7 +30,7 @@ from streams.state_records import OWNER_KEY, VERSION, Ownership, encode_ownershi
 from streams.suppressions import Suppressions
 from streams.tables import StateTable
 from streams.topic_reader import UnreadableTopicError, read_topic
-from streams.transport.changelog import has_claim, read_changelog
+from streams.transport.changelog import has_claim, mark_of, read_changelog
 from streams.transport.snapshots import Opened, SnapshotError, SnapshotFolder
 
 if TYPE_CHECKING:
@@ -224,11 +224,13 @@ class TableOwner:
         Raises
         ------
         SnapshotError
-            When the claim of who took it is not there.
+            When the claim of who took it is not there, or what was its end.
         """
         at = opened.header
-        if not has_claim(
-            self.settings, at.topic, at.partition, at.claim, at.claimed_at
+        place = self.settings, at.topic, at.partition
+        if (
+            not has_claim(*place, at.claim, at.claimed_at)
+            or mark_of(*place, at.read_on - 1) != at.mark
         ):
             msg = "the changelog is another one"
             raise SnapshotError(msg)

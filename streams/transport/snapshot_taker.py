@@ -17,7 +17,7 @@ from streams import metrics
 from streams.event_log import EventLog, NotDurableError, Record
 from streams.state_records import Claim, encode_stored
 from streams.tables import StateTable
-from streams.transport.changelog import end_of, late_keys
+from streams.transport.changelog import end_of, late_keys, mark_of
 from streams.transport.consumer import NotOwnerError
 from streams.transport.snapshots import FORMAT, Header, SnapshotFolder
 
@@ -115,13 +115,26 @@ class SnapshotTaker:
         if claim is None:
             raise _AbandonedError
         end = await asyncio.to_thread(end_of, self._settings, name, partition)
+        mark = await asyncio.to_thread(
+            mark_of, self._settings, name, partition, end - 1
+        )
+        if not mark:
+            raise _AbandonedError  # the log has lost its end
         # With the writing in hand done, what was on the changelog by then is in the
-        # table; confirmed after that, nobody else had claimed the partition by then.
+        # table; confirmed after that, nobody else had claimed the partition by then. By
+        # the mark it is known later whether it is this end.
         async with self._writing:
             await self._confirm()
         await self._repair(name, table, partition, claim, end)
         header = Header(
-            FORMAT, name, partition, claim.id, claim.offset, end, self._clock.now()
+            format=FORMAT,
+            topic=name,
+            partition=partition,
+            claim=claim.id,
+            claimed_at=claim.offset,
+            read_on=end,
+            taken_at=self._clock.now(),
+            mark=mark,
         )
         count = 0
         with await asyncio.to_thread(self._folder.write, header) as writer:

@@ -5,7 +5,8 @@ changelog on they may have changed since. It may hold later states than that: wh
 begins with it reads on from that offset, and a state's record is the whole state.
 
 It is believed only if the changelog still has the claim of the owner who took it, at
-the offset where the owner wrote it: a topic that was made anew has not. It is not
+the offset where the owner wrote it, and the record that was its last one then: a topic
+that was made anew has not, nor has a log that lost its end and grew again. It is not
 believed for longer than a changelog certainly keeps tombstones, and it is used once:
 the file is gone before its states are taken over.
 """
@@ -54,6 +55,8 @@ class Header(msgspec.Struct, array_like=True, frozen=True):
     read_on: int
     """First offset of the changelog whose record the states may not include."""
     taken_at: Instant
+    mark: bytes
+    """Digest of the changelog's record before `read_on`."""
 
 
 class _End(msgspec.Struct, array_like=True, frozen=True, tag="end"):

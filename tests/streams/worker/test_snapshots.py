@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.topics import LEAD_STATE
+from schemas.topics import ACCOUNT_STATE, LEAD_STATE
 from streams.app import WorkerApp, _confirm_states
 from streams.clock import SystemClock
 from streams.rebuilding import Rebuilt
@@ -42,7 +42,7 @@ from tests.worker_harness import (
 )
 
 TOPIC = "t.lead.states.v1"
-HEADER = Header(FORMAT, TOPIC, 3, "claim", 7, 42, 1_000)
+HEADER = Header(FORMAT, TOPIC, 3, "claim", 7, 42, 1_000, b"mark")
 STATES = [(f"ld_{n}", Stored(1, 2, 7, {"web": n}, b"x" * n, n)) for n in range(20)]
 
 MakeTopics = Callable[..., Settings]
@@ -220,23 +220,28 @@ def test_a_worker_goes_on_from_its_snapshots(
     assert len(files) == 2
     with files[0].open("r+b") as file:  # one ends in the middle
         file.truncate(files[0].stat().st_size // 2)
-    other = SnapshotFolder(settings).write(header_of(files[1], claim="another"))
+    # The other is of a log that lost its end: another record is there now.
+    other = SnapshotFolder(settings).write(header_of(files[1], mark=b"another"))
     other.finish()
+    account = f"{settings.topic(ACCOUNT_STATE.name)}-"
+    (one, *_) = sorted(settings.data_dir.glob(f"snapshots/*/{account}*"))
+    third = SnapshotFolder(settings).write(header_of(one, claim="another"))
+    third.finish()
     produce(settings, events[400:])
 
     worker.start().wait_ready()
-    assert figure(worker, 'leadpulse_snapshots_total{result="refused"}') == 2
+    assert figure(worker, 'leadpulse_snapshots_total{result="refused"}') == 3
     wait_until(lambda: committed(settings) == 600, 40, "the last events")
     assert worker.stop() == 0
     check_exact(settings, events)
 
 
-def header_of(path: Path, *, claim: str) -> Header:
-    """Return the header of a snapshot's file with the claim of another owner."""
+def header_of(path: Path, **given: str | bytes) -> Header:
+    """Return the header of a snapshot's file with something else in it."""
     content = path.read_bytes()
     size = int.from_bytes(content[:4])
     header = msgspec.msgpack.decode(content[8 : 8 + size], type=Header)
-    return msgspec.structs.replace(header, claim=claim)
+    return msgspec.structs.replace(header, **given)
 
 
 def test_late_writes_are_undone_at_once(
@@ -285,10 +290,12 @@ class Taking:
         self.table = LeadTable({})
         self.own("mine")
         self.confirm: Callable[[], None] = lambda: None
+        self.mark = b"mark"
         self.folder = SnapshotFolder(settings)
         self.topic = settings.topic(LEAD_STATE.name)
         monkeypatch.setattr(snapshot_taker, "end_of", lambda *_: 42)
         monkeypatch.setattr(snapshot_taker, "late_keys", lambda *_: [])
+        monkeypatch.setattr(snapshot_taker, "mark_of", lambda *_: self.mark)
         self.taker = SnapshotTaker(
             settings,
             tables={LEAD_STATE: self.table},
@@ -347,6 +354,13 @@ async def test_none_of_states_that_are_in_doubt(taking: Taking) -> None:
         raise NotOwnerError
 
     taking.confirm = doubt
+
+    assert await taking.take() == -1
+
+
+async def test_none_of_a_log_that_lost_its_end(taking: Taking) -> None:
+    """Where the changelog's last record is gone again, offsets say nothing."""
+    taking.mark = b""
 
     assert await taking.take() == -1
 
