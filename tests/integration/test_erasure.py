@@ -46,20 +46,11 @@ from tests.worker_harness import (
 
 pytestmark = pytest.mark.integration
 
-_HASTE = """
-log.retention.check.interval.ms=500
-log.cleaner.backoff.ms=500
-log.segment.delete.delay.ms=100
-"""
-
-
-class HastyBroker(ApacheBroker):
-    """Apache Kafka that looks for what may go all the time."""
-
-    def _configure(self, port: int, *, storage: str) -> None:
-        super()._configure(port, storage=storage)
-        with (self.directory / "server.properties").open("a", encoding="utf-8") as file:
-            file.write(_HASTE)
+_HASTE = {
+    "log.retention.check.interval.ms": "500",
+    "log.cleaner.backoff.ms": "500",
+    "log.segment.delete.delay.ms": "100",
+}
 
 
 @pytest.fixture
@@ -70,7 +61,7 @@ def settings(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Settings]:
-    with HastyBroker(tmp_path / "data" / "kafka") as apache:
+    with ApacheBroker(tmp_path / "data" / "kafka", properties=_HASTE) as apache:
         settings = make_topics(
             bootstrap=apache.bootstrap,
             partitions=2,
