@@ -57,7 +57,7 @@ def read_changelog(
         TopicPartition,
     )
 
-    consumer = _reader(settings)
+    consumer = open_reader(settings)
     try:
         consumer.assign(
             [
@@ -67,9 +67,7 @@ def read_changelog(
         )
         moved_at = time.monotonic()
         while not stop.is_set():
-            # `consume` would wait for a full batch: take what is there instead.
-            first = consumer.poll(_POLL_SECONDS)
-            messages = [] if first is None else [first, *consumer.consume(_BATCH, 0)]
+            messages = _at_hand(consumer)
             for message in messages:
                 error = message.error()
                 if error is None:
@@ -115,7 +113,7 @@ def _left(consumer: "Consumer", topic: str, partitions: Mapping[int, "Rebuilt"])
     return left
 
 
-def end_of(settings: "Settings", topic: str, partition: int) -> int:
+def end_of(reader: "Consumer", topic: str, partition: int) -> int:
     """Return the offset behind the last record of a partition that all replicas have.
 
     Raises
@@ -125,16 +123,13 @@ def end_of(settings: "Settings", topic: str, partition: int) -> int:
     """
     from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415
 
-    consumer = _reader(settings)
     try:
-        found = consumer.get_watermark_offsets(
+        found = reader.get_watermark_offsets(
             TopicPartition(topic, partition), _ANSWER_SECONDS
         )
     except KafkaException as error:
         msg = f"the end of {topic}[{partition}] is not to be had: {error}"
         raise OSError(msg) from error
-    finally:
-        consumer.close()
     if found is None:
         msg = f"the end of {topic}[{partition}] was not told in time"
         raise OSError(msg)
@@ -142,10 +137,10 @@ def end_of(settings: "Settings", topic: str, partition: int) -> int:
 
 
 def has_claim(
-    settings: "Settings", topic: str, partition: int, claim: str, offset: int
+    reader: "Consumer", topic: str, partition: int, claim: str, offset: int
 ) -> bool:
     """Say whether a partition has an owner's claim where the owner wrote it."""
-    found = next(_between(settings, topic, partition, range(offset, offset + 1)), None)
+    found = next(_between(reader, topic, partition, range(offset, offset + 1)), None)
     if found is None or found.key() != OWNER_KEY:
         return False
     try:
@@ -154,12 +149,12 @@ def has_claim(
         return False
 
 
-def mark_of(settings: "Settings", topic: str, partition: int, offset: int) -> bytes:
+def mark_of(reader: "Consumer", topic: str, partition: int, offset: int) -> bytes:
     """Return a digest of the record at `offset`, empty if there is none.
 
     A log that lost its end, and grew again, has another record there.
     """
-    found = next(_between(settings, topic, partition, range(offset, offset + 1)), None)
+    found = next(_between(reader, topic, partition, range(offset, offset + 1)), None)
     if found is None or found.offset() != offset:
         return b""
     digest = hashlib.blake2b(digest_size=16)
@@ -169,7 +164,7 @@ def mark_of(settings: "Settings", topic: str, partition: int, offset: int) -> by
 
 
 def late_keys(
-    settings: "Settings",
+    reader: "Consumer",
     topic: str,
     partition: int,
     offsets: range,
@@ -177,7 +172,7 @@ def late_keys(
 ) -> list[str]:
     """Return the keys of records at `offsets` that former owners wrote."""
     late: dict[str, bool] = {}
-    for message in _between(settings, topic, partition, offsets):
+    for message in _between(reader, topic, partition, offsets):
         key, value = message.key(), message.value()
         if key is None or key == OWNER_KEY or value is None:
             continue
@@ -186,7 +181,7 @@ def late_keys(
 
 
 def _between(
-    settings: "Settings", topic: str, partition: int, offsets: range
+    reader: "Consumer", topic: str, partition: int, offsets: range
 ) -> "Iterator[Message]":
     """Yield the records of a partition that are at `offsets`.
 
@@ -203,14 +198,13 @@ def _between(
     start, end = offsets.start, offsets.stop
     if start >= end:
         return
-    consumer = _reader(settings)
     try:
         place = TopicPartition(topic, partition, start)
-        consumer.assign([place])
+        reader.assign([place])
         moved_at = time.monotonic()
         # Compaction and transactions leave gaps: the position tells, not a count.
-        while consumer.position([place])[0].offset < end:
-            for message in consumer.consume(_BATCH, _POLL_SECONDS):
+        while reader.position([place])[0].offset < end:
+            for message in _at_hand(reader):
                 moved_at = time.monotonic()
                 if message.error() is None and (message.offset() or 0) < end:
                     yield message
@@ -221,11 +215,23 @@ def _between(
         msg = f"{topic}[{partition}] cannot be read: {error}"
         raise OSError(msg) from error
     finally:
-        consumer.close()
+        reader.unassign()
 
 
-def _reader(settings: "Settings") -> "Consumer":
-    """Return a consumer that joins nothing: its partitions are assigned by hand."""
+def _at_hand(consumer: "Consumer") -> "list[Message]":
+    """Return the records that are there; wait a moment for the first only.
+
+    `consume` alone would wait for a full batch.
+    """
+    first = consumer.poll(_POLL_SECONDS)
+    return [] if first is None else [first, *consumer.consume(_BATCH, 0)]
+
+
+def open_reader(settings: "Settings") -> "Consumer":
+    """Return a consumer that joins nothing: its partitions are assigned by hand.
+
+    It is for one thread at a time, and to be closed.
+    """
     from confluent_kafka import Consumer  # noqa: PLC0415 - loads librdkafka
 
     return Consumer(

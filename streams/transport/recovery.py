@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -30,11 +31,16 @@ from streams.state_records import OWNER_KEY, VERSION, Ownership, encode_ownershi
 from streams.suppressions import Suppressions
 from streams.tables import StateTable
 from streams.topic_reader import UnreadableTopicError, read_topic
-from streams.transport.changelog import has_claim, mark_of, read_changelog
-from streams.transport.snapshots import Opened, SnapshotError, SnapshotFolder
+from streams.transport.changelog import (
+    has_claim,
+    mark_of,
+    open_reader,
+    read_changelog,
+)
+from streams.transport.snapshots import Header, Opened, SnapshotError, SnapshotFolder
 
 if TYPE_CHECKING:
-    from confluent_kafka import Message
+    from confluent_kafka import Consumer, Message
     from faust.types import TP
 
     from streams.settings import Settings
@@ -193,14 +199,27 @@ class TableOwner:
         """Begin with the snapshots that there are; return from where to read on."""
         if self.snapshots is None:
             return {}
+        now = self.clock.now()
+        found = {each: self.snapshots.take(topic, each, now) for each in rebuilt}
+        if not any(found.values()):
+            return {}
+        with closing(open_reader(self.settings)) as reader:
+            return self._restore_from(reader, topic, rebuilt, found)
+
+    def _restore_from(
+        self,
+        reader: "Consumer",
+        topic: str,
+        rebuilt: Mapping[int, Rebuilt],
+        found: Mapping[int, Opened | None],
+    ) -> dict[int, int]:
         starts = {}
-        for partition, states in rebuilt.items():
-            opened = self.snapshots.take(topic, partition, self.clock.now())
+        for partition, opened in found.items():
             if opened is None:
                 continue
             with opened.file:
                 try:
-                    self._believe(opened)
+                    _believe(reader, opened.header)
                     # All of it or nothing: it may turn out at its end not to be whole.
                     restored = dict(chain.from_iterable(opened.states()))
                 except (SnapshotError, OSError) as error:
@@ -212,32 +231,32 @@ class TableOwner:
                         error=str(error),
                     )
                     continue
-            states.restore(restored)
+            rebuilt[partition].restore(restored)
             starts[partition] = opened.header.read_on
             metrics.SNAPSHOTS.labels("used").inc()
             metrics.RESTORED_STATES.inc(len(restored))
         return starts
 
-    def _believe(self, opened: Opened) -> None:
-        """Return if the changelog is the one that the snapshot was taken of.
-
-        Raises
-        ------
-        SnapshotError
-            When the claim of who took it is not there, or what was its end.
-        """
-        at = opened.header
-        place = self.settings, at.topic, at.partition
-        if (
-            not has_claim(*place, at.claim, at.claimed_at)
-            or mark_of(*place, at.read_on - 1) != at.mark
-        ):
-            msg = "the changelog is another one"
-            raise SnapshotError(msg)
-
     def _is_erased(self, key: str) -> bool:
         # What is kept beside the primary has the slot before the lead's id.
         return self.suppressions.forgets(key.rpartition("/")[2])
+
+
+def _believe(reader: "Consumer", at: Header) -> None:
+    """Return if the changelog is the one that the snapshot was taken of.
+
+    Raises
+    ------
+    SnapshotError
+        When the claim of who took it is not there, or what was its end.
+    """
+    place = reader, at.topic, at.partition
+    if (
+        not has_claim(*place, at.claim, at.claimed_at)
+        or mark_of(*place, at.read_on - 1) != at.mark
+    ):
+        msg = "the changelog is another one"
+        raise SnapshotError(msg)
 
 
 class StateRecovery(Recovery):

@@ -17,11 +17,13 @@ from streams import metrics
 from streams.event_log import EventLog, NotDurableError, Record
 from streams.state_records import Claim, encode_stored
 from streams.tables import StateTable
-from streams.transport.changelog import end_of, late_keys, mark_of
+from streams.transport.changelog import end_of, late_keys, mark_of, open_reader
 from streams.transport.consumer import NotOwnerError
 from streams.transport.snapshots import FORMAT, Header, SnapshotFolder
 
 if TYPE_CHECKING:
+    from confluent_kafka import Consumer
+
     from streams.clock import Clock
     from streams.settings import Settings
 
@@ -70,11 +72,21 @@ class SnapshotTaker:
 
     async def take(self) -> int:
         """Take a snapshot of every partition that is owned; return how many."""
-        begin, count = time.monotonic(), 0
+        begin = time.monotonic()
+        reader = await asyncio.to_thread(open_reader, self._settings)
+        try:
+            count = await self._take_all(reader)
+        finally:
+            await asyncio.to_thread(reader.close)
+        metrics.SNAPSHOT_SECONDS.set(time.monotonic() - begin)
+        return count
+
+    async def _take_all(self, reader: "Consumer") -> int:
+        count = 0
         for topic, table in self._tables.items():
             for partition in sorted(table.partitions):
                 try:
-                    states = await self._take(topic, table, partition)
+                    states = await self._take(reader, topic, table, partition)
                 except (_AbandonedError, NotOwnerError):
                     metrics.SNAPSHOTS.labels("abandoned").inc()
                 except (OSError, NotDurableError) as error:
@@ -94,7 +106,6 @@ class SnapshotTaker:
                         partition=partition,
                         states=states,
                     )
-        metrics.SNAPSHOT_SECONDS.set(time.monotonic() - begin)
         return count
 
     def tidy(self) -> None:
@@ -109,15 +120,15 @@ class SnapshotTaker:
                     del self._taken[key]
                     self._folder.discard(*key)
 
-    async def _take(self, topic: Topic, table: StateTable, partition: int) -> int:
+    async def _take(
+        self, reader: "Consumer", topic: Topic, table: StateTable, partition: int
+    ) -> int:
         name = self._settings.topic(topic.name)
         claim, removals = table.claim(partition), table.removals(partition)
         if claim is None:
             raise _AbandonedError
-        end = await asyncio.to_thread(end_of, self._settings, name, partition)
-        mark = await asyncio.to_thread(
-            mark_of, self._settings, name, partition, end - 1
-        )
+        end = await asyncio.to_thread(end_of, reader, name, partition)
+        mark = await asyncio.to_thread(mark_of, reader, name, partition, end - 1)
         if not mark:
             raise _AbandonedError  # the log has lost its end
         # With the writing in hand done, what was on the changelog by then is in the
@@ -125,7 +136,15 @@ class SnapshotTaker:
         # the mark it is known later whether it is this end.
         async with self._writing:
             await self._confirm()
-        await self._repair(name, table, partition, claim, end)
+        of, start = self._seen.get((name, partition), (None, 0))
+        if of != claim:
+            start = claim.offset + 1
+        late = await asyncio.to_thread(
+            late_keys, reader, name, partition, range(start, end), claim
+        )
+        if late:
+            await self._repair(name, table, partition, claim, late)
+        self._seen[name, partition] = claim, end
         header = Header(
             format=FORMAT,
             topic=name,
@@ -155,26 +174,23 @@ class SnapshotTaker:
             raise _AbandonedError
 
     async def _repair(
-        self, name: str, table: StateTable, partition: int, claim: Claim, end: int
+        self,
+        name: str,
+        table: StateTable,
+        partition: int,
+        claim: Claim,
+        late: list[str],
     ) -> None:
         """Write again what a former owner wrote over since the last look."""
-        of, start = self._seen.get((name, partition), (None, 0))
-        if of != claim:
-            start = claim.offset + 1
-        late = await asyncio.to_thread(
-            late_keys, self._settings, name, partition, range(start, end), claim
-        )
-        if late:
-            _log.warning("late_writes_undone", changelog=name, states=len(late))
-            async with self._writing:  # or what is written meanwhile would be lost
-                await self._confirm()
-                await self._log.append(
-                    [
-                        Record(name, key.encode(), encode_stored(stored), (), partition)
-                        for key, stored in table.stored(late, claim)
-                    ]
-                )
-        self._seen[name, partition] = claim, end
+        _log.warning("late_writes_undone", changelog=name, states=len(late))
+        async with self._writing:  # or what is written meanwhile would be lost
+            await self._confirm()
+            await self._log.append(
+                [
+                    Record(name, key.encode(), encode_stored(stored), (), partition)
+                    for key, stored in table.stored(late, claim)
+                ]
+            )
 
 
 def _some(keys: list[str]) -> Iterable[list[str]]:
