@@ -29,13 +29,16 @@ COVERAGE_CORE := 96
 COVERAGE_STREAMS := 70
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test it deploy-tools deploy-check laws fuzz chaos chaos-planted mutation e2e clients demo up format docs lock clean audit
+.PHONY: help setup assets check test it deploy-tools deploy-check laws fuzz chaos chaos-planted mutation e2e clients demo up format docs lock clean audit
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 	@echo "  Variables: PYTHON=python3.12  VENV=.venv  DEMO_SECONDS=60  E2E=clients  JOBS=2"
 
-setup: $(STAMP) ## Make the virtual environment from the locked requirements
+setup: $(STAMP) assets ## Make the virtual environment from the locked requirements
+
+assets: ## Fonts and scripts of the web app, from npm's packages (cheap when there)
+	@sh deploy/web/assets.sh
 
 $(STAMP): requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 	@python="$$(sh deploy/find-python.sh "$(PYTHON)")" \
@@ -168,4 +171,5 @@ lock: setup ## Resolve pyproject.toml into requirements/ with hashes
 
 clean: ## Remove the environment, caches and local state
 	rm -rf "$(VENV)" build dist .leadpulse .coverage .mypy_cache .ruff_cache \
-		.pytest_cache .hypothesis .import_linter_cache tests/e2e/node_modules
+		.pytest_cache .hypothesis .import_linter_cache tests/e2e/node_modules \
+		deploy/web/node_modules streams/web/static/vendor

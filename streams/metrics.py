@@ -420,6 +420,39 @@ ACCESS: Final = Counter(
     "ones: somebody tries, or a scraper was forgotten.",
     ("surface", "result"),
 )
+WEB_REQUESTS: Final = Counter(
+    "leadpulse_web_requests_total",
+    "Requests to the web app and its API, by route and status. Many 503: the view's "
+    "Redis does not answer; many 403: somebody's role does not reach, or another site "
+    "tries.",
+    ("route", "status"),
+)
+WEB_REQUEST_SECONDS: Final = Histogram(
+    "leadpulse_web_request_seconds",
+    "Time until the web app had an answer (of a stream: its beginning), by route.",
+    ("route",),
+    buckets=_LATENCY_BUCKETS,
+)
+WEB_LIVE_CLIENTS: Final = Gauge(
+    "leadpulse_web_live_clients",
+    "Browsers and programs that listen to live events of this web app.",
+)
+WEB_LIVE_MESSAGES: Final = Counter(
+    "leadpulse_web_live_messages_total",
+    "Messages handed to all who listen, each counted once. kind: change (of a lead, an "
+    "account, an alert), reset (Redis was away: all read anew).",
+    ("kind",),
+)
+WEB_LIVE_DROPPED: Final = Counter(
+    "leadpulse_web_live_dropped_total",
+    "Listeners let go, for they took their messages too slowly; they come again and "
+    "read anew.",
+)
+WEB_PUSH_SECONDS: Final = Histogram(
+    "leadpulse_web_push_seconds",
+    "From a message of the view's live channel until it was on its way to a browser.",
+    buckets=_LATENCY_BUCKETS,
+)
 BUILD_INFO: Final = Gauge(
     "leadpulse_build_info",
     "1 for the running version.",

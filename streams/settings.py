@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from schemas.workspace import is_workspace, split_source
+from schemas.workspace import DEFAULT_WORKSPACE, is_workspace, split_source
 from streams.clock import Clock, ScaledClock, SystemClock
 from streams.errors import UserError
 
@@ -125,6 +125,22 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address that servers bind to.")
     collector_port: Port = Field(8080, description="Collector's HTTP port.")
+    web_port: Port = Field(8090, description="Port of the web app and its API.")
+    web_url: str = Field(
+        "",
+        pattern=r"^(https?://[^/?#\s]+)?/?$",
+        description="URL by which people reach the web app; with https its cookies are "
+        "sent over TLS only. As requested if unset.",
+    )
+    web_workspace: str = Field(
+        DEFAULT_WORKSPACE, description="The workspace whose leads the web app shows."
+    )
+    web_rate_limit: str = Field(
+        "1200/minute",
+        pattern=r"^([1-9]\d{0,8}/(second|minute|hour|day))?$",
+        description="Requests that one token (or, without, one address) may send to "
+        "one web app; any number if empty.",
+    )
     metrics_port: Port = Field(
         9108, description="Prometheus port of this role; 0 picks a free one."
     )
@@ -312,6 +328,14 @@ class Settings(BaseSettings):
         protocol = str(info.data.get("kafka_security_protocol"))
         if protocol.startswith("SASL") and not (value and info.data["sasl_username"]):
             msg = f"{protocol} needs it, and LEADPULSE_SASL_USERNAME"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("web_workspace")
+    @classmethod
+    def _is_a_workspace(cls, value: str) -> str:
+        if not is_workspace(value):
+            msg = "lower-case letters, digits and dashes, at most 40, a letter first"
             raise ValueError(msg)
         return value
 

@@ -43,6 +43,7 @@ COMMANDS: Final = (
     "collector",
     "worker",
     "view",
+    "web",
     "delivery",
     "followup",
     "sinks",

@@ -1,0 +1,1 @@
+"""The API under /api/v1, one module for each subject."""

@@ -1,0 +1,86 @@
+"""The web app, composed of its endpoints."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from streams.web.access import Door
+from streams.web.endpoint import Endpoint
+from streams.web.live import Live
+from streams.web.openapi import DESCRIBED
+from streams.web.registry import ENDPOINTS, NAVIGATION
+from streams.web.serving import HEADERS, Serving
+from streams.web.sources import Sources
+from streams.web.templating import STATIC, Templates
+
+_FOR_GOOD: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
+
+
+def endpoints() -> tuple[Endpoint, ...]:
+    """Return every endpoint there is, each with the least role that may ask."""
+    return (*ENDPOINTS, DESCRIBED)
+
+
+def create_web(sources: Sources) -> Starlette:
+    """Return the application over `sources`.
+
+    Raises
+    ------
+    OpenToAllError
+        Where there are no tokens and others than this machine could ask.
+    """
+    door = Door(sources.settings)
+    templates = Templates(NAVIGATION)
+    serving = Serving(sources, door, templates)
+    live = sources.one(Live)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with live.following():
+            yield
+
+    return Starlette(
+        routes=[
+            *serving.routes(endpoints()),
+            Mount(
+                templates.static_url, _Headed(StaticFiles(directory=STATIC), _FOR_GOOD)
+            ),
+        ],
+        middleware=[
+            Middleware(_Headed, headers=HEADERS),
+            Middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5),
+        ],
+        exception_handlers={HTTPException: serving.problem},
+        lifespan=lifespan,
+    )
+
+
+class _Headed:
+    """Puts headers on every answer that has not its own."""
+
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
+        self._app = app
+        self._headers = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def headed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    given.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, headed)

@@ -1,0 +1,16 @@
+"""All pages and all of the API: a module is part of the app once it is named here."""
+
+from typing import Final
+
+from streams.web.endpoint import Endpoint, Entry
+from streams.web.pages import now, sign_in
+
+_MODULES: Final = (now, sign_in)
+"""Each has ENDPOINTS and NAVIGATION."""
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = tuple(
+    endpoint for module in _MODULES for endpoint in module.ENDPOINTS
+)
+NAVIGATION: Final[tuple[Entry, ...]] = tuple(
+    entry for module in _MODULES for entry in module.NAVIGATION
+)

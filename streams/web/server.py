@@ -1,0 +1,104 @@
+"""The web app as a process: one port for pages and the API, one for metrics."""
+
+import signal
+import socket
+
+import structlog
+import uvicorn
+
+from streams.errors import PortUnusableError
+from streams.metrics_server import start_metrics_server
+from streams.settings import Settings
+from streams.view import View, ViewAwayError, connect_view
+from streams.web.app import create_web
+from streams.web.sources import Sources
+
+_BACKLOG = 1024
+_GRACE_SECONDS = 3
+"""A browser's open stream is no reason to stay."""
+
+
+def run_web(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises
+    ------
+    UserError
+        When the pages would be open to all, or a port is taken.
+    """
+    view = connect_view(
+        settings.redis_url.get_secret_value(), prefix=settings.topic_prefix
+    )
+    server = create_server(Sources(settings, view, settings.clock()))
+    listener = bind(settings)
+    metrics_port = start_metrics_server(
+        settings, "web", probes={"/readyz": lambda: _trouble(view)}
+    )
+    structlog.get_logger("web").info(
+        "listening",
+        url=f"http://{settings.host}:{listener.getsockname()[1]}",
+        metrics=f"http://{settings.host}:{metrics_port}/metrics",
+        holders=sorted(settings.access_tokens),
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, server.handle_exit)
+    server.run(sockets=[listener])
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Return the listening socket of the app; port 0 has picked a free one.
+
+    Raises
+    ------
+    PortUnusableError
+        When something else listens there, or the address is not ours.
+    """
+    try:
+        return socket.create_server(
+            (settings.host, settings.web_port),
+            family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
+            backlog=_BACKLOG,
+        )
+    except OSError as error:
+        raise PortUnusableError(
+            host=settings.host,
+            port=settings.web_port,
+            purpose="pages",
+            setting="LEADPULSE_WEB_PORT",
+            error=error,
+        ) from None
+
+
+def create_server(sources: Sources) -> uvicorn.Server:
+    """Return the HTTP server, ready to run on sockets given to it.
+
+    Raises
+    ------
+    OpenToAllError
+        Where there are no tokens and others than this machine could ask.
+    """
+    settings = sources.settings
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_web(sources),
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies or None,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+    )
+
+
+def _trouble(view: View) -> str | None:
+    """Return why pages cannot be shown just now, None if they can."""
+    try:
+        view.tiers(("none",))
+    except ViewAwayError as error:
+        return str(error)
+    return None

@@ -1,0 +1,1 @@
+"""The words of the screens: a table for each language."""

@@ -1,0 +1,17 @@
+"""All words of the screens, by language; each part has its own pair of tables."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from schemas.locale import Locale
+from streams.web.texts import en, fa
+
+_PARTS: Final[tuple[Mapping[Locale, Mapping[str, str]], ...]] = (
+    {"en": en.WORDS, "fa": fa.WORDS},
+)
+
+WORDS: Final[Mapping[Locale, Mapping[str, str]]] = {
+    "en": {key: text for part in _PARTS for key, text in part["en"].items()},
+    "fa": {key: text for part in _PARTS for key, text in part["fa"].items()},
+}
+"""Each key has words in every language: tests/streams/web holds that."""
