@@ -2,7 +2,8 @@
 
 import heapq
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
@@ -14,7 +15,14 @@ from schemas.event import Event
 from schemas.time import Instant
 from schemas.topics import DEAD_LETTERS, TOPICS
 from scorers.identity import derive_lead_id
-from streams.event_log import PARTITION_OF_KEY, Record, event_record
+from streams.errors import UserError
+from streams.event_log import (
+    PARTITION_OF_KEY,
+    NotDurableError,
+    Record,
+    event_record,
+    opened_log,
+)
 from streams.topic_reader import read_topic
 
 if TYPE_CHECKING:
@@ -23,6 +31,8 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9_.:/|-]{1,80}")
+
+_BATCH: Final = 200
 
 WhyNot = Literal[
     "not-an-event",
@@ -148,6 +158,60 @@ class Replay:
         if lead_id is None:
             return None
         return event_record(event, lead_id, prefix=self._settings.topic_prefix)
+
+
+def choose(
+    settings: "Settings", *, reason: str | None = None, limit: int | None = None
+) -> tuple[Counter[WhyNot], list[Record]]:
+    """Return how many letters are left alone and why, and what to put back.
+
+    Raises
+    ------
+    UnreadableTopicError
+        When the topic is missing or no broker answers.
+    """
+    run = Replay(settings)
+    left: Counter[WhyNot] = Counter()
+    records: list[Record] = []
+    letters = sorted(read_letters(settings, reason=reason), key=lambda one: one.at)
+    for letter in letters:
+        if limit is not None and len(records) == limit:
+            break
+        record = run.record(letter)
+        if isinstance(record, str):
+            left[record] += 1
+        else:
+            records.append(record)
+    return left, records
+
+
+async def put_back(
+    settings: "Settings",
+    records: Sequence[Record],
+    *,
+    report: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Return when all records are durable on their topics.
+
+    Raises
+    ------
+    UserError
+        When Kafka did not take all of them; the text says how many it has.
+    """
+    done = 0
+    try:
+        async with opened_log(settings, name="dead-letters", topics=TOPICS) as log:
+            for start in range(0, len(records), _BATCH):
+                batch = records[start : start + _BATCH]
+                await log.append(batch)
+                done += len(batch)
+                report(done)
+    except NotDurableError as failure:
+        msg = (
+            f"put back {done} of {len(records)}, then: {failure}; "
+            "run it again, what is back already is not scored twice"
+        )
+        raise UserError(msg) from None
 
 
 def _letter(message: "Message") -> Letter | None:

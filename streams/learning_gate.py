@@ -3,6 +3,7 @@
 Whoever publishes needs only this, and none of the libraries that learning needs.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -58,11 +59,35 @@ def check_gate(path: Path, model: CompiledModel) -> str:
             f"{path} was changed since it was judged: {beside.name} is about another "
             "text"
         )
+    _check(gate, str(path))
+    return ""
+
+
+def gate_of(model: CompiledModel, folders: Iterable[Path]) -> Gate | None:
+    """Return what was said of this very draft, wherever it lies in `folders`.
+
+    Raises
+    ------
+    RefusedError
+        When the draft did not rank better.
+    """
+    for folder in folders:
+        for beside in sorted(folder.glob(f"*{SUFFIX}")):
+            try:
+                gate = msgspec.json.decode(beside.read_bytes(), type=Gate)
+            except (OSError, msgspec.DecodeError):
+                continue  # it may be about anything; whose it is, it would say
+            if gate.digest == model.digest:
+                _check(gate, "this draft")
+                return gate
+    return None
+
+
+def _check(gate: Gate, what: str) -> None:
     if not gate.better:
         msg = (
-            f"{path} is refused: on {gate.examples:,} leads that it has not seen "
+            f"{what} is refused: on {gate.examples:,} leads that it has not seen "
             f"it is {gate.why} (AUC {gate.auc:.3f} against {gate.auc_present:.3f}, "
             f"difference {gate.low:+.3f} to {gate.high:+.3f})"
         )
         raise RefusedError(msg)
-    return ""

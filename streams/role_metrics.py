@@ -1,6 +1,6 @@
 """What a running role says of itself over HTTP: its metrics, and whether it is up."""
 
-import urllib.error
+import http.client
 import urllib.request
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -33,11 +33,16 @@ def answers_ok(url: str) -> bool:
     return _get(url) is not None
 
 
-def read_metrics(urls: Iterable[str]) -> RoleMetrics | None:
-    """Return the samples of all `urls` together; None if one does not answer."""
+def read_metrics(
+    urls: Iterable[str], *, token: str | None = None
+) -> RoleMetrics | None:
+    """Return the samples of all `urls` together; None if one does not answer.
+
+    With a `token` it is shown to them: metrics need one where there are any.
+    """
     samples: list[Sample] = []
     for url in urls:
-        text = _get(url)
+        text = _get(url, token)
         if text is None:
             return None
         for family in text_string_to_metric_families(text):
@@ -45,9 +50,11 @@ def read_metrics(urls: Iterable[str]) -> RoleMetrics | None:
     return RoleMetrics(tuple(samples))
 
 
-def _get(url: str) -> str | None:
+def _get(url: str, token: str | None = None) -> str | None:
+    shown = {} if token is None else {"Authorization": f"Bearer {token}"}
     try:
-        with _opener.open(url, timeout=_SECONDS) as answer:
+        request = urllib.request.Request(url, headers=shown)  # noqa: S310 - settings'
+        with _opener.open(request, timeout=_SECONDS) as answer:
             return str(answer.read(), "utf-8")
-    except (OSError, urllib.error.URLError):
+    except (OSError, ValueError, http.client.HTTPException):
         return None

@@ -70,9 +70,16 @@ class TopicReader:
             self._idle.pop().close()
 
     def read(
-        self, topic: str, *, key: bytes | None = None, only: Collection[int] = ()
+        self,
+        topic: str,
+        *,
+        key: bytes | None = None,
+        only: Collection[int] = (),
+        latest: int | None = None,
     ) -> "Iterator[Message]":
         """Yield the records there are now, as `read_topic` does.
+
+        With `latest` no more than about so many of each partition, the last ones.
 
         Raises
         ------
@@ -90,7 +97,16 @@ class TopicReader:
         try:
             unread = self._wanted(consumer, topic, key, only)
             consumer.assign(
-                [TopicPartition(topic, number, OFFSET_BEGINNING) for number in unread]
+                [
+                    TopicPartition(
+                        topic,
+                        number,
+                        OFFSET_BEGINNING
+                        if latest is None
+                        else _start(consumer, topic, number, latest),
+                    )
+                    for number in unread
+                ]
             )
             heard = time.monotonic()
             while unread:
@@ -157,6 +173,19 @@ def _connected(settings: "Settings") -> "Consumer":
             "log_level": 0,
         }
     )
+
+
+def _start(consumer: "Consumer", topic: str, partition: int, latest: int) -> int:
+    """Return the offset from which on there are `latest` records, or all there are."""
+    from confluent_kafka import TopicPartition  # noqa: PLC0415 - see above
+
+    ends = consumer.get_watermark_offsets(
+        TopicPartition(topic, partition), timeout=_ANSWER_SECONDS
+    )
+    if ends is None:
+        raise UnreadableTopicError(topic, "the broker does not say where it ends")
+    low, high = ends
+    return max(low, high - latest)
 
 
 def _partitions(consumer: "Consumer", settings: "Settings", topic: str) -> set[int]:

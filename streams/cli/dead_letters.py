@@ -1,13 +1,9 @@
 """`leadpulse dead-letters`: what could not be processed, and another try at it."""
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from streams.event_log import Record
-    from streams.settings import Settings
 
 app = typer.Typer(
     help="Look at what could not be processed, and try it again.",
@@ -17,7 +13,6 @@ app = typer.Typer(
 Reason = Annotated[
     str | None, typer.Option(help="Only letters of this reason, e.g. invalid-json.")
 ]
-_BATCH = 200
 
 
 @app.command("list")
@@ -82,10 +77,11 @@ def replay(
     """
     import asyncio
 
+    from streams.dead_letter_log import choose, put_back
     from streams.settings import load_settings
 
     settings = load_settings()
-    left, records = _select(settings, reason, limit)
+    left, records = choose(settings, reason=reason, limit=limit)
     for why, count in left.items():
         typer.echo(f"{count} left alone: {_WHY_NOT[why]}", err=True)
     topics = Counter(record.topic for record in records)
@@ -94,7 +90,18 @@ def replay(
     if not records:
         typer.echo("nothing to put back")
     elif not dry_run:
-        asyncio.run(_append(settings, records))
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("putting back", total=len(records))
+            asyncio.run(
+                put_back(
+                    settings,
+                    records,
+                    report=lambda done: progress.update(task, completed=done),
+                )
+            )
         typer.echo(f"put back {len(records)}")
 
 
@@ -103,52 +110,3 @@ _WHY_NOT = {
     "already-tried": "the same record as another that is put back",
     "unknown-topic": "their headers name none of this deployment's topics",
 }
-
-
-def _select(
-    settings: "Settings", reason: str | None, limit: int | None
-) -> "tuple[Counter[str], list[Record]]":
-    """Return how many letters are left alone and why, and what to put back."""
-    from streams.dead_letter_log import Replay, read_letters
-
-    run = Replay(settings)
-    left: Counter[str] = Counter()
-    records: list[Record] = []
-    letters = sorted(read_letters(settings, reason=reason), key=lambda one: one.at)
-    for letter in letters:
-        if limit is not None and len(records) == limit:
-            break
-        record = run.record(letter)
-        if isinstance(record, str):
-            left[record] += 1
-        else:
-            records.append(record)
-    return left, records
-
-
-async def _append(settings: "Settings", records: "list[Record]") -> None:
-    from rich.console import Console
-    from rich.progress import track
-
-    from schemas.topics import TOPICS
-    from streams.errors import UserError
-    from streams.event_log import NotDurableError, opened_log
-
-    done = 0
-    try:
-        async with opened_log(settings, name="dead-letters", topics=TOPICS) as log:
-            for start in track(
-                range(0, len(records), _BATCH),
-                description="putting back",
-                console=Console(stderr=True),
-                transient=True,
-            ):
-                batch = records[start : start + _BATCH]
-                await log.append(batch)
-                done += len(batch)
-    except NotDurableError as failure:
-        msg = (
-            f"put back {done} of {len(records)}, then: {failure}; "
-            "run it again, what is back already is not scored twice"
-        )
-        raise UserError(msg) from None

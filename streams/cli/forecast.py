@@ -40,8 +40,7 @@ def forecast(
     from scorers.snapshots import Instants
     from streams.cli.evaluate import progress
     from streams.cli.replay import parse_at
-    from streams.learning import forecasting
-    from streams.learning.forecast_page import Foretold, forecast_page
+    from streams.learning.forecast_page import forecast_page, foretold
     from streams.learning.pages import write_report
     from streams.learning.sources import source_of
 
@@ -55,25 +54,15 @@ def forecast(
             split=None,
             report=report,
         )
-        until = source.until
-        deals = forecasting.deals_of(source.examples, until)
-        past, widening = forecasting.back_test(
-            deals,
-            until,
-            runs=max(runs // 5, 100),
-            report=lambda done: report("back-test", done, 0),
-        )
-        told = forecasting.forecast(
-            deals,
-            until if at is None else parse_at(at),
+        found = foretold(
+            source.name,
+            source.examples,
+            source.until,
+            currency=source.model.value.currency,
+            at=None if at is None else parse_at(at),
             months=months,
             runs=runs,
-            currency=source.model.value.currency,
-            widening=widening,
-            known_until=until,
-        )
-        found = Foretold(
-            dataset=source.name, forecast=told, back_test=past, widening=widening
+            report=lambda done: report("back-test", done, 0),
         )
         path = write_report(
             out,
@@ -81,6 +70,7 @@ def forecast(
             forecast_page(source.title, found),
             found,
         )
+    told, past = found.forecast, found.back_test
     for month in told.months:
         typer.echo(
             f"{month.month}  {month.value.value:>14,.0f} {told.currency}  "

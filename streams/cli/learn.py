@@ -89,3 +89,50 @@ def export(
         f"{len(examples):,} decisions on {len(records):,} leads, {decided:,} with an "
         f"outcome, written to {file}"
     )
+
+
+@app.command()
+def report(
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder to write into; LEADPULSE_REPORTS_DIR if absent."),
+    ] = None,
+    months: Annotated[int, typer.Option(min=1, max=24, help="How far ahead.")] = 3,
+) -> None:
+    """Forecast what open deals will bring, from the training log as it is now.
+
+    Writes training.forecast.html and .json; the web app shows the latest forecast of
+    its reports folder. Run it once a day.
+    """
+    from streams.learning.needs import need_learning
+
+    need_learning()
+    from scorers.training import examples_of
+    from streams.learning.following import last_of, read_training
+    from streams.learning.forecast_page import forecast_page, foretold
+    from streams.learning.pages import write_report
+    from streams.model_files import read_model
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    records = read_training(settings).values()
+    until = last_of(records)
+    found = foretold(
+        "training",
+        list(examples_of(records, until)),
+        until,
+        currency=read_model(settings.model_path).value.currency,
+        months=months,
+    )
+    path = write_report(
+        out or settings.reports_folder,
+        "training.forecast",
+        forecast_page("the training log", found),
+        found,
+    )
+    told = found.forecast
+    typer.echo(
+        f"{told.open:,} open deals, {told.total.value:,.0f} {told.currency} expected "
+        f"in {months} months; report: {path}"
+    )

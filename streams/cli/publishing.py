@@ -1,9 +1,7 @@
 """`leadpulse model publish | rollback | retire | history`: which model is in force."""
 
-import time
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,14 +10,10 @@ from schemas.workspace import DEFAULT_WORKSPACE
 from streams.cli.viewing import OfWorkspace
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
     from schemas.model_version import ModelVersion
     from scorers.backfill import Questions
     from scorers.compiled import CompiledModel
-    from streams.event_log import KafkaEventLog
-    from streams.model_log import History
-    from streams.settings import Settings
+    from streams.model_desk import ModelDesk
 
 Slot = Annotated[
     str,
@@ -66,14 +60,14 @@ def publish(
     text, compiled = read_model_text(model)
     if warning := check_gate(model, compiled):
         typer.secho(warning, err=True, fg="yellow")
-    desk = _Desk(workspace)
+    desk = _desk(workspace)
     last = desk.history.last(slot)
     if last is not None and last.model == compiled.ref and last.alerts == alerts:
-        desk.run(desk.mended())
+        desk.mend()
         typer.echo(f"{_named(last)} is in force already: nothing was published")
         return
     version = desk.version(compiled, text, slot=slot, alerts=alerts, note=note)
-    desk.bring(version, compiled, backfill=backfill)
+    _bring(desk, version, compiled, backfill=backfill)
 
 
 def rollback(
@@ -91,32 +85,18 @@ def rollback(
     note: Note = "",
 ) -> None:
     """Bring a model that was published before into force again."""
-    from scorers.compiled import compile_model
-    from scorers.loading import load_model
-    from streams.errors import UserError
-
     _check_slot(slot)
-    desk = _Desk(workspace)
+    desk = _desk(workspace)
+    wanted = desk.earlier(to, slot)
     versions = desk.history.of(slot)
-    digests = [each.model.digest for each in versions]
-    if to:
-        wanted = desk.history.find(to)
-    else:
-        earlier = [each for each in versions if each.model.digest != digests[-1]]
-        wanted = earlier[-1] if earlier else None
-    if wanted is None:
-        what = f"no version {to} was" if to else "no other version was"
-        msg = f"{what} ever published; `leadpulse model history` lists them"
-        raise UserError(msg)
     if versions and versions[-1].model.digest == wanted.model.digest:
         typer.echo(f"{_named(wanted)} is in force already: nothing was published")
         return
-    text = desk.history.text(wanted.model.digest) or ""
-    compiled = compile_model(load_model(text, wanted.id))
+    text, compiled = desk.text_of(wanted)
     version = desk.version(
         compiled, text, slot=slot, alerts=wanted.alerts, note=note or "rolled back"
     )
-    desk.bring(version, compiled, backfill=True)
+    _bring(desk, version, compiled, backfill=True)
 
 
 def retire(
@@ -128,7 +108,7 @@ def retire(
     from streams.errors import UserError
     from streams.model_log import ending
 
-    desk = _Desk(workspace)
+    desk = _desk(workspace)
     last = None if slot == PRIMARY else desk.history.last(slot)
     if last is None:
         beside = [each for each in desk.history.slots() if each != PRIMARY]
@@ -136,7 +116,7 @@ def retire(
             ", ".join(beside) or "none"
         )
         raise UserError(msg)
-    desk.run(desk.published(ending(last, desk.now)))
+    desk.publish(ending(last, desk.now))
     typer.echo(f"{slot} has ended")
 
 
@@ -160,7 +140,7 @@ def history(
     from streams.cli.history_screen import history_screen
     from streams.errors import UserError
 
-    desk = _Desk(workspace)
+    desk = _desk(workspace)
     if export is not None:
         versions = desk.all.versions
         lines = [msgspec.json.encode(version) + b"\n" for version in versions]
@@ -189,166 +169,72 @@ def history(
     Console().print(history_screen(desk.history.versions, in_force))
 
 
-class _Desk:
-    """What every one of these commands needs: the topics, the history, the time."""
+def _desk(workspace: str) -> "ModelDesk":
+    from streams.model_desk import ModelDesk
+    from streams.settings import load_settings
 
-    def __init__(self, workspace: str) -> None:
-        from streams.model_log import read_history
-        from streams.settings import load_settings
-        from streams.topics_admin import check_topics, shared_partitions
+    return ModelDesk(load_settings(), workspace)
 
-        self.settings: Settings = load_settings()
-        self.partitions = shared_partitions(check_topics(self.settings))
-        self.all: History = read_history(self.settings, self.partitions)
-        self.history = self.all.within(workspace)
-        self.workspace = workspace
-        self._clock = self.settings.clock()
 
-    @property
-    def now(self) -> int:
-        return self._clock.now()
+def _bring(
+    desk: "ModelDesk",
+    version: "ModelVersion",
+    compiled: "CompiledModel",
+    *,
+    backfill: bool,
+) -> None:
+    """Publish a version, wait until it is in force, and let it learn the past."""
+    before = desk.before(version)
+    desk.publish(version)
+    typer.echo(
+        f"{_named(version)} is published on {desk.partitions} partitions, "
+        f"in force from {version.at:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    if before is None:
+        return
+    from scorers.backfill import new_questions, reworded
 
-    def version(
-        self,
-        compiled: "CompiledModel",
-        text: str,
-        *,
-        slot: str,
-        alerts: bool,
-        note: str,
-    ) -> "ModelVersion":
-        from streams.model_log import version_of
+    for name in reworded(before, compiled):
+        typer.secho(
+            f"rule {name} matches other events than before: what it has matched "
+            "stays; give it a new name to let it learn the past anew",
+            err=True,
+            fg="yellow",
+        )
+    asked = new_questions(before, compiled)
+    if asked and backfill:
+        _backfill(desk, version, compiled, asked)
 
-        return version_of(
+
+def _backfill(
+    desk: "ModelDesk",
+    version: "ModelVersion",
+    compiled: "CompiledModel",
+    asked: "Questions",
+) -> None:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    console = Console(stderr=True)
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("learning from the past: {task.fields[read]} events read, "),
+        TextColumn("{task.fields[sent]} to learn from"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task("", total=None, read="0", sent="0")
+        done = desk.teach(
+            version,
             compiled,
-            text,
-            now=self.now,
-            slot=slot,
-            workspace=self.workspace,
-            alerts=alerts,
-            note=note,
+            asked,
+            report=lambda so_far: progress.update(
+                task, read=f"{so_far.read:,}", sent=f"{so_far.sent:,}"
+            ),
         )
-
-    def bring(
-        self, version: "ModelVersion", compiled: "CompiledModel", *, backfill: bool
-    ) -> None:
-        """Publish a version, wait until it is in force, and let it learn the past."""
-        before = self._before(version)
-        self.run(self.published(version))
-        typer.echo(
-            f"{_named(version)} is published on {self.partitions} partitions, "
-            f"in force from {version.at:%Y-%m-%d %H:%M:%S} UTC"
-        )
-        if before is None:
-            return
-        from scorers.backfill import new_questions, reworded
-
-        for name in reworded(before, compiled):
-            typer.secho(
-                f"rule {name} matches other events than before: what it has matched "
-                "stays; give it a new name to let it learn the past anew",
-                err=True,
-                fg="yellow",
-            )
-        asked = new_questions(before, compiled)
-        if asked and backfill:
-            self._backfill(version, compiled, asked)
-
-    def run(self, work: Coroutine[Any, Any, None]) -> None:
-        import asyncio
-
-        from streams.errors import UserError
-        from streams.event_log import NotDurableError
-
-        try:
-            asyncio.run(work)
-        except NotDurableError as error:
-            msg = f"Kafka did not take it ({error}); run the same command again"
-            raise UserError(msg) from None
-
-    async def published(self, version: "ModelVersion") -> None:
-        from streams.model_log import mend, publish
-
-        async with self._log() as log:
-            await mend(self.settings, log, self.all)
-            await publish(self.settings, log, version, self.partitions)
-
-    async def mended(self) -> None:
-        from streams.model_log import mend
-
-        async with self._log() as log:
-            await mend(self.settings, log, self.all)
-
-    def _log(self) -> "AbstractAsyncContextManager[KafkaEventLog]":
-        from schemas.topics import COMMANDS, MODEL_VERSIONS
-        from streams.event_log import opened_log
-
-        return opened_log(
-            self.settings, name="models", topics=(MODEL_VERSIONS, COMMANDS)
-        )
-
-    def _before(self, version: "ModelVersion") -> "CompiledModel | None":
-        """Return the model whose memory the version takes over."""
-        from scorers.compiled import compile_model
-        from scorers.loading import load_model
-
-        last = (
-            self.history.last(version.slot)
-            or self.history.last(PRIMARY)
-            # Who has published nothing yet has what everything began with.
-            or next(iter(self.all.within(DEFAULT_WORKSPACE).of(PRIMARY)), None)
-        )
-        text = None if last is None else self.all.text(last.model.digest)
-        if last is None or text is None:
-            return None
-        return compile_model(load_model(text, last.id))
-
-    def _backfill(
-        self, version: "ModelVersion", compiled: "CompiledModel", asked: "Questions"
-    ) -> None:
-        from rich.console import Console
-        from rich.progress import Progress, SpinnerColumn, TextColumn
-
-        from schemas.time import to_instant
-        from streams.backfill import Taught, backfill
-
-        done = Taught()
-
-        async def work() -> None:
-            nonlocal done
-            async with self._log() as log:
-                done = await backfill(
-                    self.settings,
-                    log,
-                    version,
-                    (compiled, asked),
-                    self.partitions,
-                    report=lambda so_far: progress.update(
-                        task, read=f"{so_far.read:,}", sent=f"{so_far.sent:,}"
-                    ),
-                )
-
-        console = Console(stderr=True)
-        with Progress(
-            SpinnerColumn(),
-            TextColumn("learning from the past: {task.fields[read]} events read, "),
-            TextColumn("{task.fields[sent]} to learn from"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        ) as progress:
-            task = progress.add_task("", total=None, read="0", sent="0")
-            # What comes until then the new rules have not seen: it is the past, too.
-            while self.now < to_instant(version.at):
-                time.sleep(_LOOK_SECONDS)
-            self.run(work())
-        names = ", ".join(sorted(asked.rules | asked.traits))
-        typer.echo(
-            f"{names}: {done.sent:,} of {done.read:,} retained events to learn from"
-        )
-
-
-_LOOK_SECONDS: Final = 0.05
+    names = ", ".join(sorted(asked.rules | asked.traits))
+    typer.echo(f"{names}: {done.sent:,} of {done.read:,} retained events to learn from")
 
 
 def _named(version: "ModelVersion") -> str:

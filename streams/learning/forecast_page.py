@@ -1,9 +1,19 @@
 """The report of a forecast."""
 
+from collections.abc import Callable, Sequence
+
 import msgspec
 
+from schemas.time import Instant
+from scorers.snapshots import Example
 from streams.learning.charts import ranges
-from streams.learning.forecasting import BackTest, Forecast
+from streams.learning.forecasting import (
+    BackTest,
+    Forecast,
+    back_test,
+    deals_of,
+    forecast,
+)
 from streams.learning.pages import Page
 
 
@@ -15,6 +25,32 @@ class Foretold(msgspec.Struct, frozen=True, kw_only=True):
     back_test: BackTest
     widening: float
     """What simulated intervals are multiplied by, as the back-test found necessary."""
+
+
+def foretold(
+    dataset: str,
+    examples: Sequence[Example],
+    until: Instant,
+    *,
+    currency: str,
+    at: Instant | None = None,
+    months: int = 3,
+    runs: int = 1_000,
+    report: Callable[[int], None] = lambda _: None,
+) -> Foretold:
+    """Return what the deals that are open at `at` (the end if None) will bring."""
+    deals = deals_of(examples, until)
+    past, widening = back_test(deals, until, runs=max(runs // 5, 100), report=report)
+    told = forecast(
+        deals,
+        until if at is None else at,
+        months=months,
+        runs=runs,
+        currency=currency,
+        widening=widening,
+        known_until=until,
+    )
+    return Foretold(dataset=dataset, forecast=told, back_test=past, widening=widening)
 
 
 def forecast_page(title: str, found: Foretold) -> Page:
