@@ -135,6 +135,18 @@ class Settings(BaseSettings):
     web_workspace: str = Field(
         DEFAULT_WORKSPACE, description="The workspace whose leads the web app shows."
     )
+    web_metrics: Annotated[dict[str, str], NoDecode] = Field(
+        {},
+        description="Where the web app reads the roles' metrics, as "
+        "`worker=http://127.0.0.1:9110/metrics[,…]`; its page Operations is empty if "
+        "unset.",
+    )
+    reports_dir: Path | None = Field(
+        None,
+        description="Folder that `leadpulse learn report` writes into and the web app "
+        "reads forecasts and judged drafts from; `reports` in the data directory if "
+        "unset.",
+    )
     web_rate_limit: str = Field(
         "1200/minute",
         pattern=r"^([1-9]\d{0,8}/(second|minute|hour|day))?$",
@@ -375,6 +387,20 @@ class Settings(BaseSettings):
             pairs[source] = key
         return pairs
 
+    @field_validator("web_metrics", mode="before")
+    @classmethod
+    def _split_web_metrics(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        urls: dict[str, str] = {}
+        for item in filter(None, (part.strip() for part in re.split(r"[,\n]", value))):
+            name, _, url = item.partition("=")
+            if not (name and re.fullmatch(r"https?://[^\s]+", url)):
+                msg = "write it as role=http://host:port/metrics[,…]"
+                raise ValueError(msg)
+            urls[name] = url
+        return urls
+
     @field_validator("delivery_secrets", mode="before")
     @classmethod
     def _split_delivery_secrets(cls, value: object) -> object:
@@ -450,6 +476,13 @@ class Settings(BaseSettings):
     def topic(self, name: str) -> str:
         """Return the full name of a topic of this deployment."""
         return f"{self.topic_prefix}{name}"
+
+    @property
+    def reports_folder(self) -> Path:
+        """Where reports are written and read."""
+        return (
+            self.data_dir / "reports" if self.reports_dir is None else self.reports_dir
+        )
 
     def environ(self) -> dict[str, str]:
         """Return the ``LEADPULSE_*`` by which another process gets what was set here.
