@@ -58,6 +58,7 @@ NAMES: Final[Mapping[Channel, tuple[str, ...]]] = {
         "Lead Acknowledged",
         "Lead Qualified",
         "Lead Disqualified",
+        "Lead Snoozed",
         "Deal Won",
         "Deal Lost",
         "Deal Reopened",

@@ -54,6 +54,7 @@ PASSIVE_EVENTS: Final = frozenset(
         "lead acknowledged",
         "lead qualified",
         "lead disqualified",
+        "lead snoozed",
         "deal won",
         "deal lost",
         "deal reopened",

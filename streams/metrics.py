@@ -439,8 +439,8 @@ WEB_LIVE_CLIENTS: Final = Gauge(
 )
 WEB_LIVE_MESSAGES: Final = Counter(
     "leadpulse_web_live_messages_total",
-    "Messages handed to all who listen, each counted once. kind: change (of a lead, an "
-    "account, an alert), reset (Redis was away: all read anew).",
+    "Messages handed to all who listen, each counted once. kind: lead, account, alert, "
+    "work, gone (a lead that is part of another), reset (Redis was away).",
     ("kind",),
 )
 WEB_LIVE_DROPPED: Final = Counter(

@@ -25,6 +25,7 @@ from schemas.time import Instant, to_instant
 from schemas.workspace import DEFAULT_WORKSPACE, workspace_of
 from scorers.identity import KINDS, Kind, derive_lead_id, lead_id_of, normalise
 from streams.view_accounts import AccountsView
+from streams.view_board import BoardView
 from streams.view_records import (
     AccountCard,
     Change,
@@ -32,10 +33,13 @@ from streams.view_records import (
     LeadCard,
     ScorePoint,
     SeenEvent,
+    WorkDone,
     read_alerts,
     read_point,
+    read_work,
     stored_event,
     stored_point,
+    work_of,
 )
 from streams.view_redis import ViewAwayError, answering, text
 from streams.view_scripts import (
@@ -45,6 +49,7 @@ from streams.view_scripts import (
     PUT_EVENTS,
     PUT_MERGED,
     PUT_UPDATE,
+    PUT_WORK,
 )
 
 RECENT_EVENTS: Final = 20
@@ -52,8 +57,9 @@ RECENT_EVENTS: Final = 20
 HISTORY: Final = 120
 """How many scores of a lead are kept."""
 LEAD_ALERTS: Final = 20
+LEAD_WORK: Final = 20
 LATEST_ALERTS: Final = 500
-"""How many alerts are kept for one lead and for all of them."""
+"""How many alerts are kept for one lead, what was done with it, alerts of all."""
 
 __all__ = [
     "AccountCard",
@@ -92,11 +98,13 @@ class View:
         self._put_merged = redis.register_script(PUT_MERGED)
         self._put_events = redis.register_script(PUT_EVENTS)
         self._put_alert = redis.register_script(PUT_ALERT)
+        self._put_work = redis.register_script(PUT_WORK)
         self._erase = redis.register_script(ERASE)
         self._advance = redis.register_script(ADVANCE)
         self.accounts = AccountsView(
             redis, self._prefix, workspace, lambda leads: self._cards(leads, events=1)
         )
+        self.board = BoardView(redis, self._prefix)
 
     @property
     def live_channel(self) -> str:
@@ -179,6 +187,7 @@ class View:
         """Queue the changes, those of one lead and kind together: fewer commands."""
         updates: dict[str, list[tuple[_Scored, bytes]]] = {}
         events: dict[str, dict[bytes, Instant]] = {}
+        works: list[tuple[str, WorkDone]] = []
         for change in changes:
             match change.value:
                 case ScoreUpdate() as update:
@@ -186,16 +195,14 @@ class View:
                 case AccountScore() as score:
                     updates.setdefault(score.account_id, []).append((score, change.raw))
                 case Event() as event:
-                    lead = derive_lead_id(event)
-                    if lead is not None:
-                        members = events.setdefault(lead, {})
-                        members[stored_event(event)] = event.time
+                    _sort_event(event, events, works)
                 case Alert() as alert:
                     self._apply_alert(pipe, alert, change.raw)
                 case Erased(lead_id):
                     # What came before it must not come back after it.
                     updates.pop(lead_id, None)
                     events.pop(lead_id, None)
+                    works = [each for each in works if each[0] != lead_id]
                     self._apply_erasure(pipe, lead_id)
         for subject, given in updates.items():
             self._apply_updates(pipe, subject, given)
@@ -203,6 +210,17 @@ class View:
             scored = [part for event, at in members.items() for part in (at, event)]
             self._put_events(
                 args=(self._prefix, lead_id, RECENT_EVENTS, *scored), client=pipe
+            )
+        self._apply_work(pipe, works)
+
+    def _apply_work(
+        self, pipe: Pipeline, works: Iterable[tuple[str, WorkDone]]
+    ) -> None:
+        for lead_id, work in works:
+            body, name = map(msgspec.json.encode, (work, work.id))
+            self._put_work(
+                args=(self._prefix, lead_id, LEAD_WORK, work.at, body, name),
+                client=pipe,
             )
 
     def _apply_erasure(self, pipe: Pipeline, lead_id: str) -> None:
@@ -316,9 +334,12 @@ class View:
         with answering():
             cards = self._cards([lead_id], events=RECENT_EVENTS)
             bodies = self._redis.hvals(self._lead(lead_id, "alerts:body"))
+            done = self._redis.zrevrange(self._lead(lead_id, "work"), 0, -1)
         if not cards:
             return None
-        return msgspec.structs.replace(cards[0], alerts=read_alerts(bodies))
+        return msgspec.structs.replace(
+            cards[0], alerts=read_alerts(bodies), work=read_work(done)
+        )
 
     def find(self, term: str) -> tuple[str, ...]:
         """Return the leads that `term` names, the strongest identifier's first.
@@ -384,6 +405,20 @@ class View:
 
     def _lead(self, lead_id: str, part: str = "") -> str:
         return f"{self._prefix}lead:{lead_id}{':' if part else ''}{part}"
+
+
+def _sort_event(
+    event: Event,
+    events: dict[str, dict[bytes, Instant]],
+    works: list[tuple[str, WorkDone]],
+) -> None:
+    """Put an event to those of its lead, and to what sales did if it says that."""
+    lead = derive_lead_id(event)
+    if lead is None:
+        return
+    events.setdefault(lead, {})[stored_event(event)] = event.time
+    if (work := work_of(event)) is not None:
+        works.append((lead, work))
 
 
 def _workspace_of(change: Change) -> str:

@@ -1,7 +1,7 @@
 """What the view keeps of each record: the members of its sets, and the lead's card."""
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -10,6 +10,14 @@ from schemas.alert import Alert, RecentEvent
 from schemas.event import Event
 from schemas.score import ScoreUpdate
 from schemas.time import Instant, to_instant
+from scorers.memory import WORK_EVENTS
+from streams.acknowledging import (
+    ALERT_PROPERTY,
+    BY_PROPERTY,
+    OWNER_PROPERTY,
+    UNTIL_PROPERTY,
+    VIA_PROPERTY,
+)
 
 
 class Erased(msgspec.Struct, frozen=True):
@@ -39,6 +47,8 @@ class LeadCard(msgspec.Struct, frozen=True, kw_only=True):
     history: tuple[ScorePoint, ...]
     events: tuple["SeenEvent", ...]
     alerts: tuple[Alert, ...] = ()
+    work: tuple["WorkDone", ...] = ()
+    """What sales did with the lead, the latest first."""
 
 
 class AccountCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +67,32 @@ class SeenEvent(RecentEvent, frozen=True, kw_only=True):
     id: str
 
 
+class WorkDone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What somebody of sales did with a lead."""
+
+    id: str
+    """The event's id, so that a repeated one is the same."""
+    at: Instant
+    name: str
+    """The event's name, such as Lead Acknowledged."""
+    by: str = ""
+    via: str = ""
+    """Where they said it: web, slack, mail, cli; or the CRM."""
+    alert_id: str | None = None
+    until: Instant | None = None
+    """Of a snooze, when it ends."""
+    owner: str | None = None
+    """Of an assignment, to whom."""
+
+
+class WorkChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What the live channel says when somebody did something with a lead."""
+
+    lead_id: str
+    work: WorkDone
+
+
+_WORK: Final = WORK_EVENTS | {"lead assigned", "lead snoozed"}
 _DETAILS: Final = (
     "path",
     "offer",
@@ -85,6 +121,24 @@ def stored_event(event: Event) -> bytes:
     )
 
 
+def work_of(event: Event) -> WorkDone | None:
+    """Return what somebody of sales did, where `event` says that."""
+    if event.channel != "crm" or event.name.casefold() not in _WORK:
+        return None
+    said = event.properties
+    until = said.get(UNTIL_PROPERTY)
+    return WorkDone(
+        id=event.id,
+        at=event.time,
+        name=event.name,
+        by=_text(said.get(BY_PROPERTY)),
+        via=_text(said.get(VIA_PROPERTY)) or event.source,
+        alert_id=_text(said.get(ALERT_PROPERTY)) or None,
+        until=until if isinstance(until, int) and not isinstance(until, bool) else None,
+        owner=_text(said.get(OWNER_PROPERTY)) or None,
+    )
+
+
 def stored_point(update: ScoreUpdate | AccountScore) -> str:
     """Return what is kept of a score in the history."""
     return f"{update.sequence} {to_instant(update.as_of)} {update.score!r}"
@@ -99,6 +153,10 @@ def _detail(event: Event) -> str:
     return ""
 
 
+def _text(value: object) -> str:
+    return value[:256] if isinstance(value, str) else ""
+
+
 def read_point(member: bytes) -> ScorePoint:
     """Return the score that `stored_point` kept."""
     _, at, score = member.split(b" ")
@@ -111,4 +169,10 @@ def read_alerts(bodies: Iterable[bytes | str]) -> tuple[Alert, ...]:
     return tuple(reversed(alerts))
 
 
+def read_work(members: Iterable[Any]) -> tuple[WorkDone, ...]:
+    """Return what sales did from its bytes, in the order given."""
+    return tuple(map(_WORK_DONE.decode, members))
+
+
+_WORK_DONE: Final = msgspec.json.Decoder(WorkDone)
 _ALERT: Final = msgspec.json.Decoder(Alert)

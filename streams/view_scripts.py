@@ -69,7 +69,7 @@ redis.call('HSET', prefix .. 'aliases', lead, to)
 for _ = 1, 8 do
   to = redis.call('HGET', merged, to) or to
 end
-for _, part in ipairs({':events', ':alerts'}) do
+for _, part in ipairs({':events', ':alerts', ':work'}) do
   redis.call('ZUNIONSTORE', key(to, part), 2, key(to, part), key(lead, part),
     'AGGREGATE', 'MAX')
 end
@@ -79,7 +79,7 @@ for i = 1, #bodies, 2 do
   redis.call('HSET', key(to, ':alerts:body'), bodies[i], bodies[i + 1])
 end
 redis.call('DEL', key(lead, ':events'), key(lead, ':history'), key(lead, ':alerts'),
-  key(lead, ':alerts:body'))
+  key(lead, ':alerts:body'), key(lead, ':work'))
 redis.call('PUBLISH', prefix .. 'live', body)
 return 1
 """
@@ -99,6 +99,31 @@ local events = prefix .. 'lead:' .. lead .. ':events'
 redis.call('ZADD', events, unpack(ARGV, 4))
 redis.call('ZREMRANGEBYRANK', events, 0, -keep - 1)
 return 1
+"""
+
+# What people did with a lead; of one that is part of another it is shown there.
+PUT_WORK: Final = """
+local prefix, lead, keep, at, body, id = unpack(ARGV)
+for _ = 1, 8 do
+  local to = redis.call('HGET', prefix .. 'merged', lead)
+  if not to then break end
+  lead = to
+end
+if redis.call('HEXISTS', prefix .. 'lead:' .. lead, 'update') == 0 then
+  lead = redis.call('HGET', prefix .. 'aliases', lead) or lead
+end
+local work = prefix .. 'lead:' .. lead .. ':work'
+-- Said twice, it was done once: when it was said first.
+for _, other in ipairs(redis.call('ZRANGE', work, 0, -1)) do
+  if string.find(other, '"id":' .. id .. ',', 1, true) then return 0 end
+end
+local added = redis.call('ZADD', work, at, body)
+redis.call('ZREMRANGEBYRANK', work, 0, -tonumber(keep) - 1)
+if added == 1 then
+  redis.call('PUBLISH', prefix .. 'live',
+    '{"lead_id":"' .. lead .. '","work":' .. body .. '}')
+end
+return added
 """
 
 # The newest alerts by the instant of their decision, each id once.
@@ -151,7 +176,7 @@ if old[3] and old[3] ~= '' then
   forget(account .. ':alerts')
 end
 return redis.call('DEL', own, own .. ':events', own .. ':history', own .. ':alerts',
-  own .. ':alerts:body')
+  own .. ':alerts:body', own .. ':work')
 """
 
 # Positions move only within the build of the view that the data went into: after a

@@ -21,6 +21,7 @@ from streams.web.registry import ENDPOINTS, NAVIGATION
 from streams.web.serving import HEADERS, Serving
 from streams.web.sources import Sources
 from streams.web.templating import STATIC, Templates
+from streams.web.work import Work
 
 _FOR_GOOD: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 
@@ -47,6 +48,7 @@ def create_web(sources: Sources) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with live.following():
             yield
+        await sources.one(Work).close()
 
     return Starlette(
         routes=[

@@ -13,16 +13,22 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final
 
+import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from schemas.account import AccountScore
+from schemas.alert import Alert
+from schemas.score import ScoreUpdate
 from streams.metrics import (
     WEB_LIVE_CLIENTS,
     WEB_LIVE_DROPPED,
     WEB_LIVE_MESSAGES,
     WEB_PUSH_SECONDS,
 )
+from streams.view_records import WorkChange
+from streams.web.reading.rows import OpenAlert, name_of, open_alert, score_of
 from streams.web.sources import Sources
 
 KEPT: Final = 2_000
@@ -32,6 +38,74 @@ _WAITING: Final = 1_000
 _BEAT_SECONDS: Final = 15.0
 _AGAIN_SECONDS: Final = 0.5
 _log = structlog.get_logger(__name__)
+
+
+def live_event(data: bytes) -> tuple[bytes, bytes]:
+    """Return what a message of the view's channel is, and as screens need it.
+
+    >>> live_event(b'{"lead_id": "ld_1", "work": {"id": "e", "at": 1, "name": "x"}}')
+    (b'work', b'{"lead_id":"ld_1","work":{"id":"e","at":1,"name":"x"}}')
+    """
+    kind = _kind(data)
+    if bytes(kind.work):
+        return b"work", _encode(_work(data))
+    if kind.alert is not None:
+        alert = _alert(data)
+        told = LiveAlert(
+            lead_id=alert.lead_id,
+            account_id=None if alert.account is None else alert.account_id,
+            name=name_of(alert.identifiers, alert.lead_id),
+            score=alert.score,
+            tier=alert.tier,
+            owner=alert.owner,
+            alert=open_alert(alert),
+        )
+        return b"alert", _encode(told)
+    if kind.members is not None:
+        account = _account(data)
+        return b"account", _encode(
+            LiveAccount(
+                account_id=account.account_id, score=account.score, tier=account.tier
+            )
+        )
+    update = _update(data)
+    if update.merged_into is not None:
+        return b"gone", _encode({"lead_id": update.lead_id})
+    return b"lead", _encode(score_of(update))
+
+
+class LiveAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody should hear of a lead."""
+
+    lead_id: str
+    account_id: str | None
+    name: str
+    score: float
+    tier: str
+    owner: str | None
+    alert: OpenAlert
+
+
+class LiveAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """An account stands elsewhere."""
+
+    account_id: str
+    score: float
+    tier: str
+
+
+class _Kind(msgspec.Struct):
+    work: msgspec.Raw = msgspec.Raw()
+    alert: str | None = None
+    members: int | None = None
+
+
+_kind: Final = msgspec.json.Decoder(_Kind).decode
+_work: Final = msgspec.json.Decoder(WorkChange).decode
+_alert: Final = msgspec.json.Decoder(Alert).decode
+_account: Final = msgspec.json.Decoder(AccountScore).decode
+_update: Final = msgspec.json.Decoder(ScoreUpdate).decode
+_encode: Final = msgspec.json.Encoder().encode
 
 Message = tuple[int, bytes, float]
 """Its number, what goes to every client, and when it came."""
@@ -57,10 +131,13 @@ class Live:
             yield
         finally:
             task.cancel()
-            for client in tuple(self._clients):
-                _tell(client, None)
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+    def end(self) -> None:
+        """End every stream: whoever listened comes again, to another process."""
+        for client in tuple(self._clients):
+            _tell(client, None)
 
     async def stream(self, last: str | None) -> AsyncIterator[bytes]:
         """Yield what changes from now on, or since the message with the id `last`."""
@@ -111,8 +188,8 @@ class Live:
                         self._begin_again()
                         async for message in channel.listen():
                             if message["type"] == "message":
-                                self._hand_out(b"change", message["data"])
-                except (RedisError, OSError) as error:
+                                self._hand_out(*live_event(message["data"]))
+                except (RedisError, OSError, msgspec.MsgspecError) as error:
                     _log.warning("live_away", error=str(error))
                     await asyncio.sleep(_AGAIN_SECONDS)
         finally:

@@ -54,6 +54,17 @@ class ProblemError(UserError):
         )
 
 
-def not_found(detail: str) -> ProblemError:
-    """Return that there is no such thing."""
-    return ProblemError(404, "not-found", detail)
+class NotFoundError(ProblemError):
+    """There is no such thing."""
+
+    def __init__(self, what: str) -> None:
+        """Say that there is no such `what`, such as a lead, or none any more."""
+        super().__init__(404, "not-found", f"no such {what}; erased or merged perhaps")
+
+
+class WrongQueryError(ProblemError):
+    """The query asks for what cannot be."""
+
+    def __init__(self, why: str) -> None:
+        """Say what is wrong."""
+        super().__init__(400, "bad-query", why)

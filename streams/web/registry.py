@@ -2,10 +2,11 @@
 
 from typing import Final
 
+from streams.web.api import accounts, alerts, leads, live, people
 from streams.web.endpoint import Endpoint, Entry
 from streams.web.pages import now, sign_in
 
-_MODULES: Final = (now, sign_in)
+_MODULES: Final = (now, sign_in, leads, people, accounts, alerts, live)
 """Each has ENDPOINTS and NAVIGATION."""
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = tuple(

@@ -11,6 +11,7 @@ from streams.metrics_server import start_metrics_server
 from streams.settings import Settings
 from streams.view import View, ViewAwayError, connect_view
 from streams.web.app import create_web
+from streams.web.live import Live
 from streams.web.sources import Sources
 
 _BACKLOG = 1024
@@ -78,7 +79,8 @@ def create_server(sources: Sources) -> uvicorn.Server:
         Where there are no tokens and others than this machine could ask.
     """
     settings = sources.settings
-    return uvicorn.Server(
+    return _Server(
+        sources.one(Live),
         uvicorn.Config(
             create_web(sources),
             loop="uvloop",
@@ -90,9 +92,22 @@ def create_server(sources: Sources) -> uvicorn.Server:
             server_header=False,
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=settings.trusted_proxies or None,
+            # Nothing is cut short that could still be finished.
             timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
+        ),
     )
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams first: they are what would go on for ever."""
+
+    def __init__(self, live: Live, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._live = live
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._live.end()
+        await super().shutdown(sockets)
 
 
 def _trouble(view: View) -> str | None:

@@ -1,0 +1,73 @@
+"""The model in force, as far as screens speak its words."""
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from schemas.locale import Locale
+from scorers.compiled import CompiledModel, title_of
+from scorers.texts import said
+from streams.errors import UserError
+from streams.model_files import read_model
+from streams.model_log import model_in_force
+from streams.web.sources import Sources
+
+_SECONDS: Final = 30.0
+_log = structlog.get_logger(__name__)
+
+
+class Models:
+    """Knows the model in force, read anew twice a minute."""
+
+    def __init__(self, sources: Sources) -> None:
+        """Begin with the model file of the settings."""
+        self._sources = sources
+        self._file = read_model(sources.settings.model_path)
+        self._model = self._file
+        self._read_at = float("-inf")
+        self._lock = threading.Lock()
+
+    def in_force(self) -> CompiledModel:
+        """Return the model in force; the last known one while no broker answers."""
+        if time.monotonic() - self._read_at < _SECONDS:
+            return self._model
+        if not self._lock.acquire(blocking=self._read_at == float("-inf")):
+            return self._model  # somebody reads it already
+        try:
+            settings = self._sources.settings
+            self._model = model_in_force(
+                settings,
+                self._file,
+                self._sources.clock.now(),
+                settings.web_workspace,
+            )
+        except UserError as error:
+            _log.warning("model_unread", error=str(error))
+        finally:
+            self._read_at = time.monotonic()
+            self._lock.release()
+        return self._model
+
+    def titles(self, locale: Locale) -> Mapping[str, str]:
+        """Return the titles of the rules, by their names."""
+        source = self.in_force().source
+        rules = [rule for group in source.groups.values() for rule in group.rules]
+        return {
+            **{rule.name: title_of(rule, locale) for rule in rules},
+            **{lull.name: title_of(lull, locale) for lull in source.dormancy},
+        }
+
+    def groups(self, locale: Locale) -> Mapping[str, str]:
+        """Return the titles of the groups, by their names."""
+        groups = self.in_force().source.groups
+        return {
+            name: said(group.title, locale) or name.capitalize()
+            for name, group in groups.items()
+        }
+
+    def tiers(self) -> tuple[str, ...]:
+        """Return the names of the tiers, from the highest down."""
+        return tuple(name for name, _ in self.in_force().tiers)
