@@ -6,7 +6,7 @@ their accounts and each other is heard at once.
 """
 
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, MutableMapping
 from functools import partial
 from heapq import heappop, heappush
 
@@ -40,6 +40,8 @@ class Replay:
         *,
         wake: bool = True,
         unlinked: Container[str] = (),
+        states: MutableMapping[str, LeadState] | None = None,
+        accounts: MutableMapping[str, AccountState] | None = None,
     ) -> None:
         """Begin with no lead, and with one model or with all that were in force.
 
@@ -47,10 +49,12 @@ class Replay:
 
         Without `wake` nobody is woken between events: scores and alerts are the
         same, only the updates in between are left out, and it is much faster.
-        Leads in `unlinked` are never made part of another one.
+        Leads in `unlinked` are never made part of another one. With `states` and
+        `accounts` it goes on where they are, and keeps them there; without `wake`
+        only, for what they had planned is not read.
         """
-        self.states: dict[str, LeadState] = {}
-        self.accounts: dict[str, AccountState] = {}
+        self.states = {} if states is None else states
+        self.accounts = {} if accounts is None else accounts
         self._models = _by_workspace(model)
         self._lessons: dict[str, Lessons] = {}
         self._wake = wake

@@ -25,6 +25,14 @@ _decode: Final = msgspec.json.Decoder(ModelVersion).decode
 _log = structlog.get_logger(__name__)
 
 
+def read_version(value: bytes) -> ModelVersion | None:
+    """Return the version of a record; None if it is none."""
+    try:
+        return _decode(value)
+    except msgspec.DecodeError:
+        return None
+
+
 class UnusableVersionError(Exception):
     """A published version cannot be used; the text says which and why."""
 

@@ -127,7 +127,7 @@ class PersonProof:
         cut = False
         for record in again():
             cut = cut or record.cut
-            for lead_id in _subjects(record):
+            for lead_id in subjects(record):
                 group = at_home.get(lead_id)
                 if group is None:
                     continue
@@ -234,7 +234,7 @@ class PersonProof:
             self._report.leave("events", why)
 
 
-def _subjects(record: Taken) -> tuple[str, ...]:
+def subjects(record: Taken) -> tuple[str, ...]:
     """Return the leads that a record is about; a hint is about nobody."""
     content = record.content
     match content:

@@ -60,6 +60,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag="header"):
     """When the last record before each of these places was written."""
     workspace: str | None = None
     """Whose states these are; everybody's if None."""
+    rebuilt: bool = False
+    """Whether they were made anew of the events: nobody was told of them."""
+    models: list[str] = []
+    """By which models they were made anew."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, tag="row"):
@@ -118,7 +122,7 @@ def back_up(
         marks=marks_of(settings, committed),
         workspace=workspace,
     )
-    with _Writer(path, header) as writer, TopicReader(settings) as reader:
+    with StateFileWriter(path, header) as writer, TopicReader(settings) as reader:
         for row in _rows(settings, reader, partitions):
             ours = workspace is None or row.topic in {each.name for each in COMMON}
             if ours or workspace_of(owner_of(row.topic, row.key)) == workspace:
@@ -130,7 +134,7 @@ def back_up(
 def _rows(settings: Settings, reader: TopicReader, partitions: int) -> Iterator[Row]:
     for partition in range(partitions):
         for topic in COMMON:
-            yield from _last_words(settings, reader, topic.name, partition)
+            yield from last_words(settings, reader, topic.name, partition)
         for topic in STATES:
             rebuilt = read_states(settings, reader, topic.name, partition)
             for name, value in rebuilt.winners():
@@ -141,10 +145,10 @@ def _rows(settings: Settings, reader: TopicReader, partitions: int) -> Iterator[
                     value=value,
                 )
         for topic in PUBLISHED:
-            yield from _last_words(settings, reader, topic.name, partition)
+            yield from last_words(settings, reader, topic.name, partition)
 
 
-def _last_words(
+def last_words(
     settings: Settings, reader: TopicReader, topic: str, partition: int
 ) -> Iterable[Row]:
     """Return the last record of each key, as compaction would leave them."""
@@ -184,10 +188,11 @@ def read_states(
     return rebuilt
 
 
-class _Writer:
+class StateFileWriter:
     """Writes a file beside its place, then moves it there: all or nothing."""
 
     def __init__(self, path: Path, header: Header) -> None:
+        """Write to `path`, beginning with `header`."""
         self._path = path
         self._fresh = path.with_name(f".{path.name}.part")
         self._digest = hashlib.sha256()
@@ -195,6 +200,13 @@ class _Writer:
         self.rows = 0
 
     def __enter__(self) -> Self:
+        """Open the file beside its place.
+
+        Raises
+        ------
+        StateFileError
+            When it cannot be written.
+        """
         try:
             self._fresh.touch(mode=0o600)  # people's data: for nobody else's eyes
             self._out = gzip.GzipFile(self._fresh, "wb")
@@ -204,6 +216,7 @@ class _Writer:
         return self
 
     def write(self, row: Row) -> None:
+        """Add a row."""
         self._put(row)
         self.rows += 1
 
@@ -216,6 +229,7 @@ class _Writer:
             raise _unwritable(self._path, error) from None
 
     def __exit__(self, kind: object, *_: object) -> None:
+        """Put the whole file in its place, or nothing after a failure."""
         try:
             if kind is None:
                 self._put(Trailer(rows=self.rows, digest=self._digest.hexdigest()))

@@ -57,6 +57,9 @@ async def restore(
         When the file or the deployment is not fit for it; nothing was changed.
     """
     header = check_file(path)
+    if header.rebuilt:
+        msg = f"{path} was rebuilt from events: `leadpulse state switch` puts it in"
+        raise StateFileError(msg)
     partitions = shared_partitions(check_topics(settings))
     if not elsewhere:
         _check_same_log(settings, header, partitions)

@@ -4,7 +4,8 @@ Nothing is joined and nothing committed: it can be done at any time, by anybody.
 """
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
 
 from streams.errors import UserError
@@ -76,10 +77,12 @@ class TopicReader:
         key: bytes | None = None,
         only: Collection[int] = (),
         latest: int | None = None,
+        since: Mapping[int, int] = MappingProxyType({}),
     ) -> "Iterator[Message]":
         """Yield the records there are now, as `read_topic` does.
 
         With `latest` no more than about so many of each partition, the last ones.
+        Where `since` names an offset, a partition is read from there.
 
         Raises
         ------
@@ -101,7 +104,7 @@ class TopicReader:
                     TopicPartition(
                         topic,
                         number,
-                        OFFSET_BEGINNING
+                        since.get(number, OFFSET_BEGINNING)
                         if latest is None
                         else _start(consumer, topic, number, latest),
                     )
