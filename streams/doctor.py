@@ -234,8 +234,18 @@ def _dead_letters(settings: "Settings") -> Iterator[Finding]:
 
 
 def _redis(settings: "Settings") -> Iterator[Finding]:
-    facts = ask_redis(settings.redis_url.get_secret_value())
+    from streams.redis_access import redis_address  # noqa: PLC0415 - loads the client
+    from streams.view import connect_view  # noqa: PLC0415 - same
+    from streams.view_redis import ViewAwayError  # noqa: PLC0415 - same
+
+    address = redis_address(settings)
+    facts = ask_redis(address)
     yield Finding("ok", "redis", f"{facts.release} answers")
+    try:
+        connect_view(address, prefix=settings.topic_prefix).try_rights()
+    except ViewAwayError as error:
+        text = f"enough to read at most, not for `leadpulse view`: {error}"
+        yield Finding("warn", "redis", text)
     yield _skew(abs(facts.time - time.time()))
 
 

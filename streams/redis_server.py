@@ -147,6 +147,8 @@ def ask_redis(url: str) -> RedisFacts:
     from redis import Redis  # noqa: PLC0415 - loads the client
     from redis.exceptions import RedisError  # noqa: PLC0415
 
+    from streams.redis_access import refusal  # noqa: PLC0415 - loads the client, too
+
     try:
         with Redis.from_url(
             url,
@@ -158,9 +160,14 @@ def ask_redis(url: str) -> RedisFacts:
                 client.info("server")["redis_version"], seconds + micros / 1e6
             )
     except (RedisError, ValueError) as error:
+        why = refusal(error) if isinstance(error, RedisError) else None
         msg = (
-            f"no Redis answers ({type(error).__name__}): start one, or set "
-            "LEADPULSE_REDIS_URL to where it listens"
+            f"Redis is there: {why}"
+            if why is not None
+            else (
+                f"no Redis answers ({type(error).__name__}): start one, or set "
+                "LEADPULSE_REDIS_URL to where it listens"
+            )
         )
         raise RedisUnreachableError(msg) from None
 

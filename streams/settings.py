@@ -54,6 +54,17 @@ class Settings(BaseSettings):
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"), description="URL of the view's Redis."
     )
+    redis_username: str | None = Field(
+        None, description="Name by which Redis knows us."
+    )
+    redis_password: SecretStr | None = Field(
+        None, description="Password of that user, or Redis's one; not in its URL then."
+    )
+    redis_ca_path: Path | None = Field(
+        None,
+        description="Certificates (PEM) by which Redis's is judged; the system's if "
+        "unset.",
+    )
     kafka_security_protocol: Literal[
         "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"
     ] = Field("PLAINTEXT", description="How Kafka is spoken to: TLS is SSL here.")
@@ -331,6 +342,20 @@ class Settings(BaseSettings):
             msg = f"each needs at least {SHORTEST_SECRET} characters"
             raise ValueError(msg)
         return secrets
+
+    @field_validator("redis_ca_path")
+    @classmethod
+    def _over_tls(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        url = info.data.get("redis_url")
+        if value is None or url is None:
+            return value
+        if not url.get_secret_value().startswith("rediss://"):
+            msg = "LEADPULSE_REDIS_URL must begin with rediss:// for it"
+            raise ValueError(msg)
+        if not value.is_file():
+            msg = f"there is no file {value}"
+            raise ValueError(msg)
+        return value
 
     @field_validator("sasl_password")
     @classmethod

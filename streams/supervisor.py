@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from streams.broker import ApacheBroker, Broker, EmbeddedBroker
 from streams.processes import LOOPBACK, Child, ProcessError, claim_port
+from streams.redis_access import redis_address
 from streams.redis_server import RedisServer, ask_redis
 from streams.role_metrics import RoleMetrics, answers_ok, read_metrics
 from streams.settings import PREFIX, Settings
@@ -128,7 +129,7 @@ class Stack:
     @property
     def redis_url(self) -> str:
         """Where the view is."""
-        return self.settings.redis_url.get_secret_value()
+        return redis_address(self.settings)
 
     @property
     def collector_url(self) -> str:
@@ -246,7 +247,7 @@ class Stack:
         if self._redis is not None:
             self._redis.start()
         else:  # its absence would only show in the log of the view's feed
-            ask_redis(given.redis_url.get_secret_value())
+            ask_redis(redis_address(given))
         chosen: dict[str, object] = {
             "collector_port": collector_port,
             "write_keys": given.write_keys

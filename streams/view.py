@@ -50,6 +50,7 @@ from streams.view_scripts import (
     PUT_MERGED,
     PUT_UPDATE,
     PUT_WORK,
+    RIGHTS,
 )
 
 RECENT_EVENTS: Final = 20
@@ -159,6 +160,23 @@ class View:
                 client=pipe,
             )
             return bool(pipe.execute()[-1])
+
+    def try_rights(self) -> None:
+        """Return if Redis lets us do what feeding the view takes; nothing is left.
+
+        Raises
+        ------
+        ViewAwayError
+            When it refuses something, or does not answer.
+        """
+        probe = self._shared("probe")
+        with answering(), self._redis.pipeline() as pipe:
+            pipe.script_exists("0" * 40)
+            pipe.script_load(RIGHTS)
+            pipe.eval(RIGHTS, 2, probe, f"{self._root}live")
+            pipe.scan(match=probe)
+            pipe.unlink(probe)
+            pipe.execute()
 
     def drop(self) -> int:
         """Delete the whole view and return how many keys went.

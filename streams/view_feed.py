@@ -65,6 +65,7 @@ class ViewFeed:
         self._build = ""
         self._turned_at = time.monotonic()
         self._failing = False
+        self._may_write = False
         self._away = ExponentialWithJitterBackoff(cap=5.0, base=0.1)
         self._decoders: dict[str, Decode] = {
             settings.topic(SCORE_UPDATES.name): msgspec.json.Decoder(
@@ -135,11 +136,13 @@ class ViewFeed:
                 return
             positions = _positions(records)
             try:
+                self._see_rights()
                 current = self._view.write(
                     self._build, self._changes(records), positions
                 )
             except ViewAwayError as error:
                 failures += 1
+                self._may_write = False
                 self._failing, self._turned_at = True, time.monotonic()
                 metrics.VIEW_FAILURES.inc()
                 if failures == 1:
@@ -156,6 +159,12 @@ class ViewFeed:
                     _log.warning("view_lost", detail="filling it again")
                     self._begin_again()
                 return
+
+    def _see_rights(self) -> None:
+        """Try every right before writing: half a script would be written otherwise."""
+        if not self._may_write:
+            self._view.try_rights()
+            self._may_write = True
 
     def _wait(self, seconds: float) -> list[Message]:
         """Stay in the group for `seconds` without reading on.

@@ -7,6 +7,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from streams.errors import UserError
+from streams.redis_access import refusal
 
 
 class ViewAwayError(UserError):
@@ -19,7 +20,10 @@ def answering() -> Iterator[None]:
     try:
         yield
     except RedisError as error:
+        why = refusal(error)
         msg = f"the view's Redis does not answer: {error}"
+        if why is not None:
+            msg = f"the view's Redis refuses: {why}"
         raise ViewAwayError(msg) from error
 
 

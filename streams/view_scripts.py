@@ -2,6 +2,27 @@
 
 from typing import Final
 
+# Every kind of command that the scripts below use, on a key that is gone afterwards;
+# nobody hears what is published, for it is no message.
+RIGHTS: Final = """
+local key, live = KEYS[1], KEYS[2]
+redis.call('DEL', key)
+for _, command in ipairs({'HSET', 'HDEL'}) do redis.call(command, key, 'a', '1') end
+redis.call('DEL', key)
+redis.call('ZADD', key, 'XX', 1, 'a')
+redis.call('ZREM', key, 'a')
+redis.call('ZREMRANGEBYRANK', key, 0, 0)
+redis.call('ZUNIONSTORE', key, 1, key)
+redis.call('ZRANGE', key, 0, 0)
+redis.call('EXISTS', key)
+redis.call('GET', key)
+redis.call('HGETALL', key)
+redis.call('HMGET', key, 'a')
+redis.call('HEXISTS', key, 'a')
+redis.call('PUBLISH', live .. ':probe', '')
+return 1
+"""
+
 # A stale or repeated update at most fills a gap in the history; an accepted one moves
 # the lead between the ranked sets, and between accounts, in one step, so that no reader
 # sees it in two tiers. An account is put in the same way, under a prefix of its own.

@@ -33,6 +33,7 @@ def view(
     from streams.clock import SystemClock
     from streams.logs import configure_logging
     from streams.metrics_server import start_metrics_server
+    from streams.redis_access import redis_address
     from streams.settings import load_settings
     from streams.tracing import configure_tracing
     from streams.view import connect_view
@@ -43,8 +44,7 @@ def view(
     )
     configure_logging(settings, "view")
     configure_tracing(settings, "view")
-    url = settings.redis_url.get_secret_value()
-    known = connect_view(url, prefix=settings.topic_prefix)
+    known = connect_view(redis_address(settings), prefix=settings.topic_prefix)
     if rebuild:
         known.drop()
     stop = threading.Event()

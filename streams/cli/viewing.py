@@ -48,12 +48,12 @@ OfWorkspace = Annotated[
 
 def open_view(workspace: str = DEFAULT_WORKSPACE) -> "tuple[Settings, View]":
     """Return the settings and a workspace's view that they name."""
+    from streams.redis_access import redis_address
     from streams.settings import load_settings
     from streams.view import connect_view
 
     settings = load_settings()
-    url = settings.redis_url.get_secret_value()
-    view = connect_view(url, prefix=settings.topic_prefix)
+    view = connect_view(redis_address(settings), prefix=settings.topic_prefix)
     return settings, view.of(workspace)
 
 

@@ -27,6 +27,7 @@ from streams.metrics import (
     WEB_LIVE_MESSAGES,
     WEB_PUSH_SECONDS,
 )
+from streams.redis_access import redis_address
 from streams.view_records import WorkChange
 from streams.web.reading.rows import OpenAlert, name_of, open_alert, score_of
 from streams.web.sources import Sources
@@ -116,7 +117,7 @@ class Live:
 
     def __init__(self, sources: Sources) -> None:
         """Follow the view's live channel; nothing is read before `following`."""
-        self._url = sources.settings.redis_url.get_secret_value()
+        self._url = redis_address(sources.settings)
         self._channel = sources.view.live_channel
         self._epoch = secrets.token_hex(4)
         self._number = 0

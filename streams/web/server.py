@@ -8,6 +8,7 @@ import uvicorn
 
 from streams.errors import PortUnusableError
 from streams.metrics_server import start_metrics_server
+from streams.redis_access import redis_address
 from streams.settings import Settings
 from streams.view import View, ViewAwayError, connect_view
 from streams.web.app import create_web
@@ -27,9 +28,7 @@ def run_web(settings: Settings) -> None:
     UserError
         When the pages would be open to all, or a port is taken.
     """
-    view = connect_view(
-        settings.redis_url.get_secret_value(), prefix=settings.topic_prefix
-    )
+    view = connect_view(redis_address(settings), prefix=settings.topic_prefix)
     server = create_server(Sources(settings, view, settings.clock()))
     listener = bind(settings)
     metrics_port = start_metrics_server(

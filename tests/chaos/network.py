@@ -5,6 +5,7 @@ would have to fetch; what is needed of one is below (docs/adr/0033).
 """
 
 import asyncio
+import ssl
 import threading
 from contextlib import suppress
 from typing import Self
@@ -18,8 +19,12 @@ _END_SECONDS = 5.0
 class Network:
     """Passes bytes between its own port and a server's; runs in a thread."""
 
-    def __init__(self, upstream: int) -> None:
-        """Lead to the port `upstream`; nothing is passed on before `start`."""
+    def __init__(self, upstream: int, *, tls: ssl.SSLContext | None = None) -> None:
+        """Lead to the port `upstream`; nothing is passed on before `start`.
+
+        With `tls` it is spoken on this side, as a server's proxy does.
+        """
+        self._tls = tls
         self.port = free_port()
         self._upstream = upstream
         self._loop = asyncio.new_event_loop()
@@ -32,7 +37,9 @@ class Network:
     def start(self) -> Self:
         """Pass bytes on from now on."""
         self._thread.start()
-        serving = asyncio.start_server(self._connected, LOOPBACK, self.port)
+        serving = asyncio.start_server(
+            self._connected, LOOPBACK, self.port, ssl=self._tls
+        )
         self._server = asyncio.run_coroutine_threadsafe(serving, self._loop).result(10)
         return self
 
