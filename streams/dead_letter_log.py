@@ -23,7 +23,7 @@ from streams.event_log import (
     event_record,
     opened_log,
 )
-from streams.topic_reader import read_topic
+from streams.topic_reader import TopicReader
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -88,19 +88,23 @@ _event: Final = msgspec.json.Decoder(Event).decode
 
 
 def read_letters(
-    settings: "Settings", *, reason: str | None = None
+    settings: "Settings", *, reason: str | None = None, latest: int | None = None
 ) -> Iterator[Letter]:
     """Yield the letters there are now, oldest first within a partition.
+
+    With `latest` only so many of each partition are looked at, the last ones.
 
     Raises
     ------
     UnreadableTopicError
         When the topic is missing or no broker answers.
     """
-    for message in read_topic(settings, settings.topic(DEAD_LETTERS.name)):
-        letter = _letter(message)
-        if letter is not None and reason in {None, letter.story.reason}:
-            yield letter
+    with TopicReader(settings) as reader:
+        topic = settings.topic(DEAD_LETTERS.name)
+        for message in reader.read(topic, latest=latest):
+            letter = _letter(message)
+            if letter is not None and reason in {None, letter.story.reason}:
+                yield letter
 
 
 def latest_letters(
@@ -109,7 +113,8 @@ def latest_letters(
     """Return the newest `limit` letters, newest first."""
     return heapq.nlargest(
         limit,
-        read_letters(settings, reason=reason),
+        # The newest of all are among the newest of each partition.
+        read_letters(settings, reason=reason, latest=None if reason else limit),
         key=lambda letter: (letter.at, letter.partition, letter.offset),
     )
 

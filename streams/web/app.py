@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -14,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streams.web.access import Door
+from streams.web.api.operations import watch_of
 from streams.web.endpoint import Endpoint
 from streams.web.live import Live
 from streams.web.openapi import DESCRIBED
@@ -46,9 +48,13 @@ def create_web(sources: Sources) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with live.following():
-            yield
-        await sources.one(Work).close()
+        sources.one(watch_of)  # what Operations shows has begun before anybody looks
+        try:
+            async with live.following():
+                yield
+        finally:
+            await sources.one(Work).close()
+            await run_in_threadpool(sources.let_go)
 
     return Starlette(
         routes=[

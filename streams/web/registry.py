@@ -4,9 +4,21 @@ from typing import Final
 
 from streams.web.api import accounts, alerts, leads, live, people
 from streams.web.endpoint import Endpoint, Entry
-from streams.web.pages import now, sign_in
+from streams.web.pages import now, operations, quality, sign_in, studio, team
 
-_MODULES: Final = (now, sign_in, leads, people, accounts, alerts, live)
+_MODULES: Final = (
+    now,
+    team,
+    quality,
+    studio,
+    operations,
+    sign_in,
+    leads,
+    people,
+    accounts,
+    alerts,
+    live,
+)
 """Each has ENDPOINTS and NAVIGATION."""
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = tuple(

@@ -29,3 +29,12 @@ class Sources:
                 self._made[make] = make(self)
             found: _Reader = self._made[make]
             return found
+
+    def let_go(self) -> None:
+        """Have readers that hold on to something let go of it."""
+        with self._lock:
+            made, self._made = list(self._made.values()), {}
+        for reader in made:
+            let_go = getattr(reader, "let_go", None)
+            if callable(let_go):
+                let_go()

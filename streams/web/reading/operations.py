@@ -145,6 +145,7 @@ class Watch:
         self._latest: dict[str, RoleMetrics | None] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._asked = threading.Event()
         self._thread = threading.Thread(target=self._run, name="web-watch", daemon=True)
 
     def start(self) -> None:
@@ -152,11 +153,17 @@ class Watch:
         if self._urls:
             self._thread.start()
 
-    def stop(self) -> None:
-        """Return when the thread has ended; it may be called without a start."""
+    def let_go(self) -> None:
+        """Return when nobody is asked any more; it may be called without a start."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+
+    def wait(self, seconds: float = 3.0) -> OperationsReport | None:
+        """Return the report; the first one after `seconds` at the most."""
+        if self._urls:
+            self._asked.wait(seconds)
+        return self.report()
 
     def look(self) -> None:
         """Ask every role once."""
@@ -178,6 +185,7 @@ class Watch:
         with self._lock:
             self._latest = found
             self._shots.append(shot)
+        self._asked.set()
 
     def report(self) -> OperationsReport | None:
         """Return how the pipeline runs; None before any role was asked."""

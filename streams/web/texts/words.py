@@ -4,10 +4,19 @@ from collections.abc import Mapping
 from typing import Final
 
 from schemas.locale import Locale
-from streams.web.texts import en, fa
+from streams.web.texts import (
+    en,
+    en_managing,
+    en_running,
+    fa,
+    fa_managing,
+    fa_running,
+)
 
 _PARTS: Final[tuple[Mapping[Locale, Mapping[str, str]], ...]] = (
     {"en": en.WORDS, "fa": fa.WORDS},
+    {"en": en_managing.WORDS, "fa": fa_managing.WORDS},
+    {"en": en_running.WORDS, "fa": fa_running.WORDS},
 )
 
 WORDS: Final[Mapping[Locale, Mapping[str, str]]] = {
