@@ -8,7 +8,7 @@ from streams.web.asking import Ask
 from streams.web.endpoint import API, Endpoint
 from streams.web.reading.foretold import FoundForecast, latest_forecast
 from streams.web.reading.heard import Heard
-from streams.web.reading.the_studio import studio_of
+from streams.web.reading.models import Models
 from streams.web.reading.ranking import RankingReport
 
 
@@ -24,9 +24,8 @@ def quality(ask: Ask) -> QualityReport:
     """Return how the ranking did, and what open deals are expected to bring."""
     heard = ask.sources.one(Heard)
     heard.wait()
-    _, model = ask.sources.one(studio_of).in_force()
     return QualityReport(
-        ranking=heard.ranking.report([name for name, _ in model.tiers]),
+        ranking=heard.ranking.report(ask.sources.one(Models).tiers()),
         forecast=latest_forecast(ask.sources.settings.reports_folder),
     )
 

@@ -11,7 +11,7 @@ from scorers.loading import ModelError, Problem
 from streams.model_log import MAX_MODEL_BYTES
 from streams.web.asking import Ask
 from streams.web.endpoint import API, Endpoint
-from streams.web.problems import ProblemError, not_found
+from streams.web.problems import ProblemError
 from streams.web.reading.drafts import (
     Checked,
     Effect,
@@ -21,7 +21,6 @@ from streams.web.reading.drafts import (
     check,
 )
 from streams.web.reading.model_words import ModelWords, model_words
-from streams.web.reading.the_studio import studio_of
 from streams.web.reading.shadows import Shadow, held_against, read_shadows
 from streams.web.reading.studio import (
     InForce,
@@ -30,6 +29,7 @@ from streams.web.reading.studio import (
     Studio,
     VersionRow,
 )
+from streams.web.reading.the_studio import studio_of
 
 _COMPARED: Final = 2_000
 """Leads of the view that shadows are held against, the best ones."""
@@ -136,7 +136,7 @@ def text(ask: Ask) -> ModelText:
         present, _ = studio.in_force()
         if present.digest != digest:
             msg = f"no model {digest} was published"
-            raise not_found(msg)
+            raise ProblemError(404, "not-found", msg)
         found = present.text
     return ModelText(digest=digest, text=found)
 
@@ -188,7 +188,7 @@ def timelines(ask: Ask) -> TimelinesRun:
         tests = studio.own_timelines()
         if not tests:
             msg = "there are no timelines beside the model's file"
-            raise not_found(msg)
+            raise ProblemError(404, "not-found", msg)
     return _right(lambda: studio.timelines(wanted.text, tests))
 
 
