@@ -58,7 +58,6 @@ _SILENT_SESSIONS: Final = 2
 _SLOW_SECONDS: Final = 15.0
 _STUCK_SECONDS: Final = 300.0
 """Longer than both writes of a fetch may take before the worker gives up by itself."""
-_MAX_RECORDS: Final = 2_000
 _PARTITION_BYTES: Final = 512 * 1024
 
 _log = structlog.get_logger(__name__)
@@ -193,7 +192,6 @@ def bare_app(settings: "Settings", partitions: int) -> WorkerApp:
         broker_heartbeat_interval=settings.session_seconds / _HEARTBEATS,
         broker_rebalance_timeout=_REBALANCE_SECONDS,
         broker_commit_interval=_COMMIT_SECONDS,
-        broker_max_poll_records=_MAX_RECORDS,
         consumer_max_fetch_size=_PARTITION_BYTES,
         consumer_group_instance_id=settings.worker_id,
         # Tells workers apart; nothing is served there.

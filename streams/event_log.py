@@ -9,11 +9,11 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, cast
 
 import msgspec
 
@@ -61,6 +61,13 @@ class Record(NamedTuple):
     value: bytes | None
     headers: Headers
     partition: int = PARTITION_OF_KEY
+
+
+as_record: Final = cast(
+    "Callable[[tuple[str, bytes | None, bytes | None, Headers, int]], Record]",
+    partial(tuple.__new__, Record),
+)
+"""Returns a record of its five parts, without a call in Python: there are many."""
 
 
 class EventLog(Protocol):
@@ -144,6 +151,9 @@ class KafkaEventLog:
         self._bulk = bulk
         if bulk:
             self._config["delivery.report.only.error"] = True
+            # An append ends with a flush, which waits for nothing. Until then the
+            # thread that sends is not to be woken for every record.
+            self._config["linger.ms"] = _BULK_LINGER_MS
         self._unsent: SimpleQueue[tuple[Producer, _Delivery]] = SimpleQueue()
         """In bulk: what was handed to a producer and may not be sent yet."""
         self._topics_seen = False
@@ -219,16 +229,18 @@ class KafkaEventLog:
 
         produce = producer.produce
         try:
-            for record in records:
-                produce(
-                    record.topic,
-                    record.value,
-                    record.key,
-                    record.partition,
-                    # Even an empty list costs: librdkafka makes headers of it.
-                    headers=[*record.headers] if record.headers else None,
-                    on_delivery=delivery,
-                )
+            for topic, key, value, headers, partition in records:
+                if headers:
+                    produce(
+                        topic,
+                        value,
+                        key,
+                        partition,
+                        delivery,
+                        headers=[*headers],
+                    )
+                else:  # even an empty list costs: librdkafka makes headers of it
+                    produce(topic, value, key, partition, delivery)
         except BufferError:
             msg = "the queue to Kafka is full"
             raise NotDurableError(msg) from None
@@ -307,6 +319,7 @@ class KafkaEventLog:
 
 
 _POLL_SECONDS: Final = 0.1
+_BULK_LINGER_MS: Final = 100
 _METADATA_SECONDS: Final = 2.0
 _REPORT_SECONDS: Final = 0.5
 _REFUSALS: Final = frozenset({10, 87})

@@ -160,6 +160,10 @@ CHANGELOG_BYTES: Final = Counter(
     "leadpulse_changelog_bytes_total",
     "What was written to the changelogs of the tables.",
 )
+FETCH_LIMIT: Final = Gauge(
+    "leadpulse_fetch_limit_records",
+    "Records that the next fetch may bring: what is done in a quarter of a second.",
+)
 FETCH_IN_HAND: Final = Gauge(
     "leadpulse_fetch_in_hand_seconds",
     "How long a worker has been at what it fetched last; 0 between two fetches.",

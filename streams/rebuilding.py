@@ -70,8 +70,7 @@ class Rebuilt:
     def kept(self, kind: type[Kept]) -> dict[str, Kept]:
         """Return the states as the changelog leaves them, as `kind`."""
         return {
-            key: kind.restored(self.partition, stored)
-            for key, stored in self._stored.items()
+            key: kind(self.partition, stored) for key, stored in self._stored.items()
         }
 
     def winners(self) -> Iterable[tuple[str, bytes]]:

@@ -8,7 +8,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 
@@ -22,7 +22,6 @@ from streams.state_records import (
     Claim,
     Epoch,
     Stored,
-    encode_stored,
     is_source,
 )
 
@@ -40,6 +39,7 @@ class Kept(ABC):
     __slots__ = (
         "_packed",
         "_state",
+        "last_round",
         "model",
         "outbox",
         "partition",
@@ -47,43 +47,28 @@ class Kept(ABC):
         "wake_at",
     )
 
-    def __init__(
-        self,
-        partition: int,
-        positions: Mapping[str, int],
-        state: Any,
-        wake_at: Instant | None,
-        outbox: tuple[Output, ...] = (),
-        *,
-        model: str = "",
-        packed: bytes | None = None,
-    ) -> None:
-        """Hold what is durable; `state` may be as it is stored, in bytes.
-
-        `packed` is the same in bytes, where it is at hand.
-        """
+    def __init__(self, partition: int, stored: Stored) -> None:
+        """Hold what a record of the changelog of `partition` holds."""
         self.partition = partition
-        self.positions = positions
-        self.wake_at = wake_at
-        self.outbox = outbox
+        self.last_round = -1
+        """When it was used last, as its table counts."""
+        self.model = ""
+        self.renew(stored)
+        self.outbox = stored.outbox
         """Outputs that may not have been sent; empty when they certainly were."""
-        self.model = sys.intern(model)
-        is_packed = isinstance(state, bytes)
-        self._state = None if is_packed else state
-        self._packed: bytes | None = state if is_packed else packed
 
-    @classmethod
-    def restored(cls, partition: int, stored: Stored) -> Self:
-        """Return what a record of the changelog holds; a third of the time it takes."""
-        kept = cls.__new__(cls)
-        kept.partition = partition
-        kept.positions = stored.positions
-        kept.wake_at = stored.wake_at
-        kept.outbox = stored.outbox
-        kept.model = sys.intern(stored.model)
-        kept._state = None  # noqa: SLF001 - our own
-        kept._packed = stored.state  # noqa: SLF001 - our own
-        return kept
+    def renew(self, stored: Stored, state: Any = None) -> None:
+        """Hold what was made durable last, all of its outputs sent.
+
+        `state` is the one of `stored` in the core's own form, where it is at hand.
+        """
+        self.positions = stored.positions
+        self.wake_at = stored.wake_at
+        self.outbox = ()
+        if stored.model != self.model:
+            self.model = sys.intern(stored.model)
+        self._state = state
+        self._packed = stored.state
 
     @staticmethod
     @abstractmethod
@@ -109,7 +94,7 @@ class Kept(ABC):
         ChangelogError
             When it was stored by a version whose states this one cannot read.
         """
-        if self._state is None and self._packed is not None:
+        if self._state is None:
             try:
                 self._state = self.decode(self._packed)
             except msgspec.DecodeError as error:
@@ -120,7 +105,7 @@ class Kept(ABC):
     @property
     def packed(self) -> bytes:
         """The state in bytes."""
-        return self.encode(self._state) if self._packed is None else self._packed
+        return self._packed
 
     def stored(self, claim: Claim) -> Stored:
         """Return it as the owner with this claim stores it."""
@@ -137,7 +122,6 @@ class Kept(ABC):
 
     def pack(self) -> None:
         """Keep the bytes alone: a sixth of the memory, until the state is needed."""
-        self._packed = self.packed
         self._state = None
 
     @property
@@ -169,7 +153,7 @@ class Lead(Kept):
     @property
     def score(self) -> float:
         """The last published score; asking does not unpack what is stored."""
-        if self._state is not None or self._packed is None:
+        if self._state is not None:
             return float(self.state.score)
         try:
             return decode_score(self._packed)
@@ -212,8 +196,11 @@ class StateTable:
         self._claims: dict[int, str] = {}
         self._removals: Counter[int] = Counter()
         self._most_unpacked = unpacked
-        self._in_use: dict[str, Kept] = {}
-        """What may be unpacked, the one that was used last at the end."""
+        self._round = 0
+        self._recent: dict[str, Kept] = {}
+        """What was used in this round, and may be unpacked."""
+        self._older: dict[str, Kept] = {}
+        """What was used in the round before, and has not been looked at since."""
 
     def __len__(self) -> int:
         """Return the number of states held."""
@@ -231,45 +218,54 @@ class StateTable:
             self._use(key, kept)
         return kept
 
-    def put(self, key: str, kept: Kept) -> None:
-        """Replace what is known of `key`; it must be durable already."""
-        self._store[key] = kept
-        self._use(key, kept)
-
     def _use(self, key: str, kept: Kept) -> None:
-        """Note that a state is in use, and pack what was not for the longest time."""
-        in_use = self._in_use
-        in_use.pop(key, None)
-        in_use[key] = kept
-        while len(in_use) > self._most_unpacked:
-            in_use.pop(next(iter(in_use))).pack()
+        """Note that a state is in use, and pack one that has not been for a round.
 
-    def encode(
+        A round is over when as many were used as may be unpacked. By then everything
+        of the round before has been packed, or is of this one, too: the two together
+        are never more.
+        """
+        if kept.last_round == self._round:
+            return
+        kept.last_round = self._round
+        if len(self._recent) >= self._most_unpacked:
+            self._older, self._recent = self._recent, {}
+            self._round += 1
+            kept.last_round = self._round
+        self._recent[key] = kept
+        if self._older:
+            _, old = self._older.popitem()
+            if old.last_round != self._round:
+                old.pack()
+
+    def signed(
         self,
         partition: int,
         positions: Mapping[str, int],
         state: LeadState | AccountState,
         outbox: tuple[Output, ...],
-        *,
-        packed: bytes | None = None,
-    ) -> bytes:
-        """Return the changelog's record of a state, signed with our epoch.
-
-        `packed` is the state in bytes, where it is at hand.
-        """
-        epoch = self._epochs[partition]
-        return encode_stored(
-            Stored(
-                VERSION,
-                epoch.term,
-                epoch.offset,
-                positions,
-                self.kind.encode(state) if packed is None else packed,
-                state.wake_at,
-                outbox,
-                self.kind.model_of(state),
-            )
+    ) -> Stored:
+        """Return a state as the changelog is to keep it, signed with our epoch."""
+        term, owner = self._epochs[partition]
+        kind = self.kind
+        return Stored(
+            VERSION,
+            term,
+            owner,
+            positions,
+            kind.encode(state),
+            state.wake_at,
+            outbox,
+            kind.model_of(state),
         )
+
+    def renew(self, key: str, partition: int, stored: Stored, state: Any) -> None:
+        """Replace what is known of `key` by what is durable now, and was sent."""
+        kept = self._store.get(key)
+        if kept is None:
+            kept = self._store[key] = self.kind(partition, stored)
+        kept.renew(stored, state)
+        self._use(key, kept)
 
     def drop(self, partitions: Iterable[int]) -> None:
         """Forget the states of `partitions`: they belong to another worker."""
@@ -343,7 +339,8 @@ class StateTable:
     def remove(self, key: str) -> None:
         """Forget a state; that it is gone must be durable already."""
         kept = self._store.pop(key, None)
-        self._in_use.pop(key, None)
+        self._recent.pop(key, None)
+        self._older.pop(key, None)
         if kept is not None:
             self._removals[kept.partition] += 1
 

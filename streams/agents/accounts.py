@@ -92,7 +92,7 @@ class Accounts(DurableAgent):
             *(codec.account_output(update, trace) for update in step.updates),
             *(codec.alert_output(alert, trace) for alert in step.alerts),
         )
-        touched.tiers += [update.tier for update in step.updates]
+        touched.tiers += tuple(update.tier for update in step.updates)
         change = Change(step.state, outputs, step.decisions, bool(step.alerts))
         self._apply(cycle, touched, topic, record, change)
 

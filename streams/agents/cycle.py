@@ -12,6 +12,7 @@ from schemas.workspace import workspace_of
 from scorers.step import Decision
 from streams.codec import Output
 from streams.event_log import Record
+from streams.state_records import Stored
 from streams.tables import Kept
 from streams.transport.progress import Record as Raw
 
@@ -24,19 +25,21 @@ class Touched(msgspec.Struct):
     before: Kept | None
     after: Any = None
     """The new state; None if nothing has changed it."""
-    packed: bytes | None = None
-    """The new state as it is written."""
+    stored: Stored | None = None
+    """What is written of it, once that is known."""
     positions: dict[str, int] = {}
-    outputs: list[Output] = []
+    # Tuples, for most leads are reached once: an empty one is no object of its own.
+    outputs: tuple[Output, ...] = ()
     outbox_bytes: int = 0
     send_again: bool = False
-    records: list[tuple[str, Raw]] = []
-    received: list[Instant] = []
+    records: tuple[tuple[str, Raw], ...] = ()
+    received: Instant | None = None
+    """When the first event that was scored had been received."""
     alerted: bool = False
-    tiers: list[str] = []
-    machines: list[str] = []
+    tiers: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
     """Why events were found to be a machine's, one reason for each."""
-    decisions: list[Decision] = []
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def state(self) -> Any:
@@ -49,8 +52,8 @@ class Touched(msgspec.Struct):
         """Return what is to be sent: first what may be left from before a crash."""
         before = self.before
         if before is None or (self.after is None and not self.send_again):
-            return tuple(self.outputs)
-        return (*before.outbox, *self.outputs)
+            return self.outputs
+        return before.outbox + self.outputs
 
 
 @dataclass(slots=True)

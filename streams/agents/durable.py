@@ -10,7 +10,7 @@ again.
 import heapq
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -27,10 +27,10 @@ from streams.agents.cycle import Cycle, Touched
 from streams.clock import Clock
 from streams.codec import Message, Output, Refusal
 from streams.dead_letters import DeadLetterGuard
-from streams.event_log import EventLog, Record
+from streams.event_log import EventLog, Record, as_record
 from streams.model_book import ModelBook
 from streams.partitioner import partition_of
-from streams.state_records import MAX_STORED_BYTES, ChangelogError
+from streams.state_records import MAX_STORED_BYTES, ChangelogError, encode_stored
 from streams.suppressions import PrivacyKeyError, Suppressions
 from streams.tables import StateTable
 from streams.timers import Wakeups
@@ -134,17 +134,20 @@ class DurableAgent(ABC):
             return
         with metrics.BATCH_SECONDS.time():
             cycle = Cycle()
-            for topic, partition, record in self._in_order(batches):
-                self._take(cycle, topic, partition, record)
-                if cycle.full:
-                    await self._settle(cycle, confirm)
-                    cycle = Cycle()
+            for topic, partition, records in self._in_order(batches):
+                for record in records:
+                    self._take(cycle, topic, partition, record)
+                    if cycle.full:
+                        await self._settle(cycle, confirm)
+                        cycle = Cycle()
             await self._settle(cycle, confirm)
         for batch in batches:
             metrics.BATCH_RECORDS.observe(len(batch.records))
 
-    def _in_order(self, batches: Iterable[Batch]) -> Iterator[tuple[str, int, Raw]]:
-        """Yield the records, those of one partition number by their time.
+    def _in_order(
+        self, batches: Iterable[Batch]
+    ) -> Iterator[tuple[str, int, Sequence[Raw]]]:
+        """Yield runs of records, those of one partition number by their time.
 
         Topics are fetched apart; events of one key should still come in the order in
         which they were produced, as far as they are at hand.
@@ -158,8 +161,7 @@ class DurableAgent(ABC):
             found = list(together)
             if len(found) == 1:
                 topic = found[0].partition.topic[prefix:]
-                for record in found[0].records:
-                    yield topic, partition, record
+                yield topic, partition, found[0].records
                 continue
             streams = [
                 [(batch.partition.topic[prefix:], record) for record in batch.records]
@@ -167,7 +169,7 @@ class DurableAgent(ABC):
             ]
             merged = heapq.merge(*streams, key=lambda each: each[1].timestamp)
             for topic, record in merged:
-                yield topic, partition, record
+                yield topic, partition, (record,)
 
     def _take(self, cycle: Cycle, topic: str, partition: int, record: Raw) -> None:
         """Add to `cycle` what follows from one record."""
@@ -205,12 +207,8 @@ class DurableAgent(ABC):
         if touched is None:
             before = self._table.get(key)
             if before is not None:
-                touched = Touched(
-                    key,
-                    before.partition,
-                    before,
-                    positions=dict(before.positions),
-                )
+                positions = dict(before.positions)
+                touched = Touched(key, before.partition, before, positions=positions)
             elif partition_of(key.encode(), self._partitions) == partition:
                 touched = Touched(key, partition, None)
             else:
@@ -248,7 +246,7 @@ class DurableAgent(ABC):
         touched.after = change.state
         touched.positions[topic] = record.offset
         touched.outputs += change.outputs
-        touched.records.append((topic, record))
+        touched.records += ((topic, record),)
         if change.decisions:
             touched.decisions += change.decisions
         touched.alerted = touched.alerted or change.alerted
@@ -289,26 +287,17 @@ class DurableAgent(ABC):
         """Write what `cycle` led to, in the promised order."""
         states, outputs = self._records(cycle)
         self._guard.note(cycle.records, cycle.dead.total(), cycle.example)
-        metrics.CHANGELOG_BYTES.inc(sum(len(each.value or b"") for each in states))
         await confirm()
         await self._log.append(states)
         await confirm()
         await self._log.append([*outputs, *cycle.others])
+        renew, plan = self._table.renew, self._wakeups.plan
         for touched in cycle.touched.values():
-            if (state := touched.after) is not None:
-                self._table.put(
-                    touched.key,
-                    self._table.kind(
-                        touched.partition,
-                        touched.positions,
-                        state,
-                        state.wake_at,
-                        model=self._table.kind.model_of(state),
-                        packed=touched.packed,
-                    ),
-                )
-                at = self._wake_at(touched, state)
-                self._wakeups.plan(touched.partition, touched.key, at)
+            state, stored = touched.after, touched.stored
+            if stored is not None:
+                key, partition = touched.key, touched.partition
+                renew(key, partition, stored, state)
+                plan(partition, key, self._wake_at(touched, state))
             elif touched.before is not None and touched.send_again:
                 touched.before.outbox = ()
         self._count_all(cycle)
@@ -316,26 +305,29 @@ class DurableAgent(ABC):
     def _records(self, cycle: Cycle) -> tuple[list[Record], list[Record]]:
         """Return the changelog records of what changed, and what follows from it."""
         changelog = self._settings.topic(self.changelog.name)
+        signed, record_of = self._table.signed, self._record
         states: list[Record] = []
         outputs: list[Record] = []
+        size = 0
         for touched in cycle.touched.values():
+            state = touched.after
+            if state is None and not touched.send_again:
+                continue
             key, partition = touched.key.encode(), touched.partition
             sent = touched.to_send()
-            if touched.after is not None:
-                touched.packed = self._table.kind.encode(touched.after)
-                value = self._table.encode(
-                    partition,
-                    touched.positions,
-                    touched.after,
-                    sent,
-                    packed=touched.packed,
-                )
+            if state is not None:
+                stored = signed(partition, touched.positions, state, sent)
+                value = encode_stored(stored)
                 if len(value) > MAX_STORED_BYTES:
                     self._give_up(cycle, touched, len(value))
                     sent = touched.to_send()
                 else:
-                    states.append(Record(changelog, key, value, (), partition))
-            outputs += [self._record(output, key, partition) for output in sent]
+                    touched.stored = stored
+                    states.append(as_record((changelog, key, value, (), partition)))
+                    size += len(value)
+            for output in sent:
+                outputs.append(record_of(output, key, partition))  # noqa: PERF401 - a list of one costs more
+        metrics.CHANGELOG_BYTES.inc(size)
         return states, outputs
 
     def _give_up(self, cycle: Cycle, touched: Touched, size: int) -> None:
@@ -346,7 +338,7 @@ class DurableAgent(ABC):
             refusal = Refusal("scoring-failed", detail)
             self._refuse(cycle, topic, touched.partition, record, refusal)
         touched.after = None
-        touched.outputs.clear()
+        touched.outputs = ()
 
     def _record(self, output: Output, key: bytes, partition: int) -> Record:
         """Return an output as a record of `key`, if it has no other key itself."""
@@ -354,7 +346,7 @@ class DurableAgent(ABC):
             key = output.key.encode()
             partition = partition_of(key, self._partitions)
         topic = self._prefix + output.topic
-        return Record(topic, key, output.value, output.headers, partition)
+        return as_record((topic, key, output.value, output.headers, partition))
 
     def _count_all(self, cycle: Cycle) -> None:
         """Tell the metrics, once a cycle."""

@@ -24,6 +24,7 @@ from streams import codec, metrics
 from streams.event_log import EventLog, Record
 from streams.partitioner import partition_of
 from streams.privacy_audit import audit_record
+from streams.state_records import encode_stored
 from streams.suppressions import suppression_records
 
 if TYPE_CHECKING:
@@ -179,21 +180,13 @@ class Erasing:
         if claims == state.claims:
             return
         state = replace(state, claims=claims)
-        value = self._leads.encode(kept.partition, kept.positions, state, ())
+        stored = self._leads.signed(kept.partition, kept.positions, state, ())
+        value = encode_stored(stored)
         topic = self._settings.topic(LEAD_STATE.name)
         key = command.lead_id.encode()
         await confirm()
         await self._log.append([Record(topic, key, value, [], kept.partition)])
-        self._leads.put(
-            command.lead_id,
-            self._leads.kind(
-                kept.partition,
-                kept.positions,
-                state,
-                state.wake_at,
-                model=state.model,
-            ),
-        )
+        self._leads.renew(command.lead_id, kept.partition, stored, state)
 
     def _tombstone(self, topic: str, key: str, partition: int) -> Record:
         return Record(self._settings.topic(topic), key.encode(), None, [], partition)

@@ -208,8 +208,8 @@ class Scoring(DurableAgent):
         self._change(cycle, touched, topic, record, step)
         if forward is not None and forward.source:
             _note_source(touched, forward)
-        if step.outcome == "scored":
-            touched.received.append(event.now)
+        if step.outcome == "scored" and touched.received is None:
+            touched.received = event.now
 
     def _look(
         self, cycle: Cycle, topic: str, partition: int, record: Raw, wakeup: Wakeup
@@ -362,8 +362,8 @@ class Scoring(DurableAgent):
                 or command.lead_id not in self._unlinked
             ),
         )
-        touched.tiers += [update.tier for update in step.updates]
-        touched.machines += step.machines
+        touched.tiers += tuple(update.tier for update in step.updates)
+        touched.machines += tuple(step.machines)
         change = Change(step.state, outputs, step.decisions, bool(step.alerts))
         self._apply(cycle, touched, topic, record, change)
 
@@ -387,10 +387,10 @@ class Scoring(DurableAgent):
                 metrics.EVENTS.labels(_SOURCES[topic], result).inc(count)
         metrics.LEADS.set(len(self._table))
         waiting = [
-            (self._clock.seconds_since(touched.received[0]), touched)
+            (self._clock.seconds_since(touched.received), touched)
             for touched in cycle.touched.values()
             # The one that waited longest: the lead's own worst case.
-            if touched.after is not None and touched.received
+            if touched.after is not None and touched.received is not None
         ]
         slowest = max((waited for waited, _ in waiting), default=0.0)
         for waited, touched in waiting:

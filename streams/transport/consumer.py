@@ -11,12 +11,15 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
+from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as AioPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT, ConsumerMessage
 
+from streams.metrics import FETCH_LIMIT
+from streams.transport.pace import Pace
 from streams.transport.progress import Fetch, Partition, Progress
 
 FETCH_WAIT_MS: Final = 20
@@ -31,6 +34,10 @@ _log = structlog.get_logger(__name__)
 
 class NotOwnerError(Exception):
     """The partitions of a fetch may belong to another worker by now."""
+
+
+def _as_it_is(_: Any, record: Any) -> Any:
+    return record
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
@@ -80,9 +87,15 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         generation: int = consumer._coordinator.generation  # noqa: SLF001 - no API
         return generation == self.assigned_generation
 
-    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
+    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the term beside the records: both are of the same instant."""
-        records = await super()._fetch_records(*args, **kwargs)
+        for found in consumer._fetcher._records.values():  # noqa: SLF001 - no API
+            if isinstance(found, FetchResult) and found.has_more():
+                # The compiled record has all that we ask for; aiokafka would make a
+                # second one of each.
+                found._partition_records._consumer_record = _as_it_is  # noqa: SLF001 - no API
+        kwargs["max_records"] = cast("BatchConsumer", self.consumer).pace.records
+        records = await super()._fetch_records(consumer, *args, **kwargs)
         return self.term, records
 
     async def committed(self) -> dict[Partition, int | None]:
@@ -160,6 +173,7 @@ class BatchConsumer(driver.Consumer):
         """Start with nothing assigned."""
         super().__init__(*args, **kwargs)
         self.progress = Progress()
+        self.pace = Pace()
         self._session_seconds = float(self.app.conf.broker_session_timeout)
         self._committing = asyncio.Lock()
         self._free = asyncio.Event()
@@ -187,6 +201,8 @@ class BatchConsumer(driver.Consumer):
             if durable and fetch.term == self._thread.term:
                 for batch in fetch.batches:
                     self.progress.complete(batch)
+                self.pace.note(len(fetch), self.in_hand_seconds)
+                FETCH_LIMIT.set(self.pace.records)
         finally:
             self._taken_at = None
             self._at_rest.set()

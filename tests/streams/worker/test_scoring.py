@@ -17,8 +17,7 @@ from streams.agents import scoring as scoring_module
 from streams.app import WorkerApp
 from streams.dead_letters import TooManyDeadLettersError
 from streams.event_log import NotDurableError
-from streams.state_records import ChangelogError
-from streams.tables import Lead
+from streams.state_records import VERSION, ChangelogError, Stored
 from streams.transport.consumer import NotOwnerError
 from streams.transport.progress import Batch, Fetch
 from tests.worker_bench import (
@@ -290,7 +289,8 @@ async def test_an_unreadable_state_is_not_the_events_fault() -> None:
     bench = Bench()
     lead_id = lead_of(event())
     partition = partition_of_lead(lead_id)
-    bench.table.put(lead_id, Lead(partition, {}, b"\xc1", None))
+    unreadable = Stored(VERSION, 1, 0, {}, b"\xc1", None)
+    bench.table.renew(lead_id, partition, unreadable, None)
 
     with pytest.raises(ChangelogError, match="unreadable state"):
         await bench.process(batch(raw(0, event())))
@@ -370,7 +370,8 @@ async def test_wakeups_are_hints() -> None:
     lead_id = lead_of(event())
     lead = bench.table.get(lead_id)
     assert lead is not None
-    assert lead.wake_at is not None
+    planned = lead.wake_at
+    assert planned is not None
     partition = partition_of_lead(lead_id)
 
     async def wake(offset: int, at: Instant, who: str = lead_id) -> list[str]:
@@ -380,14 +381,14 @@ async def test_wakeups_are_hints() -> None:
         )
 
     nothing = ["confirm", "confirm"]
-    assert await wake(0, lead.wake_at - 1) == nothing
-    assert await wake(1, lead.wake_at, "ld_unknown") == nothing
-    assert "lead.states.v1" in await wake(2, lead.wake_at)
-    assert await wake(2, lead.wake_at) == nothing
-    assert await wake(3, lead.wake_at) == nothing
+    assert await wake(0, planned - 1) == nothing
+    assert await wake(1, planned, "ld_unknown") == nothing
+    assert "lead.states.v1" in await wake(2, planned)
+    assert await wake(2, planned) == nothing
+    assert await wake(3, planned) == nothing
     woken = bench.table.get(lead_id)
     assert woken is not None
-    assert woken.wake_at is None or woken.wake_at > lead.wake_at
+    assert woken.wake_at is None or woken.wake_at > planned
 
 
 async def test_retracted_events_lose_their_points() -> None:

@@ -7,11 +7,13 @@ from streams.codec import Output
 from streams.rebuilding import Rebuilt
 from streams.state_records import (
     OWNER_KEY,
+    VERSION,
     ChangelogError,
     Epoch,
     Ownership,
     Stored,
     encode_ownership,
+    encode_stored,
 )
 from streams.state_records import _encode as encode
 from streams.tables import Lead, LeadTable
@@ -138,7 +140,8 @@ def test_what_is_written_is_what_is_read() -> None:
     table = LeadTable({})
     table.adopt(rebuild(4))
     state = LeadState(lead_id="ld_a", sequence=3, wake_at=77)
-    value = table.encode(0, {"web.events.v1": 9}, state, (OUTPUT,))
+    signed = table.signed(0, {"web.events.v1": 9}, state, (OUTPUT,))
+    value = encode_stored(signed)
     lead = rebuild(5, (b"ld_a", value)).kept(Lead)["ld_a"]
 
     assert lead.state == state
@@ -178,14 +181,20 @@ def test_an_outbox_is_kept_until_its_input_was_acknowledged() -> None:
     assert lead.outbox == ()
 
 
+def put(table: LeadTable, state: LeadState, partition: int = 0) -> None:
+    """Let `table` hold `state` as one that was made durable."""
+    stored = Stored(VERSION, 1, 0, {}, encode_state(state), None)
+    table.renew(state.lead_id, partition, stored, state)
+
+
 def test_only_states_in_use_are_unpacked() -> None:
-    """Beyond so many, the one that was used longest ago is kept in bytes alone."""
+    """What was not used for as many others as may be ready is kept in bytes alone."""
     store: dict[str, Lead] = {}
     table = LeadTable(store, unpacked=2)
     for name in ("ld_a", "ld_b"):
-        table.put(name, Lead(0, {}, LeadState(lead_id=name, score=7.0), None))
+        put(table, LeadState(lead_id=name, score=7.0))
     assert table.get("ld_a") is not None  # now ld_b waits longer
-    table.put("ld_c", Lead(0, {}, LeadState(lead_id="ld_c"), None))
+    put(table, LeadState(lead_id="ld_c"))
 
     assert [name for name, kept in store.items() if kept.is_packed] == ["ld_b"]
     kept = table.get("ld_b")
@@ -201,9 +210,9 @@ def test_a_forgotten_state_is_not_in_use() -> None:
     store: dict[str, Lead] = {}
     table = LeadTable(store, unpacked=2)
     for number, name in enumerate(("ld_a", "ld_b", "ld_c")):
-        table.put(name, Lead(number, {}, LeadState(lead_id=name), None))
+        put(table, LeadState(lead_id=name), number)
     table.drop([1, 2])
-    table.put("ld_d", Lead(0, {}, LeadState(lead_id="ld_d"), None))
+    put(table, LeadState(lead_id="ld_d"))
 
     assert not store["ld_d"].is_packed
     assert set(store) == {"ld_a", "ld_d"}
