@@ -23,7 +23,13 @@ from streams.model_book import ModelBook, read_version
 from streams.partitioner import partition_of
 from streams.raw_log import RawLog, Received
 from streams.state_files import Row
-from streams.state_records import Claim, decode_stored, encode_stored
+from streams.state_records import (
+    VERSION,
+    Claim,
+    Stored,
+    decode_stored,
+    encode_stored,
+)
 from streams.suppression_feed import load_suppressions
 from streams.tables import AccountTable, Kept, LeadTable, StateTable
 from streams.topic_reader import read_topic
@@ -57,9 +63,11 @@ class Packed(MutableMapping[str, S]):
     def __setitem__(self, key: str, state: S) -> None:
         """Keep a state."""
         where = partition_of(key.encode(), self._partitions)
-        digest = self._table.kind.model_of(state)
-        kept = self._table.kind(where, {}, state, state.wake_at, model=digest)
-        self._table.put(key, kept)
+        kind = self._table.kind
+        term, owner = _NOBODY.term, _NOBODY.offset
+        packed, digest = kind.encode(state), kind.model_of(state)
+        stored = Stored(VERSION, term, owner, {}, packed, state.wake_at, model=digest)
+        self._table.renew(key, where, stored, state)
 
     def __delitem__(self, key: str) -> None:
         """Forget a state."""
@@ -83,7 +91,7 @@ class Packed(MutableMapping[str, S]):
 
     def load(self, row: Row) -> None:
         """Take a state in from a file."""
-        kept = self._table.kind.restored(row.partition, decode_stored(row.value))
+        kept = self._table.kind(row.partition, decode_stored(row.value))
         self._store[row.key.decode()] = kept
 
 
