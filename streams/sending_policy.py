@@ -47,7 +47,9 @@ RetryReason = Literal[
 """Why it may go well later. Wrong credentials are no fault of the message, nor is a
 field that the target does not have yet."""
 
-RefuseReason = Literal["invalid", "too-large", "unknown-recipient", "expired"]
+RefuseReason = Literal[
+    "invalid", "too-large", "unknown-recipient", "expired", "forbidden"
+]
 """Why the same message can never be taken."""
 
 LONGEST_WAIT: Final = 3_600.0

@@ -108,6 +108,8 @@ class MailServer:
     """Replies to the data of mails; `drop` ends the connection."""
     recipient_replies: deque[str] = field(default_factory=deque)
     mails: list[tuple[list[str], bytes]] = field(default_factory=list)
+    passwords: list[bytes] = field(default_factory=list)
+    """What was shown, right or wrong."""
     port: int = 0
 
     async def handle_RCPT(
@@ -146,18 +148,24 @@ class MailServer:
         auth: Any,
     ) -> AuthResult:
         assert isinstance(auth, LoginPassword)
+        self.passwords.append(auth.password)
         right = auth == LoginPassword(self.user.encode(), self.password.encode())
         return AuthResult(success=right, handled=False)
 
 
 @contextlib.contextmanager
-def mail_server(tls: ssl.SSLContext | None = None) -> Iterator[MailServer]:
+def mail_server(
+    tls: ssl.SSLContext | None = None, *, at_once: bool = False
+) -> Iterator[MailServer]:
+    """Serve mail, with STARTTLS or with TLS from the first byte on."""
     state = MailServer(port=free_port())
     controller = Controller(
         state,
         hostname="127.0.0.1",
         port=state.port,
-        tls_context=tls,
+        tls_context=None if at_once else tls,
+        ssl_context=tls if at_once else None,
+        require_starttls=tls is not None and not at_once,
         authenticator=state.authenticated,
         auth_require_tls=False,
         auth_required=False,
