@@ -50,6 +50,16 @@ class CompiledSurge:
             not self.points or math.fsum(points) >= self.points
         )
 
+    def people(self, members: Iterable[Member], at: Instant) -> int:
+        """Return how many of `members` did enough within the time before `at`."""
+        since, people = at - self.within, 0
+        for member in members:
+            # Asked here as well: a call for everybody would be most of the work.
+            signs = member.signs
+            if signs and signs[-1][0] > since and self.counts(member, at):
+                people += 1
+        return people
+
     def usual(self, members: Collection[Member], at: Instant) -> float:
         """Return how many people are active on a usual day before `at`.
 
@@ -72,10 +82,12 @@ class CompiledSurge:
 
 def today(members: Iterable[Member], at: Instant) -> int:
     """Return how many people were active in the 24 hours before `at`."""
-    return sum(
-        member.active_at is not None and at - DAY < member.active_at <= at
-        for member in members
-    )
+    since, people = at - DAY, 0
+    for member in members:
+        active_at = member.active_at
+        if active_at is not None and since < active_at <= at:
+            people += 1
+    return people
 
 
 class CompiledAccounts:
@@ -105,7 +117,7 @@ class CompiledAccounts:
         return math.floor(self._exact(members) * self._scale + HALF) / self._scale
 
     def _exact(self, members: Collection[Member]) -> float:
-        scores = sorted((member.score for member in members), reverse=True)
+        scores = sorted([member.score for member in members], reverse=True)
         scoring = self._scoring
         match scoring.kind:
             case "top_mean":
@@ -118,13 +130,16 @@ class CompiledAccounts:
             case _:
                 return scores[0] if scores else 0.0
 
-    def is_active(self, member: Member, at: Instant) -> bool:
-        """Say whether `member` is one of the active people at `at`."""
-        if member.score < self._active_from:
-            return False
-        if self.within is None:
-            return True
-        return member.active_at is not None and member.active_at > at - self.within
+    def active_of(self, members: Iterable[Member], at: Instant) -> int:
+        """Return how many of `members` are active people at `at`."""
+        least, active = self._active_from, 0
+        since = None if self.within is None else at - self.within
+        for member in members:
+            if member.score >= least:
+                active_at = member.active_at
+                if since is None or (active_at is not None and active_at > since):
+                    active += 1
+        return active
 
     def is_qualified(self, active: int, people: int) -> bool:
         """Say whether `active` of so many `people` are as many as asked for."""

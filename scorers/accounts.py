@@ -7,7 +7,7 @@ planned instant whenever it is looked at, so a wake-up is only a hint.
 
 import copy
 from collections import Counter
-from heapq import nsmallest
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,7 +16,7 @@ from schemas.account import AccountScore, MemberUpdate, TopMember
 from schemas.alert import Alert
 from schemas.time import DAY, Instant, to_instant
 from scorers import alerting
-from scorers.account_notice import score_of, strength, surge_alert_of
+from scorers.account_notice import by_strength, score_of, strength, surge_alert_of
 from scorers.account_rules import CompiledAccounts, CompiledSurge
 from scorers.account_state import MAX_MEMBERS, AccountState, Member, Published
 from scorers.compiled import CompiledModel
@@ -88,10 +88,12 @@ def on_member(
         return AccountStep(state=state, outcome="stale")
     draft = _Draft(model, state, now)
     _settle(draft)
-    stood = _standing(draft)
-    _apply(draft.state, member, draft.now)
     if member.withdrawn:
+        stood = _standing(draft)
+        _apply(draft.state, member, draft.now)
         draft.withdrawn = stood - _standing(draft)
+    else:
+        _apply(draft.state, member, draft.now)
     _conclude(draft)
     return draft.step()
 
@@ -162,7 +164,11 @@ def _settle(draft: _Draft) -> None:
     state, now = draft.state, draft.now
     plan = state.wake_at
     if state.model != draft.model.digest:
-        plan = _next_plan(draft, state.now) if state.model else None
+        plan = None
+        if state.model:
+            surges = draft.accounts.surges
+            people = {each.name: _people(each, state, state.now) for each in surges}
+            plan = _next_plan(draft, state.now, people)
         state.model = draft.model.digest
     while plan is not None and plan <= now:
         state.now = plan
@@ -175,8 +181,11 @@ def _conclude(draft: _Draft) -> None:
     draft.state.wake_at = _evaluate(draft, draft.now)
 
 
-def _next_plan(draft: _Draft, at: Instant) -> Instant | None:
-    """Return the first instant after `at` at which time alone may change something."""
+def _next_plan(draft: _Draft, at: Instant, people: Mapping[str, int]) -> Instant | None:
+    """Return the first instant after `at` at which time alone may change something.
+
+    `people` are those who are active then, by surge.
+    """
     state, accounts = draft.state, draft.accounts
     plans = [_next_trend(state, at), alerting.next_deadline(state.alerts, at)]
     members = state.members.values()
@@ -191,7 +200,7 @@ def _next_plan(draft: _Draft, at: Instant) -> Instant | None:
             plans += [
                 when + surge.within for member in members for when, _ in member.signs
             ]
-        elif surge.factor and _people(surge, state, at) >= surge.enter:
+        elif surge.factor and people[surge.name] >= surge.enter:
             plans.append(_midnight(at // DAY + 1))  # a usual day is another one then
     return min((plan for plan in plans if plan is not None and plan > at), default=None)
 
@@ -234,13 +243,17 @@ def _evaluate(draft: _Draft, at: Instant) -> Instant | None:
     score = draft.accounts.score(state.members.values())
     _remember(state, score, at // DAY)
     published = _published(draft, score, at)
-    verdicts = [(surge, _verdict(draft, surge, at)) for surge in draft.accounts.surges]
+    people = {surge.name: _people(surge, state, at) for surge in draft.accounts.surges}
+    verdicts = [
+        (surge, _verdict(draft, surge, at, people[surge.name]))
+        for surge in draft.accounts.surges
+    ]
     for surge, verdict in verdicts:
         if verdict.state != _memory_of(state, surge):
             state.alerts = {**state.alerts, surge.name: verdict.state}
         if verdict.reason not in _SILENT_REASONS:
             draft.decisions.append(Decision(surge.name, verdict.reason, verdict.tell))
-    plan = _next_plan(draft, at)
+    plan = _next_plan(draft, at, people)
     if published != before or state.sequence == 0:
         state.sequence += 1
         state.published = published
@@ -264,7 +277,7 @@ def _evaluate(draft: _Draft, at: Instant) -> Instant | None:
 def _published(draft: _Draft, score: float, at: Instant) -> Published:
     state, accounts = draft.state, draft.accounts
     members = state.members
-    active = sum(accounts.is_active(member, at) for member in members.values())
+    active = accounts.active_of(members.values(), at)
     return Published(
         score=score,
         tier=draft.model.tier_of(score),
@@ -273,7 +286,7 @@ def _published(draft: _Draft, score: float, at: Instant) -> Published:
         qualified=accounts.is_qualified(active, len(members)),
         top=tuple(
             TopMember(lead_id=lead_id, score=member.score, tier=member.tier)
-            for lead_id, member in nsmallest(_TOP, members.items(), key=strength)
+            for lead_id, member in by_strength(members)[:_TOP]
         ),
         trend=round(score - _score_on(state, at // DAY - _TREND_DAYS), 6),
         name=_most_said([m.name for m in members.values()]) or state.published.name,
@@ -284,6 +297,9 @@ def _published(draft: _Draft, score: float, at: Instant) -> Published:
 
 def _most_said(words: list[str] | list[str | None]) -> str:
     """Return what most members say; of several the first in the alphabet."""
+    different = set(words)
+    if len(different) == 1:  # as nearly always
+        return different.pop() or ""
     said = Counter(word for word in words if word)
     return min(said, key=lambda word: (-said[word], word), default="")
 
@@ -293,7 +309,7 @@ def _memory_of(state: AccountState, surge: CompiledSurge) -> AlertState:
 
 
 def _people(surge: CompiledSurge, state: AccountState, at: Instant) -> int:
-    return sum(surge.counts(member, at) for member in state.members.values())
+    return surge.people(state.members.values(), at)
 
 
 def _standing(draft: _Draft) -> frozenset[str]:
@@ -305,10 +321,12 @@ def _standing(draft: _Draft) -> frozenset[str]:
     )
 
 
-def _verdict(draft: _Draft, surge: CompiledSurge, at: Instant) -> alerting.Verdict:
-    """Return what a surge's policy makes of the account at `at`."""
+def _verdict(
+    draft: _Draft, surge: CompiledSurge, at: Instant, people: int
+) -> alerting.Verdict:
+    """Return what a surge's policy makes of the account, of `people`, at `at`."""
     state = draft.state
-    known, people = _memory_of(state, surge), _people(surge, state, at)
+    known = _memory_of(state, surge)
     if (
         known.phase == "out"
         and people >= surge.enter

@@ -57,7 +57,11 @@ def belonging_of(
     `no_company` are mail domains that make none, beside those of free mail.
     """
     return _belonging(
-        tuple(_text(state, name) for name in ("account_id", "company", "email_domain")),
+        (
+            _text(state, "account_id"),
+            _text(state, "company"),
+            _text(state, "email_domain"),
+        ),
         state.emails,
         workspace_of(state.lead_id),
         no_company,
@@ -91,9 +95,12 @@ def _belonging(
 
 def _text(state: LeadState, trait: str) -> str:
     fact = state.traits.get(trait)
-    if fact is None or isinstance(fact.value, dict) or fact.value is None:
+    if fact is None:
         return ""
-    return str(fact.value).strip()
+    value = fact.value
+    if value is None or isinstance(value, dict):
+        return ""
+    return str(value).strip()
 
 
 def note_sign(state: LeadState, sign: Gain, window: Millis, now: Instant) -> None:
@@ -133,20 +140,20 @@ def members_of(
     now: Instant,
     *,
     withdrawn: bool,
+    belonging: Belonging | None,
     hidden: bool = False,
-    no_company: frozenset[str] = frozenset(),
 ) -> tuple[MemberUpdate, ...]:
     """Return what a lead that changed from `before` to `state` tells its accounts.
 
-    Nothing where nothing changed that concerns them. `state` counts what is told.
+    Nothing where nothing changed that concerns them. `state` counts what is told;
+    `belonging` is the account that it belongs to.
     Of a lead that is `hidden`, for it refuses to be scored, accounts hear no sign.
     """
     told = []
     if before.account_id is not None and before.account_id != state.account_id:
         told.append(leave(state, before.account_id, now))
-    belonging = belonging_of(state, no_company)
     if belonging is not None and (
-        _facts(before) != _facts(state) or not state.member_sequence
+        not state.member_sequence or _concerns_account(before, state)
     ):
         word = _present(state, belonging, now, withdrawn=withdrawn)
         told.append(_silent(word) if hidden else word)
@@ -174,18 +181,19 @@ def _silent(word: MemberUpdate) -> MemberUpdate:
 _TOLD: Final = ("account_id", "company", "email_domain", "lifecycle_stage")
 
 
-def _facts(state: LeadState) -> tuple[object, ...]:
+def _concerns_account(before: LeadState, state: LeadState) -> bool:
+    """Say whether anything changed that an account is told of."""
     return (
-        state.account_id,
-        state.score,
-        state.tier,
-        state.grade,
-        state.owner,
-        state.refused,
-        active_at(state),
-        state.signs,
-        state.days,
-        *(_text(state, trait) for trait in _TOLD),
+        before.score != state.score
+        or before.signs != state.signs
+        or before.days != state.days
+        or before.tier != state.tier
+        or before.grade != state.grade
+        or before.owner != state.owner
+        or before.account_id != state.account_id
+        or before.refused != state.refused
+        or active_at(before) != active_at(state)
+        or any(_text(before, trait) != _text(state, trait) for trait in _TOLD)
     )
 
 

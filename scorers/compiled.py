@@ -265,6 +265,11 @@ class CompiledModel:
         self._know_alerts()
         self.ceiling = model.ceiling
         self.grade = model.grade
+        self._marks = (
+            ()
+            if model.grade is None
+            else tuple(map(_compiled_mark, (model.grade.fit, model.grade.engagement)))
+        )
         self.value = model.value
         self.accounts = (
             None
@@ -454,9 +459,7 @@ class CompiledModel:
 
     def grade_of(self, groups: Mapping[str, float]) -> str:
         """Return the grade, such as A1, or empty where the model has none."""
-        if self.grade is None:
-            return ""
-        return _mark(self.grade.fit, groups) + _mark(self.grade.engagement, groups)
+        return "".join([_mark(scale, groups) for scale in self._marks])
 
 
 def title_of(reason: language.Rule | language.Dormancy, locale: Locale) -> str:
@@ -471,11 +474,21 @@ def compile_model(model: language.Model) -> CompiledModel:
     return CompiledModel(model, digest)
 
 
-def _mark(scale: language.GradeScale, groups: Mapping[str, float]) -> str:
-    total = sum(groups.get(name, 0.0) for name in scale.groups)
-    return next(
-        (mark for mark, at in scale.marks.items() if total >= at), scale.otherwise
-    )
+_Marks = tuple[tuple[str, ...], tuple[tuple[str, float], ...], str]
+"""Half of a grade: its groups, from which total on which mark, and what else."""
+
+
+def _compiled_mark(scale: language.GradeScale) -> _Marks:
+    return tuple(scale.groups), tuple(scale.marks.items()), scale.otherwise
+
+
+def _mark(scale: _Marks, groups: Mapping[str, float]) -> str:
+    names, marks, otherwise = scale
+    total = sum([groups.get(name, 0.0) for name in names])
+    for mark, at in marks:
+        if total >= at:
+            return mark
+    return otherwise
 
 
 def _texts(model: language.Model) -> list[language.Rule]:

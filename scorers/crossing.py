@@ -62,14 +62,20 @@ def first_exit(
 def _exit_within(curve: Curve, low: int, high: int, span: Millis) -> Millis | None:
     """Return the first elapsed time in (0, span) with the level outside."""
     half_lives: set[Millis] = set()
-    sloped = False
+    sloped, falling = False, True
     for piece in curve.pieces:
         for part in piece.parts:
-            if part.amp:
+            amp, slope = part.amp, part.slope
+            if amp:
                 half_lives.add(part.half_life)
-            sloped = sloped or part.slope != 0
+                falling = falling and amp > 0.0
+            if slope:
+                sloped = True
+                falling = falling and slope < 0.0
     if not half_lives and not sloped:
         return None
+    if falling and curve.level(span - 1) >= low:
+        return None  # what only falls, and not so far by the end, never leaves
     if len(half_lives) == 1 and not sloped:
         return _exit_of_one_rate(curve, low, high, span, half_lives.pop())
     return _exit_by_strides(curve, low, high, span)

@@ -78,10 +78,10 @@ def reasons(model: CompiledModel, state: LeadState, curve: Curve) -> tuple[Reaso
     return (
         *_refusals(model, state),
         *(
-            _reason(model, state, cause, group, curve.start)
+            _reason(model, state, cause, group, points)
             if isinstance(cause, Part)
             else _dormant_reason(model, cause, group)
-            for cause, group in _strongest(curve)
+            for points, cause, group in _strongest(curve)
         ),
     )
 
@@ -113,7 +113,7 @@ def grounds(model: CompiledModel, state: LeadState, curve: Curve) -> tuple[Groun
             share=cause.lull.share,
             groups=cause.groups,
         )
-        for cause, group in _strongest(curve)
+        for _, cause, group in _strongest(curve)
     )
 
 
@@ -140,15 +140,18 @@ def _ground(
     )
 
 
-def _strongest(curve: Curve) -> list[tuple[Part | Lost, str]]:
-    """Return what is a reason, and its group, the strongest first.
+def _strongest(curve: Curve) -> list[tuple[float, Part | Lost, str]]:
+    """Return the points of what is a reason, what it is, and its group.
 
-    The group of a dormancy is empty where it is about several.
+    The strongest comes first. The group of a dormancy is empty where it is about
+    several.
     """
+    start = curve.start
     given: list[tuple[float, str, Part | Lost, str]] = [
-        (part.at(curve.start), part.rule, part, piece.group)
+        (part.at(start), part.rule, part, piece.group)
         for piece in curve.pieces
         for part in piece.parts
+        if part.const or part.amp or part.slope
     ]
     for lull in curve.lulls:
         lost = lost_to(lull, curve)
@@ -160,7 +163,7 @@ def _strongest(curve: Curve) -> list[tuple[Part | Lost, str]]:
         *[item for item in given if item[0] > 0][:SIDE],
         *[item for item in given if item[0] < 0][:SIDE],
     ]
-    return [(cause, group) for _, _, cause, group in chosen]
+    return [(points, cause, group) for points, _, cause, group in chosen]
 
 
 def lost_to(lull: Lull, curve: Curve) -> Lost:
@@ -187,7 +190,7 @@ def _dormant_reason(model: CompiledModel, lost: Lost, group: str) -> Reason:
 
 
 def _reason(
-    model: CompiledModel, state: LeadState, part: Part, group: str, at: Instant
+    model: CompiledModel, state: LeadState, part: Part, group: str, points: float
 ) -> Reason:
     rule = model.by_name[part.rule]
     locale = model.source.locale
@@ -204,7 +207,7 @@ def _reason(
     return Reason(
         rule=rule.name,
         group=group,
-        points=round(part.at(at), 2),
+        points=round(points, 2),
         text=text,
         last_at=None if last_at is None else to_datetime(last_at),
         count=count,

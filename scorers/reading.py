@@ -25,20 +25,15 @@ def curve_of(model: CompiledModel, state: LeadState, at: Instant) -> Curve:
     kept = state.rules
     given = model.trait_parts(state.traits)
     for group in model.groups:
-        parts = given.get(group.name)
-        parts = [] if parts is None else parts.copy()
+        known = given.get(group.name)
+        parts = [] if known is None else known.copy()
         for rule in group.remembered:
             if rule.name in kept:
-                part = _remembered_part(rule, kept, at)
-                if part is not None:
-                    parts.append(part)
-                    until = min(until, part.until)
+                _add(parts, _remembered_part(rule, kept, at))
         for rule in group.silences:
-            part = _silence_part(rule, state, at)
-            if part is not None:
-                parts.append(part)
-                until = min(until, part.until)
+            _add(parts, _silence_part(rule, state, at))
         if parts:
+            until = min(until, _first_break(parts))
             pieces.append(Piece(group.name, group.cap, group.floor, parts))
     if state.refused or model.traffic.knows_staff:
         pieces = _allowed(model, state, pieces)
@@ -54,21 +49,44 @@ def onward(model: CompiledModel, state: LeadState, curve: Curve) -> Curve:
     until = NEVER
     pieces: list[Piece] = []
     for piece in curve.pieces:
-        parts = piece.parts
-        first = min([part.until for part in parts])
+        first = _first_break(piece.parts)
+        following = piece
         if first <= at:
-            parts = [
-                part
-                for old in parts
-                if (part := old if old.until > at else _renewed(model, state, old, at))
-                is not None
-            ]
-            if not parts:
+            following = _piece_onward(model, state, piece, at)
+            if not following.parts:
                 continue
-            first = min([part.until for part in parts])
+            first = _first_break(following.parts)
+        elif piece.__class__ is not Piece:  # whether it is dormant is asked anew
+            following = Piece(piece.group, piece.cap, piece.floor, piece.parts)
         until = min(until, first)
-        pieces.append(Piece(piece.group, piece.cap, piece.floor, parts))
+        pieces.append(following)
     return _curve(model, state, at, until, pieces)
+
+
+def _add(parts: list[Part], part: Part | None) -> None:
+    if part is not None:
+        parts.append(part)
+
+
+def _first_break(parts: list[Part]) -> Instant:
+    first = NEVER
+    for part in parts:
+        if part.until < first:
+            first = part.until
+    return first
+
+
+def _piece_onward(
+    model: CompiledModel, state: LeadState, piece: Piece, at: Instant
+) -> Piece:
+    """Return a group from `at` on, where one of its rules breaks."""
+    parts = [
+        part
+        for old in piece.parts
+        if (part := old if old.until > at else _renewed(model, state, old, at))
+        is not None
+    ]
+    return Piece(piece.group, piece.cap, piece.floor, parts)
 
 
 def _renewed(
@@ -179,11 +197,13 @@ def _finite_part(
 
 def last_activity(state: LeadState, channels: Iterable[str]) -> Instant:
     """Return when the lead was last active on `channels`; first seen if never."""
-    latest = state.first_at
+    latest, active = state.first_at, state.active
     for channel in channels:
-        seen = state.active.get(channel)
+        seen = active.get(channel)
         if seen:
-            latest = max(latest, seen[-1][0])
+            at = seen[-1][0]
+            if at > latest:
+                latest = at
     return latest
 
 

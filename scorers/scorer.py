@@ -84,6 +84,8 @@ class _Draft:
         self.updates: list[ScoreUpdate] = []
         self.alerts: list[Alert] = []
         self.decisions: list[Decision] = []
+        self.belonging: belonging.Belonging | None = None
+        """The account that the lead belongs to, by the last look."""
         self.members: tuple[MemberUpdate, ...] = ()
         self.commands: tuple[Command, ...] = ()
         self.machines: tuple[MachineReason, ...] = ()
@@ -509,8 +511,8 @@ def _conclude(
             state,
             draft.now,
             withdrawn=draft.withdrawing,
+            belonging=draft.belonging,
             hidden=draft.model.withholds(state.refused),
-            no_company=draft.model.no_company,
         )
 
 
@@ -528,7 +530,7 @@ def _evaluate(
     groups = group_points(curve, model)
     tier, grade = model.tier_of(score), model.grade_of(groups)
     owner = memory.trait_text(state, "owner")
-    belongs = belonging.belonging_of(state, model.no_company)
+    draft.belonging = belongs = belonging.belonging_of(state, model.no_company)
     account_id = None if belongs is None else belongs.account_id
     previous, previous_tier = state.score, state.tier
     verdicts = _verdicts(draft, score, at)
