@@ -9,6 +9,7 @@ published score itself that has the last word.
 
 import math
 from collections.abc import Callable
+from math import pow as power
 from typing import Final, NamedTuple
 
 from schemas.time import Instant, Millis
@@ -112,7 +113,7 @@ class _Lines:
                 near = end = part.const
                 fade, bound = 0.0, part.bound
                 if part.amp:
-                    fade = part.amp * 2.0 ** ((part.since - start) / part.half_life)
+                    fade = part.amp * power(2.0, (part.since - start) / part.half_life)
                     near += fade
                 if near < end:
                     near, end = end, near
@@ -195,7 +196,7 @@ def _exit_of_one_rate(
 ) -> Millis | None:
     low_edge, high_edge = _edges(curve, low, high)
     lines = _Lines(curve)
-    farthest = 2.0 ** (-span / half_life)
+    farthest = power(2.0, -span / half_life)
     kinks = {farthest}
     for group in lines.bent:
         kinks |= group.kinks()
@@ -344,7 +345,7 @@ def _add_part(group: _Motion, part: Part, at: Instant) -> float:
     age = at - part.since
     if part.amp:
         rate = LN2 / part.half_life
-        present = part.amp * 2.0 ** (-age / part.half_life)
+        present = part.amp * power(2.0, -age / part.half_life)
         value += present
         speed -= present * rate
         bend = abs(present) * rate * rate

@@ -11,35 +11,64 @@ same all along a piece.
 """
 
 import math
+from math import pow as power
 from typing import Final
 
 import msgspec
 
 from schemas.time import Instant, Millis
 
-NEVER: Final[Instant] = 1 << 62
+NEVER: Final[Instant] = 1 << 60
+"""Later than whatever can be written down."""
 
 HALF: Final = 0.5 + 1e-9
 """Half up; what is a half but for the noise of floating point counts as one."""
 
 
-class Part(msgspec.Struct, gc=False):
-    """One rule's value until a break of its own; its age counts from `since`."""
+class Part:
+    """One rule's value until a break of its own; its age counts from `since`.
 
-    rule: str
-    bound: float
-    const: float = 0.0
-    amp: float = 0.0
-    half_life: Millis = 1
-    slope: float = 0.0
-    since: Instant = 0
-    until: Instant = NEVER
+    Not to be changed once made, nor are the other classes here: pieces share parts.
+    They are plain, for compiled (ADR 0039) their fields are read and written directly.
+    """
+
+    __slots__ = (
+        "amp",
+        "bound",
+        "const",
+        "half_life",
+        "rule",
+        "since",
+        "slope",
+        "until",
+    )
+
+    def __init__(
+        self,
+        rule: str,
+        bound: float,
+        const: float = 0.0,
+        amp: float = 0.0,
+        half_life: Millis = 1,
+        slope: float = 0.0,
+        since: Instant = 0,
+        until: Instant = NEVER,
+    ) -> None:
+        """Be ``const + amp · 2^(−age / half_life) + slope · age``, within ± `bound`."""
+        self.rule = rule
+        self.bound = bound
+        self.const = const
+        self.amp = amp
+        self.half_life = half_life
+        self.slope = slope
+        self.since = since
+        self.until = until
 
     def raw(self, at: Instant) -> float:
         """Return the value at `at` before the rule's bound."""
         value = self.const
         if self.amp:
-            value += self.amp * 2.0 ** ((self.since - at) / self.half_life)
+            value += self.amp * power(2.0, (self.since - at) / self.half_life)
         if self.slope:
             value += self.slope * (at - self.since)
         return value
@@ -54,13 +83,17 @@ class Part(msgspec.Struct, gc=False):
         return bound if value > bound else -bound if value < -bound else value
 
 
-class Piece(msgspec.Struct):
+class Piece:
     """One group on a piece."""
 
-    group: str
-    cap: float
-    floor: float
-    parts: list[Part]
+    __slots__ = ("cap", "floor", "group", "parts")
+
+    def __init__(self, group: str, cap: float, floor: float, parts: list[Part]) -> None:
+        """Be the sum of `parts` within `floor` and `cap`."""
+        self.group = group
+        self.cap = cap
+        self.floor = floor
+        self.parts = parts
 
     def raw(self, at: Instant) -> float:
         """Return the sum of the rules at `at`, before the group's bounds."""
@@ -69,7 +102,7 @@ class Piece(msgspec.Struct):
             # `Part.at`, written out: this is the innermost loop of everything.
             value, bound = part.const, part.bound
             if part.amp:
-                value += part.amp * 2.0 ** ((part.since - at) / part.half_life)
+                value += part.amp * power(2.0, (part.since - at) / part.half_life)
             if part.slope:
                 value += part.slope * (at - part.since)
             total += bound if value > bound else -bound if value < -bound else value
@@ -92,18 +125,30 @@ class DormantPiece(Piece):
     A class of its own, so that reading a group that is not dormant asks nothing.
     """
 
-    share: float
-    dormancy: str
-    """The name of what takes the rest."""
+    __slots__ = ("dormancy", "share")
+
+    def __init__(
+        self,
+        group: str,
+        cap: float,
+        floor: float,
+        parts: list[Part],
+        share: float,
+        dormancy: str,
+    ) -> None:
+        """Let `dormancy` leave a `share` of what the group gives."""
+        super().__init__(group, cap, floor, parts)
+        self.share = share
+        self.dormancy = dormancy
 
     def at(self, at: Instant) -> float:
         """Return what is left of the group's points; what it takes stays."""
-        value = Piece.at(self, at)
+        value = self.within(self.raw(at))
         return value * self.share if value > 0.0 else value
 
     def lost(self, at: Instant) -> float:
         """Return what the silence takes of the points at `at`, 0 or less."""
-        return self.at(at) - Piece.at(self, at)
+        return self.at(at) - self.within(self.raw(at))
 
 
 class Lull(msgspec.Struct, frozen=True):
@@ -117,22 +162,29 @@ class Lull(msgspec.Struct, frozen=True):
     """When the share is another."""
 
 
-class Curve(msgspec.Struct):
+class Curve:
     """The whole score on one piece, from `start` until `until` (exclusive)."""
 
-    start: Instant
-    until: Instant
-    ceiling: float
-    scale: int
-    pieces: list[Piece]
-    points: list[float] = []
-    """Each group's points at the start."""
-    lulls: tuple[Lull, ...] = ()
+    __slots__ = ("ceiling", "lulls", "pieces", "points", "scale", "start", "until")
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        start: Instant,
+        until: Instant,
+        ceiling: float,
+        scale: int,
+        pieces: list[Piece],
+        lulls: tuple[Lull, ...] = (),
+    ) -> None:
         """Read the groups once: whoever makes a curve looks at its start."""
-        start = self.start
-        self.points = [piece.at(start) for piece in self.pieces]
+        self.start = start
+        self.until = until
+        self.ceiling = ceiling
+        self.scale = scale
+        self.pieces = pieces
+        self.lulls = lulls
+        self.points: list[float] = [piece.at(start) for piece in pieces]
+        """Each group's points at the start."""
 
     def moved(self, start: Instant) -> "Curve":
         """Return the same curve as it is read from `start`, before `until`, on."""

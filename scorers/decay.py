@@ -49,7 +49,7 @@ class HalfLife(msgspec.Struct, frozen=True):
 
     def kept(self, age: Millis) -> float:
         """Return 2^(−age / half_life)."""
-        return float(2.0 ** (-age / self.half_life))
+        return math.pow(2.0, -age / self.half_life)
 
     @property
     def support(self) -> Millis | None:
