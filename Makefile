@@ -29,7 +29,7 @@ COVERAGE_CORE := 96
 COVERAGE_STREAMS := 70
 
 .DEFAULT_GOAL := help
-.PHONY: help setup assets check test it deploy-tools deploy-check laws fuzz chaos chaos-planted mutation e2e clients demo up format docs lock clean audit
+.PHONY: help setup assets check test native test-native it deploy-tools deploy-check laws fuzz chaos chaos-planted mutation e2e clients demo up format docs lock clean audit
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -113,6 +113,13 @@ audit: setup ## Known holes in what is installed (asks PyPI), and the SBOM
 	@echo "build/sbom.cdx.json is what a release consists of"
 	$(RUN) pip_audit --strict --disable-pip --require-hashes \
 		--progress-spinner off -r requirements/runtime.txt
+
+native: setup ## The core compiled into build/native (needs a C compiler; two minutes)
+	"$(BIN)/python" deploy/native.py build/native
+
+test-native: native ## The core's tests on what `make native` made
+	cd build/native && "$(abspath $(BIN))/python" -m pytest -q $(PARALLEL) \
+		tests/scorers tests/golden tests/streams/test_released.py
 
 mutation: setup ## Break the core on purpose; list what no test notices
 	"$(BIN)/python" bench/mutation.py --sample 400
