@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 from aiokafka.consumer.fetcher import FetchResult
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as AioPartition
 from faust.transport.drivers import aiokafka as driver
@@ -154,11 +154,13 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             AioPartition(tp.topic, tp.partition): OffsetAndMetadata(offset, "")
             for tp, offset in offsets.items()
         }
+        mine = {tp: wanted[tp] for tp in wanted.keys() & consumer.assignment()}
+        if not mine:  # all of them went to another, and the client would call it a bug
+            _log.warning("commit_too_late", partitions=len(wanted))
+            return False
         try:
-            await consumer.commit(
-                {tp: wanted[tp] for tp in wanted.keys() & consumer.assignment()}
-            )
-        except KafkaError as error:
+            await consumer.commit(mine)
+        except (KafkaError, ConsumerStoppedError) as error:
             _log.warning("commit_refused", error=repr(error))
             return False
         return True

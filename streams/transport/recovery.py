@@ -16,7 +16,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final, cast
 
 import structlog
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.tables.manager import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from mode import Service
@@ -299,6 +299,11 @@ class StateRecovery(Recovery):
                 metrics.RECOVERY_SECONDS.set(time.monotonic() - started)
             except (RebalanceAgain, IllegalStateError):
                 continue  # the next assignment is on its way or here
+            except KafkaError as error:
+                # No time, no coordinator, no answer: it says nothing of our states.
+                _log.warning("recovery_begins_again", error=repr(error))
+                await self.sleep(_WAIT_SECONDS)
+                self.signal_recovery_start.set()
             except ServiceStopped:
                 break
 

@@ -13,6 +13,7 @@ from typing import cast
 
 import msgspec
 import pytest
+from aiokafka.errors import CommitFailedError, KafkaTimeoutError, NodeNotReadyError
 
 from schemas.event import Event
 from schemas.score import ScoreUpdate
@@ -201,6 +202,49 @@ async def test_stops_commit_everything_that_was_done(settings: Settings) -> None
             await until(lambda floor=floor: committed(settings) > floor, "a commit")
     async with running(settings):
         await wait_committed(settings, len(events))
+    check_exact(settings, events)
+
+
+async def test_a_refused_commit_does_not_end_the_worker(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a refusal, nor partitions that went before the commit, nor no answer.
+
+    What was refused is committed with what comes next. A machine that gives no time
+    shows all three, one after another.
+    """
+    events = make_events(20, 5)
+    seek = BatchConsumerThread._seek_to_committed
+    trouble: list[Exception] = [KafkaTimeoutError(), NodeNotReadyError()]
+
+    async def late(thread: BatchConsumerThread) -> object:
+        if trouble:
+            raise trouble.pop()
+        return await seek(thread)
+
+    monkeypatch.setattr(BatchConsumerThread, "_seek_to_committed", late)
+    async with running(settings) as run:
+        assert not trouble
+        app = run.app
+        consumer = app.batches._thread._ensure_consumer()
+        refused: list[str] = []
+
+        async def refuse(*_: object) -> None:
+            refused.append("by the group")
+            raise CommitFailedError
+
+        coordinator = consumer._coordinator
+        with monkeypatch.context() as patched:
+            patched.setattr(coordinator, "commit_offsets", refuse)
+            produce(settings, events)
+            await until(lambda: refused, "the group to refuse a commit")
+            patched.setattr(consumer, "assignment", frozenset)
+            await until(app.batches.progress.to_commit, "what is to commit")
+            assert not await app.batches.commit()
+            assert await acknowledged(settings) == 0
+        await wait_committed(settings, len(events))
+        assert run.failures == []
+        assert app.crash_reason is None
     check_exact(settings, events)
 
 
