@@ -160,6 +160,22 @@ CHANGELOG_BYTES: Final = Counter(
     "leadpulse_changelog_bytes_total",
     "What was written to the changelogs of the tables.",
 )
+TRAINING_READ: Final = Counter(
+    "leadpulse_training_messages_total",
+    "Score updates, alerts and CRM events that the training log has taken in.",
+)
+TRAINING_WRITTEN: Final = Counter(
+    "leadpulse_training_records_total",
+    "Training records that were written.",
+)
+TRAINING_LEADS: Final = Gauge(
+    "leadpulse_training_leads",
+    "Leads with a training record, of the partitions that this process follows.",
+)
+TRAINING_FAILURES: Final = Counter(
+    "leadpulse_training_failures_total",
+    "Times that Kafka did not take training records; they are tried again.",
+)
 FETCH_LIMIT: Final = Gauge(
     "leadpulse_fetch_limit_records",
     "Records that the next fetch may bring: what is done in a quarter of a second.",

@@ -31,6 +31,8 @@ _READY_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.1
 _SOURCE: Final = "local"
 _KEY_FILE: Final = "write-key"
+_COMMANDS: Final = {"learning": ("learn", "follow"), "sinks": ("sinks", "run")}
+"""How a role is started whose command has another name."""
 
 
 class RoleEndedError(ProcessError):
@@ -182,7 +184,7 @@ class Stack:
         roles, self._roles = self._roles, []
         children = [role.child for role in roles]
         try:
-            for name in ("collector", "worker", "view", "delivery", "sinks"):
+            for name in ("collector", "worker", "learning", "view", "delivery", "sinks"):
                 group = [role.child for role in roles if role.name.startswith(name)]
                 for child in group:
                     child.ask_to_stop()
@@ -233,7 +235,7 @@ class Stack:
             host=given.host,
         )
         workers = [f"worker-{number}" for number in range(1, self._workers + 1)]
-        names = ["collector", "view"]
+        names = ["collector", "view", "learning"]
         if given.delivery_path is not None:
             names.append("delivery")
         if given.sinks_dir is not None:
@@ -289,7 +291,7 @@ class Stack:
             name=name,
             argv=[
                 *(sys.executable, "-m", "streams.cli.main"),
-                *(("sinks", "run") if name == "sinks" else (name.partition("-")[0],)),
+                *_COMMANDS.get(name, (name.partition("-")[0],)),
             ],
             directory=self.data_dir / name,
             cwd=Path.cwd(),

@@ -19,11 +19,15 @@ def follow(
         bool,
         typer.Option("--once", help="Read to where the topics end now, and leave."),
     ] = False,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Prometheus port; 0 picks a free one.")
+    ] = None,
 ) -> None:
     """Keep the training log: how leads stood when something was decided, and fared.
 
     Reads score updates, alerts and the CRM's events, and writes a record for each lead
-    to lead.training.v1. Started again, it goes on where it was.
+    to lead.training.v1. Started again, it goes on where it was. Serves /metrics,
+    /healthz and /readyz unless it is to leave.
     """
     import asyncio
     import signal
@@ -33,11 +37,14 @@ def follow(
 
     from schemas.topics import TRAINING
     from streams.event_log import opened_log
-    from streams.learning import following
+    from streams.learning.following import Following
+    from streams.logs import configure_logging
+    from streams.metrics_server import start_metrics_server
     from streams.settings import load_settings
     from streams.topics_admin import check_topics
 
-    settings, console = load_settings(), Console(stderr=True)
+    settings, console = load_settings(metrics_port=metrics_port), Console(stderr=True)
+    configure_logging(settings, "learning")
     check_topics(settings)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -45,10 +52,12 @@ def follow(
 
     async def work() -> int:
         async with opened_log(settings, name="learning", topics=(TRAINING,)) as log:
+            following = Following(settings, log)
+            if not once:
+                probes = {"/readyz": following.not_ready}
+                start_metrics_server(settings, "learning", probes=probes)
             with console.status("following") as status:
-                return await following.follow(
-                    settings,
-                    log,
+                return await following.run(
                     stop=stop,
                     once=once,
                     report=lambda read, written: status.update(

@@ -5,7 +5,10 @@ only then is it noted how far was read. Whoever dies in between reads again, and
 read again changes nothing.
 """
 
+import asyncio
+import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -21,12 +24,13 @@ from schemas.time import Instant, to_datetime, to_instant
 from schemas.topics import CRM_EVENTS, NOTIFICATIONS, SCORE_UPDATES, TRAINING
 from schemas.training import TrainingRecord
 from scorers.training import encode_record, with_alert, with_outcome, with_update
-from streams.event_log import Record
+from streams import metrics
+from streams.event_log import NotDurableError, Record
 from streams.kafka_access import client_config
 from streams.topic_reader import read_topic
 
 if TYPE_CHECKING:
-    from confluent_kafka import Message
+    from confluent_kafka import Consumer, Message
 
     from streams.event_log import EventLog
     from streams.settings import Settings
@@ -61,6 +65,10 @@ class TrainingLog:
             ),
         }
         self._updates = settings.topic(SCORE_UPDATES.name)
+
+    def __len__(self) -> int:
+        """Return of how many leads there is a record."""
+        return len(self._records)
 
     def load(self, partitions: Iterable[int]) -> None:
         """Read what was written before for these partitions."""
@@ -119,73 +127,131 @@ class TrainingLog:
         return Record(topic, key, value, [*headers])
 
 
-async def follow(
-    settings: "Settings",
-    log: "EventLog",
-    *,
-    stop: threading.Event,
-    once: bool,
-    report: Callable[[int, int], None] = lambda _read, _written: None,
-) -> int:
-    """Keep the training log until `stop`, or `once` up to where the topics end now.
+class Following:
+    """Keeps the training log; others may ask meanwhile how it goes."""
 
-    Returns how many training records were written.
-    """
-    import asyncio  # noqa: PLC0415 - only here
+    def __init__(self, settings: "Settings", log: "EventLog") -> None:
+        """Write to `log`; nothing is read before `run`."""
+        self._settings = settings
+        self._log = log
+        self._kept = TrainingLog(settings)
+        self._ended: set[tuple[str, int]] = set()
+        self._owned: set[tuple[str, int]] = set()
+        self._is_member = False
+        self._undelivered_since: float | None = None
 
-    from confluent_kafka import Consumer, KafkaError  # noqa: PLC0415 - loads librdkafka
+    def not_ready(self) -> str | None:
+        """Return why nothing is being learnt just now; from other threads, too."""
+        if not self._is_member:
+            return "waiting for partitions"
+        since = self._undelivered_since
+        if since is not None:
+            waited = time.monotonic() - since
+            return f"Kafka has taken nothing for {waited:.0f} s"
+        return None
 
-    kept = TrainingLog(settings)
-    ended: set[tuple[str, int]] = set()
-    owned: set[tuple[str, int]] = set()
+    async def run(
+        self,
+        *,
+        stop: threading.Event,
+        once: bool,
+        report: Callable[[int, int], None] = lambda _read, _written: None,
+    ) -> int:
+        """Keep the training log until `stop`, or `once` up to where the topics end now.
 
-    def assigned(_: Any, places: Any) -> None:
-        owned.update((place.topic, place.partition) for place in places)
-        kept.load({place.partition for place in places})
-
-    consumer = Consumer(
-        {
-            **client_config(settings),
-            "group.id": f"{settings.app_id}.learning",
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "allow.auto.create.topics": False,
-            # The topics of a lead stay together: the same partitions of each.
-            "partition.assignment.strategy": "range",
-            "session.timeout.ms": 30_000,
-        }
-    )
-    consumer.subscribe(
-        [settings.topic(topic.name) for topic in _FOLLOWED],
-        on_assign=assigned,
-        on_revoke=lambda _, places: owned.difference_update(
-            (place.topic, place.partition) for place in places
-        ),
-    )
-    read = written = 0
-    try:
-        while not stop.is_set() and not (once and owned and owned <= ended):
-            found = await asyncio.to_thread(consumer.consume, _BATCH, _POLL_SECONDS)
-            good = []
-            for message in found:
-                error = message.error()
-                if error is None:
-                    good.append(message)
-                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-                    ended.add((message.topic() or "", message.partition() or 0))
-                elif not error.retriable():
-                    _log.warning("training_unread", error=error.str())
-            if good:
-                records = kept.take(good)
-                await log.append(records)
+        What Kafka does not take is tried again until it does. Returns how many
+        training records were written.
+        """
+        consumer = self._subscribed()
+        read = written = 0
+        try:
+            while not stop.is_set() and not (once and self._is_at_the_end):
+                found = await asyncio.to_thread(consumer.consume, _BATCH, _POLL_SECONDS)
+                good = [message for message in found if self._is_good(message)]
+                if not good:
+                    continue
+                records = self._kept.take(good)
+                if not await self._write(records, stop):
+                    break  # read again by whoever goes on
                 await asyncio.to_thread(consumer.commit, asynchronous=False)
                 read += len(good)
                 written += len(records)
+                metrics.TRAINING_READ.inc(len(good))
+                metrics.TRAINING_WRITTEN.inc(len(records))
+                metrics.TRAINING_LEADS.set(len(self._kept))
                 report(read, written)
-    finally:
-        consumer.close()
-    return written
+        finally:
+            await asyncio.to_thread(consumer.close)
+        return written
+
+    @property
+    def _is_at_the_end(self) -> bool:
+        return bool(self._owned) and self._owned <= self._ended
+
+    def _subscribed(self) -> "Consumer":
+        from confluent_kafka import Consumer  # noqa: PLC0415 - loads librdkafka
+
+        settings = self._settings
+        consumer = Consumer(
+            {
+                **client_config(settings),
+                "group.id": f"{settings.app_id}.learning",
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "allow.auto.create.topics": False,
+                # The topics of a lead stay together: the same partitions of each.
+                "partition.assignment.strategy": "range",
+                "session.timeout.ms": round(settings.session_seconds * 1000),
+                "heartbeat.interval.ms": round(settings.session_seconds * 150),
+            },
+            logger=logging.getLogger("kafka"),
+        )
+        consumer.subscribe(
+            [settings.topic(topic.name) for topic in _FOLLOWED],
+            on_assign=self._assigned,
+            on_revoke=self._revoked,
+        )
+        return consumer
+
+    def _assigned(self, _: Any, places: Any) -> None:
+        self._owned.update((place.topic, place.partition) for place in places)
+        self._kept.load({place.partition for place in places})
+        metrics.TRAINING_LEADS.set(len(self._kept))
+        self._is_member = True
+
+    def _revoked(self, _: Any, places: Any) -> None:
+        self._owned.difference_update(
+            (place.topic, place.partition) for place in places
+        )
+        self._is_member = False
+
+    def _is_good(self, message: "Message") -> bool:
+        from confluent_kafka import KafkaError  # noqa: PLC0415 - loads librdkafka
+
+        error = message.error()
+        if error is None:
+            return True
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - no other name
+            self._ended.add((message.topic() or "", message.partition() or 0))
+        elif not error.retriable():
+            _log.warning("training_unread", error=error.str())
+        return False
+
+    async def _write(self, records: list[Record], stop: threading.Event) -> bool:
+        """Return whether `records` are durable; False only when told to stop."""
+        while True:
+            try:
+                await self._log.append(records)
+            except NotDurableError as error:
+                metrics.TRAINING_FAILURES.inc()
+                _log.warning("training_not_written", error=str(error))
+                self._undelivered_since = self._undelivered_since or time.monotonic()
+                if await asyncio.to_thread(stop.wait, error.retry_seconds):
+                    return False
+            else:
+                self._undelivered_since = None
+                return True
 
 
 def read_training(settings: "Settings") -> dict[str, TrainingRecord]:

@@ -12,7 +12,7 @@ from schemas.time import DAY, to_datetime, to_instant
 from schemas.topics import CRM_EVENTS, NOTIFICATIONS, SCORE_UPDATES, TRAINING
 from scorers.training import examples_of
 from streams.event_log import Record, opened_log
-from streams.learning.following import follow, last_of, read_training
+from streams.learning.following import Following, last_of, read_training
 from streams.learning.parquet import read_examples, write_examples
 from streams.settings import Settings
 
@@ -57,7 +57,7 @@ async def test_the_log_is_kept_and_erased(topics: Settings, tmp_path: Path) -> N
 
     async def run() -> int:
         async with opened_log(topics, name="learning", topics=(TRAINING,)) as log:
-            return await follow(topics, log, stop=stop, once=True)
+            return await Following(topics, log).run(stop=stop, once=True)
 
     async with opened_log(
         topics, name="test", topics=(SCORE_UPDATES, NOTIFICATIONS, CRM_EVENTS)
