@@ -184,7 +184,14 @@ class Stack:
         roles, self._roles = self._roles, []
         children = [role.child for role in roles]
         try:
-            for name in ("collector", "worker", "learning", "view", "delivery", "sinks"):
+            for name in (
+                "collector",
+                "worker",
+                "learning",
+                "view",
+                "delivery",
+                "sinks",
+            ):
                 group = [role.child for role in roles if role.name.startswith(name)]
                 for child in group:
                     child.ask_to_stop()
