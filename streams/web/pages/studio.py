@@ -8,11 +8,14 @@ from streams.web.api import studio as api
 from streams.web.asking import Ask
 from streams.web.endpoint import Endpoint, Entry
 from streams.web.reading.model_words import AlertWords
+from streams.web.reading.the_studio import studio_of
 
 
 def show(ask: Ask) -> Response:
     """Show the model in force, and what can be done with it."""
     found = api.models(ask)
+    if ask.may("sales"):
+        ask.sources.one(studio_of).warm()
     return ask.page(
         "studio.html",
         title=ask.writing.t("nav.studio"),

@@ -27,6 +27,7 @@ _Z: Final = 1.959964
 _BANDS: Final = 10
 _SHOTS: Final = 40
 _CURVE: Final = 40
+_BINS: Final = 8
 _LIFTS: Final = (5, 10, 20, 30, 50)
 
 
@@ -278,24 +279,38 @@ def _lift(ordered: Sequence[Standing], percent: int) -> Lift:
     return Lift(percent=percent, lift=captured / (percent / 100), captured=captured)
 
 
-def _reliability(found: Sequence[Standing]) -> Iterable[Bin]:
-    """Yield what the earlier half says of each fifth of scores, and what happened."""
+def _reliability(found: Sequence[Standing]) -> list[Bin]:
+    """Return what the earlier half says of scores, and what happened to the later.
+
+    Scores begin as eight bins; neighbours of which the higher was won less often are
+    one, for a higher score foretells no less (pool adjacent violators).
+    """
     in_time = sorted(found, key=lambda each: each.at)
     half = len(in_time) // 2
     learnt, judged = in_time[:half], in_time[half:]
     base = sum(each.won for each in learnt) / max(len(learnt), 1)
     scores = sorted(each.score for each in learnt)
-    edges = sorted({scores[len(scores) * step // 5] for step in range(1, 5)})
+    edges = sorted({scores[len(scores) * step // _BINS] for step in range(1, _BINS)})
+    pools: list[tuple[list[bool], list[bool]]] = []
     for place in range(len(edges) + 1):
         low = edges[place - 1] if place else float("-inf")
         high = edges[place] if place < len(edges) else float("inf")
-        then = [each for each in learnt if low <= each.score < high]
-        now = [each for each in judged if low <= each.score < high]
-        if then and now:
-            # A little of the base: few leads shall not foretell a certainty.
-            foretold = (sum(each.won for each in then) + base) / (len(then) + 1)
-            won = sum(each.won for each in now)
-            yield Bin(foretold=foretold, fact=wilson(won, len(now)), leads=len(now))
+        then = [each.won for each in learnt if low <= each.score < high]
+        now = [each.won for each in judged if low <= each.score < high]
+        pools.append((then, now))
+        while len(pools) > 1 and _rate(pools[-2][0], base) >= _rate(pools[-1][0], base):
+            last = pools.pop()
+            pools[-1] = pools[-1][0] + last[0], pools[-1][1] + last[1]
+    return [
+        Bin(foretold=_rate(then, base), fact=wilson(sum(now), len(now)), leads=len(now))
+        for then, now in pools
+        if now
+    ]
+
+
+def _rate(won: Sequence[bool], base: float) -> float:
+    """Return the share that was won; a little of the base, so few are no certainty."""
+    return (sum(won) + base) / (len(won) + 1)
 
 
 def _models(found: Sequence[Standing]) -> Iterable[ModelFigures]:

@@ -11,7 +11,7 @@ import structlog
 from schemas.event import Event
 from schemas.locale import Locale
 from schemas.model_version import PRIMARY, ModelVersion
-from schemas.time import Instant, to_instant
+from schemas.time import EARLIEST, Instant, to_instant
 from scorers.backfill import Questions, new_questions, reworded
 from scorers.comparison import Life
 from scorers.compiled import CompiledModel, compile_model
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 _SAMPLE_SECONDS: Final = 600.0
 _DESK_SECONDS: Final = 5.0
+_LIVES: Final = 4
+"""Lives of a sample that are kept: the first, the present model's, and some drafts'."""
 
 _log = structlog.get_logger(__name__)
 
@@ -50,6 +52,7 @@ class VersionRow(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     slot: str
     at: Instant
+    """From when on it is in force; 0 for what all began with."""
     published_at: Instant
     note: str
     in_force: bool
@@ -66,7 +69,7 @@ class InForce(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     version: str
     since: Instant | None
-    """None where nothing was ever published: it is the worker's own file."""
+    """0 for what all began with; None where nothing was ever published."""
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +110,8 @@ class Studio:
         self._settings = settings
         self._workspace = workspace
         self._lock = threading.Lock()
+        self._warming = threading.Lock()
+        self._reckoning = threading.Lock()
         self._desk: tuple[float, ModelDesk] | None = None
         self._sample: tuple[float, list[Event]] | None = None
         self._lives: dict[str, Life] = {}
@@ -129,7 +134,7 @@ class Studio:
         last = desk.history.last(PRIMARY) or desk.all.last(PRIMARY)
         if last is not None:
             text, compiled = desk.text_of(last)
-            since: Instant | None = max(to_instant(last.at), 0) or None
+            since: Instant | None = _began(last)
         else:
             text, compiled = read_model_text(self._settings.model_path)
             since = None
@@ -164,7 +169,7 @@ class Studio:
                 version=each.model.version,
                 digest=each.model.digest,
                 slot=each.slot,
-                at=to_instant(each.at),
+                at=_began(each),
                 published_at=to_instant(each.published_at),
                 note=each.note,
                 in_force=each.id in current,
@@ -217,14 +222,30 @@ class Studio:
             self._life(present, events), self._life(draft, events), len(events)
         )
 
+    def warm(self) -> None:
+        """Make what `effect` needs of the present model ready, in a thread."""
+        known = self._sample
+        if known is not None and time.monotonic() - known[0] < _SAMPLE_SECONDS:
+            return
+        if self._warming.acquire(blocking=False):
+            threading.Thread(target=self._warm, name="web-warm", daemon=True).start()
+
+    def _warm(self) -> None:
+        try:
+            self._life(self.in_force()[1], self.sample())
+        except UserError as error:
+            _log.info("no_sample", error=str(error))
+        finally:
+            self._warming.release()
+
     def _life(self, model: CompiledModel, events: list[Event]) -> Life:
         key = f"{model.digest}/{id(events)}"
-        life = self._lives.get(key)
-        if life is None:
-            life = life_of(model, events)
-            with self._lock:
-                if len(self._lives) >= 4:  # noqa: PLR2004 - the present, and some drafts
-                    self._lives.pop(next(iter(self._lives)))
+        with self._reckoning:  # one at a time: pages shall not wait for all of them
+            life = self._lives.get(key)
+            if life is None:
+                life = life_of(model, events)
+                for old in list(self._lives)[1 : -_LIVES + 1]:
+                    del self._lives[old]
                 self._lives[key] = life
         return life
 
@@ -349,6 +370,11 @@ class Studio:
 
     def _note(self, version: str, read: int, sent: int, *, done: bool) -> None:
         self.learning = Learning(version=version, read=read, sent=sent, done=done)
+
+
+def _began(version: ModelVersion) -> Instant:
+    at = to_instant(version.at)
+    return 0 if at <= EARLIEST else at
 
 
 def _compiled(text: str) -> CompiledModel:

@@ -7,6 +7,7 @@ WORDS: Final[Mapping[str, str]] = {
     "nav.studio": "Model studio",
     "nav.operations": "Operations",
     "studio.since": "in force since",
+    "studio.since_ever": "in force since the beginning",
     "studio.own_file": "the workers' own file; nothing was published yet",
     "studio.learning": "The new rules of {version} learn from the past: {read} "
     "events read, {sent} to learn from.",

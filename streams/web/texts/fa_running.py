@@ -7,6 +7,7 @@ WORDS: Final[Mapping[str, str]] = {
     "nav.studio": "کارگاه مدل",
     "nav.operations": "عملیات",
     "studio.since": "در کار از",
+    "studio.since_ever": "از آغاز در کار",
     "studio.own_file": "فایل خود کارگرها؛ هنوز چیزی منتشر نشده است",
     "studio.learning": "قاعده‌های تازهٔ {version} از گذشته می‌آموزند: {read} رویداد "
     "خوانده شد، {sent} برای آموختن.",

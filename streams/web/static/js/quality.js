@@ -28,7 +28,7 @@ function draw(id, data, options) {
   if (!place || !data[0].length) return;
   const size = () => ({ width: place.clientWidth, height: 248 });
   const chart = new uPlot(
-    { ...size(), legend: { show: true }, cursor: { drag: { x: false, y: false } }, ...options },
+    { ...size(), legend: { show: false }, cursor: { drag: { x: false, y: false } }, ...options },
     data,
     place,
   );
@@ -49,9 +49,9 @@ draw(
     scales: { x: { time: false, range: [0, 1] }, y: { range: [0, 1] } },
     axes: axes(t("quality.followed"), t("quality.met")),
     series: [
-      { label: t("quality.followed"), value: (_, v) => (v == null ? "–" : percent(v)) },
-      { label: t("quality.ranking"), stroke: accent, width: 2, fill: faint(accent, 10), value: (_, v) => (v == null ? "–" : percent(v)), points: { show: false } },
-      { label: t("quality.chance"), stroke: ink("--muted"), dash: [4, 4], width: 1, value: (_, v) => (v == null ? "–" : percent(v)), points: { show: false } },
+      {},
+      { stroke: accent, width: 2, fill: faint(accent, 10), points: { show: false } },
+      { stroke: ink("--muted"), dash: [4, 4], width: 1, points: { show: false } },
     ],
   },
 );
@@ -72,11 +72,11 @@ draw(
     axes: axes(t("quality.foretold"), t("quality.fact")),
     bands: [{ series: [4, 3], fill: faint(accent, 14) }],
     series: [
-      { label: t("quality.foretold"), value: (_, v) => (v == null ? "–" : percent(v)) },
-      { label: t("quality.fact"), stroke: accent, width: 2, points: { show: true, size: 7 }, value: (_, v) => (v == null ? "–" : percent(v)) },
-      { label: t("quality.perfect"), stroke: ink("--muted"), dash: [4, 4], width: 1, points: { show: false }, value: (_, v) => (v == null ? "–" : percent(v)) },
-      { label: t("quality.low"), stroke: "transparent", points: { show: false }, value: (_, v) => (v == null ? "–" : percent(v)) },
-      { label: t("quality.high"), stroke: "transparent", points: { show: false }, value: (_, v) => (v == null ? "–" : percent(v)) },
+      {},
+      { stroke: accent, width: 2, points: { show: true, size: 7 } },
+      { stroke: ink("--muted"), dash: [4, 4], width: 1, points: { show: false } },
+      { stroke: "transparent", points: { show: false } },
+      { stroke: "transparent", points: { show: false } },
     ],
   },
 );
@@ -97,12 +97,36 @@ draw(
       x: (place) => (Number.isInteger(place) && months[place] ? new Intl.DateTimeFormat(boot.tag, { year: "numeric", month: "short", timeZone: "UTC" }).format(new Date(`${months[place].month}-15T00:00:00Z`)) : ""),
       y: written,
     }),
-    bands: [{ series: [1, 2], fill: faint(accent, 22) }],
     series: [
-      { label: t("quality.month"), value: (_, v) => (months[v] ? months[v].month : "–") },
-      { label: t("quality.high"), stroke: "transparent", points: { show: false }, value: (_, v) => (v == null ? "–" : written(v)) },
-      { label: t("quality.low"), stroke: "transparent", points: { show: false }, value: (_, v) => (v == null ? "–" : written(v)) },
-      { label: t("quality.value"), stroke: accent, width: 2, points: { show: true, size: 8 }, value: (_, v) => (v == null ? "–" : written(v)) },
+      {},
+      { stroke: "transparent", points: { show: false } },
+      { stroke: "transparent", points: { show: false } },
+      { stroke: accent, fill: faint(accent, 30), width: 1, paths: uPlot.paths.bars({ size: [0.5, 72], radius: 0.06 }), points: { show: false } },
     ],
+    hooks: {
+      // The interval of each month, as a line with ends.
+      draw: [
+        (chart) => {
+          const { ctx } = chart;
+          const half = 6 * devicePixelRatio;
+          ctx.save();
+          ctx.strokeStyle = ink("--ink");
+          ctx.lineWidth = 1.5 * devicePixelRatio;
+          months.forEach((each, place) => {
+            const x = chart.valToPos(place, "x", true);
+            const [low, high] = [each.value.low, each.value.high].map((value) => chart.valToPos(value, "y", true));
+            ctx.beginPath();
+            ctx.moveTo(x, low);
+            ctx.lineTo(x, high);
+            for (const end of [low, high]) {
+              ctx.moveTo(x - half, end);
+              ctx.lineTo(x + half, end);
+            }
+            ctx.stroke();
+          });
+          ctx.restore();
+        },
+      ],
+    },
   },
 );
