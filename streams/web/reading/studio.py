@@ -30,12 +30,13 @@ from streams.web.reading.drafts import (
     run_timelines,
     try_on,
 )
-from streams.web.reading.model_sample import read_sample
+from streams.web.reading.model_sample import SAMPLE_EVENTS, read_sample
 
 if TYPE_CHECKING:
     from streams.settings import Settings
 
 _SAMPLE_SECONDS: Final = 600.0
+_SMALL_SECONDS: Final = 20.0
 _DESK_SECONDS: Final = 5.0
 _LIVES: Final = 4
 """Lives of a sample that are kept: the first, the present model's, and some drafts'."""
@@ -224,8 +225,7 @@ class Studio:
 
     def warm(self) -> None:
         """Make what `effect` needs of the present model ready, in a thread."""
-        known = self._sample
-        if known is not None and time.monotonic() - known[0] < _SAMPLE_SECONDS:
+        if self._is_fresh():
             return
         if self._warming.acquire(blocking=False):
             threading.Thread(target=self._warm, name="web-warm", daemon=True).start()
@@ -253,15 +253,22 @@ class Studio:
         """Return events of some leads, all of the same partitions, oldest first.
 
         All of a lead's events are on one partition, so whole leads are in it. It is
-        read anew after ten minutes.
+        read anew after ten minutes, a small one sooner: there is more by then.
         """
         known = self._sample
-        if known is None or time.monotonic() - known[0] > _SAMPLE_SECONDS:
+        if known is None or not self._is_fresh():
             events = read_sample(self._settings, self._workspace)
             known = time.monotonic(), events
             with self._lock:
                 self._sample, self._lives = known, {}
         return known[1]
+
+    def _is_fresh(self) -> bool:
+        if self._sample is None or not self._sample[1]:
+            return False
+        at, events = self._sample
+        small = len(events) < SAMPLE_EVENTS // 2
+        return time.monotonic() - at < (_SMALL_SECONDS if small else _SAMPLE_SECONDS)
 
     def timelines(self, text: str, tests: str) -> TimelinesRun:
         """Return what came of `tests` under the draft `text`.

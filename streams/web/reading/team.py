@@ -17,6 +17,7 @@ STEPS: Final[tuple[Millis, ...]] = (QUICK, 15 * MINUTE, HOUR, 4 * HOUR, DAY)
 _ENOUGH: Final = 3
 """Answers below which nothing is said of somebody's habits."""
 _APART: Final = 2.0
+_WAITING: Final = 0.1
 _UNFIT: Final = 0.4
 _ESCALATED: Final = 0.25
 _LISTED: Final = 200
@@ -328,7 +329,8 @@ def _coached(own: Speed, team: Speed) -> Coaching:
 
 
 def _counsel(own: Speed, team: Speed) -> Counsel:
-    if own.waiting and (own.longest_ms or 0) > SOON:
+    many = own.waiting and own.waiting >= _WAITING * own.hot
+    if many and (own.longest_ms or 0) > SOON:
         return "waiting"
     if own.hot < _ENOUGH or own.median_ms is None or team.median_ms is None:
         return "few"
