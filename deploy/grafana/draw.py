@@ -1,4 +1,5 @@
-"""How a dashboard is drawn; what is on them is in `pages.py`.
+"""How a dashboard is drawn; what is on them is in `sales.py`, `pipeline.py`,
+`broker.py` and `delivery.py`, put together by `pages.py`.
 
 A dashboard here is rows of panels, a panel a title, what it says and its queries; the
 rest of Grafana's JSON follows from that.
@@ -15,6 +16,11 @@ WIDTH: Final = 24
 FOLDER: Final = Path(__file__).parent / "dashboards"
 
 Json = dict[str, Any]
+
+GREEN_TO_ONE: Final = ((None, "green"), (0.5, "yellow"), (1, "red"))
+ANY_IS_BAD: Final = ((None, "green"), (1, "red"))
+ANY_IS_NOTED: Final = ((None, "green"), (1, "yellow"))
+"""Colours, and the value each begins at."""
 
 
 class Query(NamedTuple):
