@@ -1,5 +1,4 @@
-"""How a dashboard is drawn; what is on them is in `sales.py`, `pipeline.py`,
-`broker.py` and `delivery.py`, put together by `pages.py`.
+"""How a dashboard is drawn; `pages.py` says which there are.
 
 A dashboard here is rows of panels, a panel a title, what it says and its queries; the
 rest of Grafana's JSON follows from that.
