@@ -141,6 +141,11 @@ class Stack:
         return f"http://{reachable}:{self.settings.collector_port}"
 
     @property
+    def web_url(self) -> str:
+        """Where the web app is, for a browser on this machine."""
+        return f"{self.collector_url.rpartition(':')[0]}:{self.settings.web_port}"
+
+    @property
     def write_key(self) -> str:
         """A key that the collector accepts."""
         return next(iter(self.settings.write_keys.values())).get_secret_value()
@@ -186,6 +191,7 @@ class Stack:
         try:
             for name in (
                 "collector",
+                "web",
                 "worker",
                 "learning",
                 "view",
@@ -241,8 +247,16 @@ class Stack:
             setting="--port",
             host=given.host,
         )
+        # Who lets a free port be picked does not mind where the other is.
+        free = not given.collector_port and "web_port" not in given.model_fields_set
+        web_port = claim_port(
+            0 if free else given.web_port,
+            purpose="the web app",
+            setting="--web-port",
+            host=given.host,
+        )
         workers = [f"worker-{number}" for number in range(1, self._workers + 1)]
-        names = ["collector", "view", "learning"]
+        names = ["collector", "view", "learning", "web"]
         if given.delivery_path is not None:
             names.append("delivery")
         if given.sinks_dir is not None:
@@ -259,6 +273,7 @@ class Stack:
             ask_redis(redis_address(given))
         chosen: dict[str, object] = {
             "collector_port": collector_port,
+            "web_port": web_port,
             "write_keys": given.write_keys
             or {_SOURCE: SecretStr(self._kept_secret(_KEY_FILE))},
         }

@@ -58,19 +58,24 @@ def demo(
     board_for = live_board if board and console.is_terminal else plain_board
     console.print(
         f"Three weeks of {leads} invented people in {span:.0f} seconds. Starting a "
-        "broker, Redis, collector, worker and view …"
+        "broker, Redis, collector, worker, view and web app …"
     )
     # Whoever asks it to end, everything it started ends first; a shell that put it in
     # the background has SIGINT ignored otherwise.
     for asked in (signal.SIGINT, signal.SIGTERM):
         signal.signal(asked, signal.default_int_handler)
     setup_seconds = SETUP_SECONDS
+
+    def told(url: str) -> None:
+        console.print(f"Watch it live: [bold]{url}[/]", soft_wrap=True)
+
     while True:
         context, show = board_for(console)
         stack = Stack(_settings(span, setup_seconds))
         try:
             with context:
-                result = Demo(stack, seed=seed, leads=leads).show(show)
+                demo = Demo(stack, seed=seed, leads=leads)
+                result = demo.show(show, started=told)
             console.print(summary(result))
             what_next(console, result, stack, kept=keep)
             if keep:
@@ -102,6 +107,7 @@ def _settings(seconds: float, setup_seconds: float) -> "Settings":
         environ,
         data_dir=settings.data_dir / "demo",
         collector_port=0,
+        web_port=0,
         metrics_port=0,
         **plan_clock(seconds, setup_seconds),
     )

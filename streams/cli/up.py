@@ -58,6 +58,12 @@ def up(
     port: Annotated[
         int | None, typer.Option(help="Collector's port; 0 picks a free one [8080].")
     ] = None,
+    web_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Web app's port; 0 picks a free one [8090, or free with --port 0]."
+        ),
+    ] = None,
     metrics_port: Annotated[
         int | None,
         typer.Option(
@@ -82,7 +88,7 @@ def up(
         typer.Option(help="Key that sources send; one is made up and kept if unset."),
     ] = None,
 ) -> None:
-    """Start broker, Redis, collector, workers and the view here; stop all on Ctrl-C.
+    """Start broker, Redis, collector, workers, view, web app; stop all on Ctrl-C.
 
     Every setting of LEADPULSE_* holds for all of them (docs/running.md).
     """
@@ -98,6 +104,7 @@ def up(
         redis_url=redis,
         data_dir=data,
         collector_port=port,
+        web_port=web_port,
         metrics_port=metrics_port,
         write_keys=None if write_key is None else f"local={write_key}",
     )
@@ -125,6 +132,7 @@ def up(
 def _summary(stack: "Stack") -> str:
     """Return where everything is and how to begin, ready to copy."""
     rows = [
+        ("web app", stack.web_url),
         ("collector", stack.collector_url),
         ("write key", stack.write_key),
         *((f"{role.name} metrics", role.metrics_url) for role in stack.roles),

@@ -99,10 +99,13 @@ class Demo:
         self._seed = seed
         self._people = cast(seed, leads)
 
-    def show(self, board: Board) -> Result:
+    def show(
+        self, board: Board, *, started: Callable[[str], None] = lambda _url: None
+    ) -> Result:
         """Return the result after the whole story has been shown on `board`.
 
-        The stack runs on: whoever gave it stops it.
+        The stack runs on: whoever gave it stops it. `started` hears the web app's URL
+        once it is there.
 
         Raises
         ------
@@ -113,6 +116,7 @@ class Demo:
         """
         began_at = time.monotonic()
         self._stack.start()
+        started(self._stack.web_url)
         setup_seconds = time.monotonic() - began_at
         settings = self._stack.settings
         clock = settings.clock()

@@ -110,7 +110,9 @@ def what_next(console: Console, result: Result, stack: Stack, *, kept: bool) -> 
         return
     best = max(result.seen.latest.values(), key=lambda update: update.score)
     console.print(
-        f"\nStill running; Ctrl-C stops it. In another terminal:\n"
+        f"\nStill running; Ctrl-C stops it.\n"
+        f"  {stack.web_url}      the web app\n"
+        f"In another terminal:\n"
         f"  export LEADPULSE_REDIS_URL={stack.redis_url}\n"
         f"  leadpulse leads top --watch\n"
         f"  leadpulse accounts top\n"

@@ -4,10 +4,21 @@ from typing import Final
 
 from streams.web.api import accounts, alerts, leads, live, people
 from streams.web.endpoint import Endpoint, Entry
-from streams.web.pages import now, operations, quality, sign_in, studio, team
+from streams.web.pages import (
+    account,
+    lead,
+    now,
+    operations,
+    quality,
+    sign_in,
+    studio,
+    team,
+)
 
 _MODULES: Final = (
     now,
+    lead,
+    account,
     team,
     quality,
     studio,
