@@ -98,8 +98,10 @@ def test_nothing_is_published_beyond_this_machine(name: str) -> None:
 def test_prometheus_scrapes_every_role() -> None:
     """Each running role of the product is a target, on its metrics port."""
     config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
-    (job,) = (j for j in config["scrape_configs"] if j["job_name"] == "leadpulse")
-    targets = {t for group in job["static_configs"] for t in group["targets"]}
+    jobs = {each["job_name"]: each for each in config["scrape_configs"]}
+    job = jobs["leadpulse"]
+    static = (*job["static_configs"], *jobs["leadpulse-web"]["static_configs"])
+    targets = {t for group in static for t in group["targets"]}
     port = Settings.model_fields["metrics_port"].default
     for group in job["dns_sd_configs"]:  # those of a profile, once they are there
         assert all("profiles" in OURS[name] for name in group["names"])

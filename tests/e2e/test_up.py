@@ -111,7 +111,8 @@ def test_up_takes_events_in_and_ctrl_c_leaves_nothing(start_up: StartUp) -> None
     """An event sent as the summary says is scored; Ctrl-C ends all, exit code 0."""
     up = start_up().ready()
     children = up.children()
-    assert set(children) == {"broker", "redis", "collector", "worker", "view"}
+    roles = {"collector", "worker", "view", "learning", "web"}
+    assert set(children) == {"broker", "redis", *roles}
     assert all(map(is_alive, children.values()))
 
     status = track(
@@ -230,7 +231,7 @@ def test_a_named_broker_and_redis_are_used(
 
     up = start_up("--bootstrap", broker, "--redis", redis_url, *ports).ready()
 
-    assert set(up.children()) == {"collector", "worker", "view"}
+    assert set(up.children()) == {"collector", "worker", "view", "learning", "web"}
     assert up.told("broker") == broker
     assert up.end(signal.SIGTERM) == 0, up.said
 
