@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 _SAMPLE_SECONDS: Final = 600.0
-_SMALL_SECONDS: Final = 20.0
+_SMALL_SECONDS: Final = 5.0
 _DESK_SECONDS: Final = 5.0
 _LIVES: Final = 4
 """Lives of a sample that are kept: the first, the present model's, and some drafts'."""
