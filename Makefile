@@ -9,6 +9,7 @@ SEEDS ?= 1 2 3
 EVENTS ?= 100000
 RATE ?= 500
 FUZZ_RUNS ?= 1000000
+AUDIT_SERVICE ?= pypi
 
 # `python -m` rather than the console scripts: works in a path with spaces.
 BIN := $(VENV)/bin
@@ -104,7 +105,7 @@ fuzz: setup ## A million requests against every adapter, guided by coverage
 	"$(BIN)/python" -m bench.fuzz_adapters \
 		-runs=$(FUZZ_RUNS) -max_len=4096
 
-audit: setup ## Known holes in what is installed (asks PyPI), and the SBOM
+audit: setup ## Known holes in what is installed (asks PyPI; AUDIT_SERVICE=osv: OSV), and the SBOM
 	$(RUN) uv pip install --quiet --python "$(BIN)/python" --group audit
 	mkdir -p build
 	"$(BIN)/cyclonedx-py" requirements requirements/runtime.txt \
@@ -112,6 +113,7 @@ audit: setup ## Known holes in what is installed (asks PyPI), and the SBOM
 		--output-file build/sbom.cdx.json
 	@echo "build/sbom.cdx.json is what a release consists of"
 	$(RUN) pip_audit --strict --disable-pip --require-hashes \
+		--vulnerability-service $(AUDIT_SERVICE) \
 		--progress-spinner off -r requirements/runtime.txt
 
 native: setup ## The core compiled into build/native (needs a C compiler; two minutes)

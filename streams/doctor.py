@@ -21,6 +21,15 @@ Verdict = Literal["ok", "warn", "fail"]
 _SKEW_WARN_SECONDS: Final = 5.0
 _SKEW_FAIL_SECONDS: Final = 300.0
 _ANSWER_SECONDS: Final = 5.0
+_LATELY_SECONDS: Final = 86_400.0
+_ENDINGS: Final = {
+    "dead-letters": "most records could not be processed, so the line was stopped; see "
+    "docs/runbooks/line-stopped.md",
+    "not-durable": "Kafka took nothing for a minute",
+    "unreadable-state": "a state cannot be read by this version; see docs/recovery.md",
+    "topic": "a topic was truncated or made anew; see its log",
+    "other": "see its log",
+}
 _PROGRESS_SECONDS: Final = 3.0
 """Roles commit what they have done every second."""
 
@@ -40,6 +49,7 @@ def examine(settings: "Settings") -> Iterator[Finding]:
     yield from _guarded("model", lambda: _model(settings))
     yield from _guarded("write keys", lambda: _write_keys(settings))
     yield from _guarded("spool", lambda: _spool(settings))
+    yield from _guarded("workers", lambda: _endings(settings))
     yield from _guarded("broker", lambda: _broker(settings))
     yield from _guarded("redis", lambda: _redis(settings))
 
@@ -106,6 +116,21 @@ def _spool(settings: "Settings") -> Iterator[Finding]:
                 f"{found.aside} records in {directory} cannot be sent and are kept: "
                 "see docs/collector.md",
             )
+
+
+def _endings(settings: "Settings") -> Iterator[Finding]:
+    """Tell why workers of this machine had to end lately."""
+    from streams.worker_endings import read_endings  # noqa: PLC0415 - only here
+
+    folders = {settings.data_dir, *settings.data_dir.glob("worker*")}
+    for directory in sorted(folders):
+        found = read_endings(directory)
+        if found.at is None or found.last is None:
+            continue
+        if time.time() - found.at.timestamp() > _LATELY_SECONDS:
+            continue
+        what = _ENDINGS[found.last]
+        yield Finding("warn", "workers", f"one left with 1 at {found.at:%H:%M}: {what}")
 
 
 def _broker(settings: "Settings") -> Iterator[Finding]:

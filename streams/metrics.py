@@ -219,6 +219,12 @@ WAKEUP_LAG: Final = Histogram(
     "Real time from a planned instant until its wake-up was sent.",
     buckets=_LATENCY_BUCKETS,
 )
+WORKER_ENDINGS: Final = Counter(
+    "leadpulse_worker_endings_total",
+    "How often workers of this data directory left with 1 so far. reason: dead-letters "
+    "(the line is stopped), not-durable, unreadable-state, topic, other.",
+    ("reason",),
+)
 COLLECTOR_REQUESTS: Final = Counter(
     "leadpulse_collector_requests_total",
     "HTTP requests to the collector.",

@@ -22,6 +22,7 @@ from streams.model_files import read_model_text
 from streams.model_log import settle_model
 from streams.suppression_feed import load_suppressions
 from streams.topics_admin import check_topics, shared_partitions
+from streams.worker_endings import count_endings, note_ending
 
 if TYPE_CHECKING:
     from scorers.compiled import CompiledModel
@@ -108,6 +109,7 @@ async def _run(
         on_failure=fail,
     )
     app = create_app(settings, ports)
+    count_endings(settings)
     metrics.FETCH_IN_HAND.set_function(lambda: app.in_hand_seconds)
     pulse = _Pulse()
     port = start_metrics_server(
@@ -129,9 +131,11 @@ async def _run(
         if starting.done():
             await starting
         await over
-    except UserError:
+    except UserError as error:
+        note_ending(settings, error)
         raise
     except Exception as error:
+        note_ending(settings, error)
         _log.exception("worker_failed")
         raise WorkerFailedError(_explain(error)) from error
     finally:

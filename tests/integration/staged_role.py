@@ -20,6 +20,7 @@ def main() -> None:
     port = start_metrics_server(Settings(metrics_port=int(sys.argv[1])), "delivery")
     metrics.DELIVERIES.labels("slack", "refused")
     metrics.DELIVERIES.labels("slack", "sent")
+    metrics.WORKER_ENDINGS.labels("dead-letters")
     print(port, flush=True)
     for line in sys.stdin:
         {"ill": ill, "seen": seen, "well": well}[line.strip()]()
@@ -30,6 +31,7 @@ def ill() -> None:
     metrics.RECOVERING.set(1)
     metrics.REBALANCES.inc(4)
     metrics.SPOOL_ASIDE.set(1)
+    metrics.WORKER_ENDINGS.labels("dead-letters").inc()
     for _ in range(20):
         metrics.WAKEUP_LAG.observe(100)
     metrics.MODEL_INFO.labels("other", "0", "0ld", "default").set(1)

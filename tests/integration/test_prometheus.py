@@ -359,6 +359,7 @@ STAGED = {
     "LeadpulseDeliveryCircuitOpen",
     "LeadpulseDeliveryGivingUp",
     "LeadpulseSinkLag",
+    "LeadpulseLineStopped",
 }
 BAD_EVENTS = {"LeadpulseDeadLetters", "LeadpulseMachineTraffic"}
 BAD_WHILE_KAFKA_HANGS = {

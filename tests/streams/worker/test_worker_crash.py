@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
+from prometheus_client import REGISTRY
 
 from schemas.topics import DEAD_LETTERS, WEB_EVENTS
+from streams.doctor import _endings
 from streams.settings import Settings
+from streams.worker_endings import count_endings
 from tests.waiting import wait_until
 from tests.worker_harness import (
     WorkerProcess,
@@ -68,7 +71,10 @@ def test_stopped_half_way(settings: Settings, worker: WorkerProcess) -> None:
 def test_a_broken_deploy_stops_the_line(
     settings: Settings, worker: WorkerProcess
 ) -> None:
-    """Mostly unreadable records end the worker with 1 and one line that says why."""
+    """Mostly unreadable records end the worker with 1 and one line that says why.
+
+    That it did outlives it: for an alert, and for the doctor.
+    """
     producer = Producer({"bootstrap.servers": settings.bootstrap})
     for _ in range(300):
         producer.produce(settings.topic(WEB_EVENTS.name), b"{", b"k", 0)
@@ -81,6 +87,13 @@ def test_a_broken_deploy_stops_the_line(
     assert "LEADPULSE_DEAD_LETTER_RATIO=1" in last
     assert committed(settings) == 0
     assert read_all(settings, DEAD_LETTERS) == []
+    # The next start tells the metrics, and the doctor tells people.
+    count_endings(settings)
+    labels = {"reason": "dead-letters"}
+    assert REGISTRY.get_sample_value("leadpulse_worker_endings_total", labels) == 1
+    (found,) = _endings(settings)
+    assert (found.verdict, found.subject) == ("warn", "workers")
+    assert "the line was stopped" in found.text
 
 
 def test_missing_topics_are_named(settings: Settings, worker: WorkerProcess) -> None:
