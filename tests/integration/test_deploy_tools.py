@@ -3,6 +3,7 @@
 Each is skipped, aloud, where its tool cannot be had; `make it` installs two of them.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -64,6 +65,12 @@ def test_the_example_overlay_builds(tmp_path: Path) -> None:
     (secrets / "write-keys").write_text("website=0123456789abcdef")
     (secrets / "delivery-secrets").write_text("sales-channel=xoxb-0")
     (secrets / "privacy-key").write_text("0123456789abcdef0123456789abcdef")
+    overlay = copy / "overlays" / "example" / "kustomization.yaml"
+    monitoring = "  - ../../components/monitoring"
+    told = overlay.read_text("utf-8").replace(
+        f"{monitoring} #", f"{monitoring}\n{monitoring}-token #"
+    )
+    overlay.write_text(told, "utf-8")
 
     built = run(kubectl, "kustomize", str(copy / "overlays" / "example"))
 
@@ -71,6 +78,9 @@ def test_the_example_overlay_builds(tmp_path: Path) -> None:
     assert "LEADPULSE_REPLICATION_FACTOR" in built
     assert built.count("kind: KafkaTopic") > 10
     assert built.count("kind: ScaledObject") == 2
+    roles = len(re.findall("^kind: (?:Deployment|StatefulSet)$", built, re.MULTILINE))
+    assert built.count("name: LEADPULSE_ACCESS_TOKENS\n") == roles
+    assert "credentials:\n        key: prometheus\n" in built
     native = [
         part
         for part in built.split("\n---\n")
