@@ -24,7 +24,6 @@ _CORE: Final = (
     "account_notice",
     "account_rules",
     "accounts",
-    "alert_rules",
     "alerting",
     "belonging",
     "compiled",

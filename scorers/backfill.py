@@ -65,7 +65,7 @@ def answers(model: CompiledModel, asked: Questions, event: Event) -> Questions:
     )
     if machine:
         return Questions(rules)
-    return Questions(rules, asked.traits & event.traits.keys())
+    return Questions(rules, asked.traits.intersection(event.traits))
 
 
 class Lessons:

@@ -1,6 +1,5 @@
 """A model made ready to run: predicates compiled, rules found by event at once."""
 
-import copy
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -369,16 +368,16 @@ class CompiledModel:
         moved = moved_thresholds(base.alerts, thresholds)
         if not moved:
             return base
-        variant = copy.copy(base)
-        variant.base = base
         text = "".join(f"\0{name}={enter!r}" for name, enter in moved.items())
-        variant.digest = hashlib.sha256((base.digest + text).encode()).hexdigest()[:12]
+        digest = hashlib.sha256((base.digest + text).encode()).hexdigest()[:12]
+        variant = CompiledModel(base.source, digest)
+        variant.base = base
         variant.ref = replace(base.ref, thresholds=moved)
         variant.alerts = tuple(
             alert.moved(moved[alert.name]) if alert.name in moved else alert
             for alert in base.alerts
         )
-        variant._know_alerts()  # noqa: SLF001 - its own
+        variant._know_alerts()
         return variant
 
     def _thresholds(self) -> tuple[int, ...]:

@@ -265,7 +265,7 @@ def _happened(rule: CompiledRule, memory: RuleState | None) -> _Evidence:
     last = entries[-1][0] if entries else memory.base_at or None
     whole = None
     if rule.read_amount is None or not memory.base_count:
-        amount = memory.base_count + sum(entry[2] for entry in entries)
+        amount = memory.base_count + sum([entry[2] for entry in entries])
         whole = amount * rule.points
     return _Evidence(len(entries) + memory.base_count, last, whole)
 
@@ -278,7 +278,7 @@ def _missed(rule: CompiledRule, state: LeadState, at: Instant) -> _Evidence:
     matches, _ = unmet(rule, memory, state.rules.get(rule.name + UNLESS), at)
     if not matches or memory.base:
         return _Evidence(last_at=matches[-1][0] if matches else None)
-    return _Evidence(len(matches), matches[-1][0], sum(each for _, each in matches))
+    return _Evidence(len(matches), matches[-1][0], sum([each for _, each in matches]))
 
 
 def threshold_note(model: CompiledModel, alert: str, locale: Locale) -> str:

@@ -316,11 +316,11 @@ def _stretches(
         together = list(group)
         if stretch is None and decay.support is not None:
             continue  # nothing is left of them
-        weight = sum(abs(entry[2]) for entry in together)
+        weight = sum([abs(entry[2]) for entry in together])
         first = together[0][0]
-        late = sum(abs(entry[2]) * (entry[0] - first) for entry in together)
+        late = sum([abs(entry[2]) * (entry[0] - first) for entry in together])
         at = first + round(late / weight)
-        found.append((at, 0, sum(entry[2] for entry in together), SETTLED))
+        found.append((at, 0, sum([entry[2] for entry in together]), SETTLED))
     return found
 
 

@@ -420,7 +420,7 @@ def latest_gains(gains: Sequence[Gain]) -> tuple[Gain, ...]:
 
 def gained(state: LeadState, since: Instant) -> float:
     """Return the points that events gave after `since`."""
-    return sum(points for at, _, points in state.gains if at > since)
+    return sum([points for at, _, points in state.gains if at > since])
 
 
 def forget(

@@ -2,10 +2,14 @@
 
 from typing import Any
 
+from scorers import crossing
 from scorers.compiled import CompiledModel, CompiledRule, compile_model
 from scorers.model import Model
 
 CLICK = {"event": "Offer Clicked"}
+
+COMPILED = not str(crossing.__file__).endswith(".py")
+"""Whether the core runs as `make native` compiles it: then nothing can be patched."""
 
 
 def text_of(*rules: dict[str, Any], **given: Any) -> dict[str, Any]:
