@@ -119,7 +119,9 @@ def decode(topic: str, value: bytes | None) -> Message | Refusal:
 
 def traceparent(headers: Headers) -> tuple[tuple[str, bytes], ...]:
     """Return the headers that tie an output to the trace of its cause."""
-    return tuple(pair for pair in headers if pair[0] == HEADER_TRACEPARENT)
+    if not headers:
+        return ()
+    return tuple([pair for pair in headers if pair[0] == HEADER_TRACEPARENT])
 
 
 def update_output(update: ScoreUpdate, trace: Headers) -> Output:

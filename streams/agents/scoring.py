@@ -75,10 +75,10 @@ def impossible_time(event: Event, now: Instant) -> str | None:
     A lead's time never goes back: one event from the future would hold it there.
     The collector lets none pass, other producers may.
     """
-    latest = now + _AHEAD
-    if event.now > latest:
-        return f"from the future: {to_iso(event.now)}, after {to_iso(latest)}"
-    if event.time < EARLIEST:
+    received, latest = event.now, now + _AHEAD
+    if received > latest:
+        return f"from the future: {to_iso(received)}, after {to_iso(latest)}"
+    if min(received, to_instant(event.occurred_at)) < EARLIEST:
         return "must be 2000-01-01 at the earliest"
     return None
 
@@ -351,20 +351,22 @@ class Scoring(DurableAgent):
     ) -> None:
         """Note the step that a record led to."""
         trace = codec.traceparent(record.headers)
-        outputs = (
-            *(codec.update_output(update, trace) for update in step.updates),
-            *(codec.alert_output(alert, trace) for alert in step.alerts),
-            *(codec.member_output(member, trace) for member in step.members),
-            *(
+        outputs = [codec.update_output(update, trace) for update in step.updates]
+        # Most steps have none of these: not to look is most of what it takes.
+        if step.alerts:
+            outputs += [codec.alert_output(alert, trace) for alert in step.alerts]
+        if step.members:
+            outputs += [codec.member_output(member, trace) for member in step.members]
+        if step.commands:
+            outputs += [
                 codec.command_output(_traceable(command, touched, topic, record), trace)
                 for command in step.commands
                 if not isinstance(command, Link)
                 or command.lead_id not in self._unlinked
-            ),
-        )
-        touched.tiers += tuple(update.tier for update in step.updates)
-        touched.machines += tuple(step.machines)
-        change = Change(step.state, outputs, step.decisions, bool(step.alerts))
+            ]
+        touched.tiers += tuple([update.tier for update in step.updates])
+        touched.machines += step.machines
+        change = Change(step.state, tuple(outputs), step.decisions, bool(step.alerts))
         self._apply(cycle, touched, topic, record, change)
 
     def _forward(
