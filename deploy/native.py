@@ -133,7 +133,7 @@ def _build() -> None:
 
     extensions = mypycify(
         ["--python-version", "3.11", "--ignore-missing-imports", *MODULES],
-        opt_level=os.environ.get("NATIVE_LEVEL", "3"),
+        opt_level=os.environ.get("NATIVE_LEVEL", "2"),
         debug_level="0",
     )
     setup(

@@ -265,8 +265,10 @@ def _happened(rule: CompiledRule, memory: RuleState | None) -> _Evidence:
     last = entries[-1][0] if entries else memory.base_at or None
     whole = None
     if rule.read_amount is None or not memory.base_count:
-        amount = memory.base_count + sum([entry[2] for entry in entries])
-        whole = amount * rule.points
+        amount = 0.0
+        for entry in entries:
+            amount += entry[2]
+        whole = (memory.base_count + amount) * rule.points
     return _Evidence(len(entries) + memory.base_count, last, whole)
 
 
