@@ -10,6 +10,7 @@ EVENTS ?= 100000
 RATE ?= 500
 FUZZ_RUNS ?= 1000000
 AUDIT_SERVICE ?= pypi
+TRIALS ?= 30
 
 # `python -m` rather than the console scripts: works in a path with spaces.
 BIN := $(VENV)/bin
@@ -30,7 +31,7 @@ COVERAGE_CORE := 96
 COVERAGE_STREAMS := 70
 
 .DEFAULT_GOAL := help
-.PHONY: help setup assets check test native test-native it deploy-tools deploy-check laws fuzz chaos chaos-planted mutation e2e clients demo up format docs lock clean audit
+.PHONY: help setup assets check test native test-native it deploy-tools deploy-check laws fuzz chaos chaos-planted downtime mutation e2e clients demo up format docs lock clean audit
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -99,6 +100,9 @@ chaos-planted: setup ## The same on workers with a bug on purpose: each must be 
 	! $(RUN) tests.chaos.run --plant no-positions --only kill kill_and_leave kill storm
 	! $(RUN) tests.chaos.run --plant commit-before-flush --only kill kill_and_leave kill
 	! $(RUN) tests.chaos.run --plant no-fencing --only zombie kill_and_leave zombie storm
+
+downtime: setup ## Time without service after kills, with and without snapshots (TRIALS=30)
+	$(RUN) tests.chaos.downtime --trials $(TRIALS)
 
 fuzz: setup ## A million requests against every adapter, guided by coverage
 	$(RUN) uv pip install --quiet --python "$(BIN)/python" --group fuzz

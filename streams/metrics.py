@@ -219,6 +219,12 @@ WAKEUP_LAG: Final = Histogram(
     "Real time from a planned instant until its wake-up was sent.",
     buckets=_LATENCY_BUCKETS,
 )
+LOST_TO_RETENTION: Final = Counter(
+    "leadpulse_lost_to_retention_total",
+    "Records that their topic did not keep until a worker came to score them; must "
+    "stay 0.",
+    ("topic",),
+)
 WORKER_ENDINGS: Final = Counter(
     "leadpulse_worker_endings_total",
     "How often workers of this data directory left with 1 so far. reason: dead-letters "

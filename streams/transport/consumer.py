@@ -18,7 +18,7 @@ from aiokafka.structs import TopicPartition as AioPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT, ConsumerMessage
 
-from streams.metrics import FETCH_LIMIT
+from streams.metrics import FETCH_LIMIT, LOST_TO_RETENTION
 from streams.transport.pace import Pace
 from streams.transport.progress import Fetch, Partition, Progress
 
@@ -128,6 +128,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         for partition, position in committed.items():
             beginning = first[AioPartition(*partition)]
             if position is not None and position < beginning:
+                LOST_TO_RETENTION.labels(partition.topic).inc(beginning - position)
                 _log.error(
                     "events_lost_to_retention",
                     topic=partition.topic,

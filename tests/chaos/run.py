@@ -25,6 +25,7 @@ from tests.chaos.stage import (
     brokers,
     log,
 )
+from tests.waiting import wait_until
 
 PARTITIONS = 4
 EVENTS_PER_LEAD = 60
@@ -64,8 +65,14 @@ def play(
     leads: int | None = None,
     faults: Sequence[Fault] | None = None,
     command: Sequence[str] = PRODUCT,
+    snapshots: float = SNAPSHOTS,
+    warm: int = 0,
 ) -> Outcome:
-    """Return what came of a seed: of these `faults`, or of many until `events`."""
+    """Return what came of a seed: of these `faults`, or of many until `events`.
+
+    Nothing strikes before `warm` events were scored; without `snapshots` (seconds
+    between them) every restart reads its changelogs.
+    """
     started = time.monotonic()
     name = f"chaos-{seed}-{uuid.uuid4().hex[:6]}"
     home = directory / name
@@ -78,7 +85,7 @@ def play(
         topic_prefix=f"{name}.",
         app_id=name,
         session_seconds=SESSION,
-        snapshot_seconds=SNAPSHOTS,
+        snapshot_seconds=snapshots,
         data_dir=home,
         metrics_port=0,
         model_path=model,
@@ -96,6 +103,8 @@ def play(
     findings = Findings()
     try:
         stage.start()
+        patience = 60 + 4 * warm / rate
+        wait_until(lambda: stage.watch.seen >= warm, patience, f"{warm} events scored")
         _strike(stage, faults)
         accepted = feed.finish()
         stage.tend()

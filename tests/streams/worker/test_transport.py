@@ -9,11 +9,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import pytest
 from aiokafka.errors import CommitFailedError, KafkaTimeoutError, NodeNotReadyError
+from aiokafka.structs import TopicPartition as AioPartition
+from prometheus_client import REGISTRY
 
 from schemas.event import Event
 from schemas.score import ScoreUpdate
@@ -246,6 +248,31 @@ async def test_a_refused_commit_does_not_end_the_worker(
         assert run.failures == []
         assert app.crash_reason is None
     check_exact(settings, events)
+
+
+async def test_what_retention_took_is_counted() -> None:
+    """A worker that was away too long reads on from what is kept, and says so."""
+    place, sought = Partition("web.events.v1", 0), []
+
+    class Client:
+        async def beginning_offsets(self, _: object) -> dict[AioPartition, int]:
+            return {AioPartition(*place): 40}
+
+        def seek(self, partition: AioPartition, offset: int) -> None:
+            sought.append((partition, offset))
+
+    class Thread:
+        term = 0
+        _ensure_consumer = staticmethod(Client)
+
+        async def _committed(self) -> dict[Partition, int | None]:
+            return {place: 33}
+
+    await BatchConsumerThread._seek_to_committed(cast("Any", Thread()))
+    assert sought == [(AioPartition(*place), 40)]
+    labels = {"topic": "web.events.v1"}
+    lost = REGISTRY.get_sample_value("leadpulse_lost_to_retention_total", labels)
+    assert lost == 7
 
 
 async def test_a_truncated_topic_ends_the_worker(settings: Settings) -> None:
