@@ -58,11 +58,11 @@ function Name({ name }) {
 function Why({ why }) {
   if (!why?.length) return html`<span class="muted">${t("now.why.none")}</span>`;
   return why.map(
-    (each, i) => html`${i ? " · " : ""}<span
+    (each, i) => html`<span
         ><bdi>${titles[each.rule] ?? shown(each.text)}</bdi>${" "}<bdi
           class="num ${each.points > 0 ? "up" : "down"}"
           >${signed(each.points, 0)}</bdi
-        ></span
+        >${i < why.length - 1 ? " · " : ""}</span
       >`,
   );
 }
