@@ -1,7 +1,8 @@
 """The web app, composed of its endpoints."""
 
+import threading
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from starlette.applications import Starlette
@@ -14,11 +15,14 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from streams.errors import UserError
 from streams.web.access import Door
 from streams.web.api.operations import watch_of
 from streams.web.endpoint import Endpoint
 from streams.web.live import Live
 from streams.web.openapi import DESCRIBED
+from streams.web.reading.leads import Leads
+from streams.web.reading.models import Models
 from streams.web.registry import ENDPOINTS, NAVIGATION
 from streams.web.serving import HEADERS, Serving
 from streams.web.sources import Sources
@@ -49,6 +53,8 @@ def create_web(sources: Sources) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         sources.one(watch_of)  # what Operations shows has begun before anybody looks
+        # The first to come shall not wait for what is read once.
+        threading.Thread(target=_warm, args=(sources,), daemon=True).start()
         try:
             async with live.following():
                 yield
@@ -70,6 +76,12 @@ def create_web(sources: Sources) -> Starlette:
         exception_handlers={HTTPException: serving.problem},
         lifespan=lifespan,
     )
+
+
+def _warm(sources: Sources) -> None:
+    with suppress(UserError):
+        sources.one(Models).in_force()
+        sources.one(Leads).owners()
 
 
 class _Headed:

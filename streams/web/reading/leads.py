@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from streams.view import LeadCard
+from streams.view import LeadCard, ViewAwayError
 from streams.view_board import Place, Wanted
 from streams.web.problems import NotFoundError, ProblemError, WrongQueryError
 from streams.web.reading.rows import LeadRow, row_of
@@ -64,6 +64,7 @@ class Leads:
         self._lock = threading.Lock()
         self._owners: tuple[str, ...] = ()
         self._owners_at = float("-inf")
+        self._looking = False
 
     def page(self, query: LeadQuery) -> LeadPage:
         """Return the page of the ranking that is asked for.
@@ -108,12 +109,31 @@ class Leads:
         return next(iter(self._view.find(term)), None)
 
     def owners(self) -> tuple[str, ...]:
-        """Return who owns leads, as it was within the last minute."""
+        """Return who owns leads, as it was a minute or so ago.
+
+        All keys of the view are passed for it: nobody waits for that but the first.
+        """
         with self._lock:
-            if time.monotonic() - self._owners_at > _OWNERS_SECONDS:
-                self._owners = self._view.board.owners()
-                self._owners_at = time.monotonic()
+            old = time.monotonic() - self._owners_at > _OWNERS_SECONDS
+            first = self._owners_at == float("-inf")
+            if first:
+                self._look_for_owners()
+            elif old and not self._looking:
+                self._looking = True
+                threading.Thread(target=self._look_again, daemon=True).start()
             return self._owners
+
+    def _look_again(self) -> None:
+        try:
+            self._look_for_owners()
+        except ViewAwayError:
+            self._owners_at = time.monotonic()  # what was known stays for a minute
+        finally:
+            self._looking = False
+
+    def _look_for_owners(self) -> None:
+        self._owners = self._view.board.owners()
+        self._owners_at = time.monotonic()
 
     def _rows(self, lead_ids: list[str]) -> tuple[LeadRow, ...]:
         return tuple(map(row_of, self._view.board.lines(lead_ids)))

@@ -50,6 +50,14 @@ export class Rows {
   /** Read what places `first` to `last` lack. */
   see(first, last) {
     this.range = [first, last];
+    // Who scrolls fast passes pages that nobody wants to read.
+    this.soon ??= setTimeout(() => {
+      this.soon = null;
+      this.fill(...this.range);
+    }, 60);
+  }
+
+  fill(first, last) {
     for (let page = Math.floor(first / PAGE); page <= Math.floor(last / PAGE); page += 1)
       if (!this.places.has(page * PAGE) && (this.total === null || page * PAGE < this.total))
         this.read(page);
