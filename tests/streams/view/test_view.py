@@ -8,8 +8,9 @@ import msgspec
 import pytest
 from redis import Redis
 
+from schemas.event import Event
 from schemas.score import Identifiers
-from schemas.time import MINUTE
+from schemas.time import MINUTE, to_datetime
 from scorers.belonging import account_id_of
 from scorers.identity import lead_id_of
 from streams.redis_server import RedisServer
@@ -500,3 +501,53 @@ def test_events_of_an_identifier_that_was_no_lead(
 
     assert card is not None
     assert len(card.events) == 1
+
+
+def work(name: str, *, event_id: str = "w1", **properties: str | int) -> Change:
+    return change(
+        Event(
+            id=event_id,
+            type="track",
+            channel="crm",
+            name=name,
+            user_id="ada",
+            occurred_at=to_datetime(T0),
+            properties=dict(properties),
+        )
+    )
+
+
+def test_what_sales_did_is_kept_once_and_goes_with_the_lead(
+    view: View, redis_url: str, view_prefix: str
+) -> None:
+    """Work is on the lead's card, repeated it is one, and an erasure takes it along."""
+    write(
+        view,
+        change(update()),
+        work("Lead Acknowledged", by="kim", via="web", alert_id="al_1"),
+        work("Lead Snoozed", event_id="w2", by="kim", until=T0 + MINUTE),
+        work("Page Liked", event_id="w3"),
+    )
+    write(view, work("Lead Acknowledged", by="kim", via="web", alert_id="al_1"))
+
+    card = view.lead(ADA)
+    assert card is not None
+    done = {each.name: each for each in card.work}
+    assert sorted(each.name for each in card.work) == [
+        "Lead Acknowledged",
+        "Lead Snoozed",
+    ]
+    assert (done["Lead Acknowledged"].by, done["Lead Acknowledged"].via) == (
+        "kim",
+        "web",
+    )
+    assert done["Lead Snoozed"].until == T0 + MINUTE
+    line = view.board.lines([ADA])[0]
+    assert line.work is not None
+
+    write(view, Change(Erased(ADA), b""))
+    assert [
+        key
+        for key in contents(Redis.from_url(redis_url), view_prefix)
+        if ADA.encode() in key
+    ] == []
