@@ -136,9 +136,8 @@ class Stack:
     @property
     def collector_url(self) -> str:
         """Where events are sent, without a path."""
-        host = self.settings.host
-        reachable = LOOPBACK if host in {"0.0.0.0", "::"} else host  # noqa: S104
-        return f"http://{reachable}:{self.settings.collector_port}"
+        host = _reachable(self.settings.host)
+        return f"http://{host}:{self.settings.collector_port}"
 
     @property
     def web_url(self) -> str:
@@ -283,12 +282,19 @@ class Stack:
             chosen["bootstrap"] = self._broker.bootstrap
         if self._redis is not None:
             chosen["redis_url"] = SecretStr(self._redis.url)
+        # What the web app shows of the others.
+        urls = map(self._metrics_url, metrics_ports)
+        chosen["web_metrics"] = given.web_metrics or dict(zip(names, urls, strict=True))
+        chosen["reports_dir"] = given.reports_dir or self.data_dir / "reports"
         self._settings = given.model_copy(update=chosen)
         self._partitions = shared_partitions(create_topics(self._settings))
         self._tell("starting " + ", ".join(names))
         for name, port in zip(names, metrics_ports, strict=True):
             self._roles.append(self._start_role(name, port))
         self._wait_ready()
+
+    def _metrics_url(self, port: int) -> str:
+        return f"http://{_reachable(self._given.host)}:{port}/metrics"
 
     def _claim_metrics_ports(self, count: int) -> Iterator[int]:
         first = self._given.metrics_port
@@ -326,7 +332,7 @@ class Stack:
             log=self._log(name),
         )
         child.start()
-        own_url = f"{self.collector_url.rpartition(':')[0]}:{metrics_port}"
+        own_url = self._metrics_url(metrics_port).removesuffix("/metrics")
         return Role(
             name=name,
             child=child,
@@ -388,6 +394,11 @@ class Stack:
 
     def _log(self, name: str) -> Path:
         return self.data_dir / "logs" / f"{name}.log"
+
+
+def _reachable(host: str) -> str:
+    """Return where this machine reaches what listens on `host`."""
+    return LOOPBACK if host in {"0.0.0.0", "::"} else host  # noqa: S104
 
 
 def _foreign_environ() -> dict[str, str]:
