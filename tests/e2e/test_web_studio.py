@@ -10,11 +10,13 @@ import pytest
 from confluent_kafka import Producer
 
 from schemas.dead_letter import DeadLetter
+from schemas.model_version import PRIMARY
 from schemas.time import to_datetime
 from schemas.topics import DEAD_LETTERS, WEB_EVENTS
 from streams.clock import SystemClock
 from streams.metrics_server import start_metrics_server
-from streams.model_files import read_model
+from streams.model_desk import ModelDesk
+from streams.model_files import read_model_text
 from streams.settings import Settings
 from streams.topics_admin import create_topics
 from streams.view import connect_view
@@ -55,15 +57,25 @@ def url(
     )
     create_topics(settings)
     now = SystemClock().now()
-    models = ("0ld0ld0ld0ld", read_model(None).digest)
+    models = ("0ld0ld0ld0ld", read_model_text(None)[1].digest)
     seeding.put(settings, seeding.browsed(30, now))
     seeding.put(settings, seeding.followed_up(40, now))
     seeding.put(settings, seeding.learnt(400, now, models))
     _bury(settings)
+    _publish(settings)
     with closing(connect_view(redis_url, prefix=settings.topic_prefix)) as view:
         view.write(view.build(), map(change, seeding.view_of(40, now)), {})
         with serving(settings, view) as url:
             yield url
+
+
+def _publish(settings: Settings) -> None:
+    """Put the shipped model into the history, as the first worker does."""
+    text, compiled = read_model_text(None)
+    desk = ModelDesk(settings)
+    desk.publish(
+        desk.version(compiled, text, slot=PRIMARY, alerts=False, note="the first")
+    )
 
 
 def _bury(settings: Settings) -> None:
