@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,9 @@ def url(
     seeding.put(settings, seeding.followed_up(40, now))
     seeding.put(settings, seeding.learnt(400, now, models))
     _bury(settings)
-    _publish(settings)
+    # In a thread: Playwright has an event loop of its own in this one.
+    with ThreadPoolExecutor(1) as apart:
+        apart.submit(_publish, settings).result()
     with closing(connect_view(redis_url, prefix=settings.topic_prefix)) as view:
         view.write(view.build(), map(change, seeding.view_of(40, now)), {})
         with serving(settings, view) as url:
