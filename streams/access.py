@@ -34,6 +34,17 @@ class Holder(NamedTuple):
     role: Role
 
 
+def least_token(tokens: Mapping[str, SecretStr]) -> str | None:
+    """Return the token that may do least, for one role to ask another; None for none.
+
+    >>> least_token({"a": SecretStr("admin:aa"), "v": SecretStr("viewer:vv")})
+    'vv'
+    """
+    given = [each.get_secret_value().partition(":")[::2] for each in tokens.values()]
+    given.sort(key=lambda pair: ROLES.index(cast("Role", pair[0])))
+    return given[0][1] if given else None
+
+
 class Access:
     """The tokens in force, compared in constant time."""
 

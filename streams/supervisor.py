@@ -8,7 +8,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Final, Literal, Self
 
 from pydantic import SecretStr
 
+from streams.access import least_token
 from streams.broker import ApacheBroker, Broker, EmbeddedBroker
 from streams.processes import LOOPBACK, Child, ProcessError, claim_port
 from streams.redis_access import redis_address
@@ -227,7 +228,7 @@ class Stack:
 
     def metrics(self) -> RoleMetrics | None:
         """Return what all roles tell of themselves; None while one is silent."""
-        return read_metrics(role.metrics_url for role in self._roles)
+        return self._metrics_of(self._roles)
 
     def __enter__(self) -> Self:
         """Start everything."""
@@ -361,9 +362,15 @@ class Stack:
                 return role
         # Ready is also a worker that waits for its share: all must have an owner.
         workers = [role for role in self._roles if role.name.startswith("worker")]
-        told = read_metrics(role.metrics_url for role in workers)
+        told = self._metrics_of(workers)
         owned = 0 if told is None else told.total("leadpulse_assigned_partitions")
         return None if owned >= self._partitions else workers[-1]
+
+    def _metrics_of(self, roles: Iterable[Role]) -> RoleMetrics | None:
+        return read_metrics(
+            (role.metrics_url for role in roles),
+            token=least_token(self.settings.access_tokens),
+        )
 
     def _children(self) -> Iterator[Child]:
         for part in (self._broker, self._redis):

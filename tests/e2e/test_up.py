@@ -269,6 +269,7 @@ def test_a_stack_is_a_library(tmp_path: Path) -> None:
         metrics_port=0,
         partitions=2,
         write_keys="demo=secret",
+        access_tokens="ada=admin:0123456789abcdef,vi=viewer:fedcba9876543210",
         clock_origin=started,
         clock_started=started,
         clock_speed=60.0,

@@ -7,8 +7,8 @@ import msgspec
 import structlog
 
 from schemas.time import Instant
+from streams.access import least_token
 from streams.dead_letter_log import Letter, choose, latest_letters, put_back
-from streams.settings import ROLES
 from streams.web.asking import Ask
 from streams.web.endpoint import API, Endpoint
 from streams.web.problems import ProblemError
@@ -16,7 +16,6 @@ from streams.web.reading.operations import OperationsReport, Watch
 from streams.web.sources import Sources
 
 _log = structlog.get_logger(__name__)
-_RANK: Final[dict[str, int]] = {role: place for place, role in enumerate(ROLES)}
 
 
 class Letters(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,14 +63,9 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
 def watch_of(sources: Sources) -> Watch:
     """Return the one watch over the roles, begun; use it by `Sources.one`."""
-    tokens = [
-        each.get_secret_value().partition(":")[::2]
-        for each in sources.settings.access_tokens.values()
-    ]
-    # The least that may read metrics: the token goes to other roles.
-    tokens.sort(key=lambda pair: _RANK[pair[0]])
-    token = next((token for _, token in tokens), None)
-    watch = Watch(sources.settings.web_metrics, sources.clock.now, token=token)
+    settings = sources.settings
+    token = least_token(settings.access_tokens)
+    watch = Watch(settings.web_metrics, sources.clock.now, token=token)
     watch.start()
     return watch
 
