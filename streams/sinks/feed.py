@@ -196,7 +196,10 @@ class SinkFeed:
         """Tell the group how far the CRM is."""
         from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415
 
-        mine = {each.partition for each in consumer.assignment()}
+        try:
+            mine = {each.partition for each in consumer.assignment()}
+        except KafkaException:  # it is being closed: that was committed before
+            return
         fresh = {
             partition: offset
             for partition, offset in self._rows.settled().items()
