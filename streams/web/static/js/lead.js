@@ -15,10 +15,16 @@ dark.addEventListener("change", () => {
 
 // The explanation is reckoned from what the workers keep: it comes after the page.
 const why = document.getElementById("why");
-async function explain() {
+async function explain(tries = 5) {
   if (!why) return;
-  const answer = await fetch(why.dataset.why, { headers: { Accept: "text/html" } });
-  if (!answer.ok || answer.redirected) return;
+  const asked = fetch(why.dataset.why, { headers: { Accept: "text/html" } });
+  const answer = await asked.catch(() => null);
+  if (answer?.redirected) return;
+  if (!answer?.ok) {
+    // The broker may be busy, or not there for a moment.
+    if (tries) setTimeout(() => explain(tries - 1), 2000);
+    return;
+  }
   const found = new DOMParser().parseFromString(await answer.text(), "text/html");
   why.replaceChildren(...found.body.children);
   why.dataset.ready = "true";
