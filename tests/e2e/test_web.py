@@ -193,8 +193,9 @@ def test_people_work_by_keyboard_and_others_see_it(
     wait_until(lambda: mine.locator("[data-lead]").count() == 1, what="one row")
     mine.keyboard.press("Enter")
     mine.keyboard.press("Escape")
-    mine.keyboard.press("j")
+    choose("taken")
     mine.keyboard.press("Enter")
+    mine.wait_for_url("**/leads/*")
     mine.wait_for_selector("#why[data-ready]")
     assert "taken@initech.example" in mine.locator("h1").inner_text()
     assert mine.locator("#chart canvas").count() == 1
