@@ -37,11 +37,11 @@ class Kept(ABC):
     """A state in memory: in bytes, and in the core's own form while it is in use."""
 
     __slots__ = (
-        "_packed",
         "_state",
         "last_round",
         "model",
         "outbox",
+        "packed",
         "partition",
         "positions",
         "wake_at",
@@ -68,7 +68,7 @@ class Kept(ABC):
         if stored.model != self.model:
             self.model = sys.intern(stored.model)
         self._state = state
-        self._packed = stored.state
+        self.packed = stored.state
 
     @staticmethod
     @abstractmethod
@@ -96,16 +96,11 @@ class Kept(ABC):
         """
         if self._state is None:
             try:
-                self._state = self.decode(self._packed)
+                self._state = self.decode(self.packed)
             except msgspec.DecodeError as error:
                 msg = f"unreadable state in partition {self.partition}: {error}"
                 raise ChangelogError(msg) from error
         return self._state
-
-    @property
-    def packed(self) -> bytes:
-        """The state in bytes."""
-        return self._packed
 
     def stored(self, claim: Claim) -> Stored:
         """Return it as the owner with this claim stores it."""
@@ -156,7 +151,7 @@ class Lead(Kept):
         if self._state is not None:
             return float(self.state.score)
         try:
-            return decode_score(self._packed)
+            return decode_score(self.packed)
         except msgspec.DecodeError as error:
             msg = f"unreadable state in partition {self.partition}: {error}"
             raise ChangelogError(msg) from error

@@ -105,9 +105,8 @@ redis.call('PUBLISH', prefix .. 'live', body)
 return 1
 """
 
-# Events of a lead that is part of another one by now are shown there.
-PUT_EVENTS: Final = """
-local prefix, lead, keep = ARGV[1], ARGV[2], tonumber(ARGV[3])
+# `lead` becomes the one whose card there is.
+_SHOWN_AS: Final = """
 for _ = 1, 8 do
   local to = redis.call('HGET', prefix .. 'merged', lead)
   if not to then break end
@@ -116,23 +115,29 @@ end
 if redis.call('HEXISTS', prefix .. 'lead:' .. lead, 'update') == 0 then
   lead = redis.call('HGET', prefix .. 'aliases', lead) or lead
 end
+"""
+
+# Events of a lead that is part of another one by now are shown there.
+PUT_EVENTS: Final = (
+    """
+local prefix, lead, keep = ARGV[1], ARGV[2], tonumber(ARGV[3])
+"""
+    + _SHOWN_AS
+    + """
 local events = prefix .. 'lead:' .. lead .. ':events'
 redis.call('ZADD', events, unpack(ARGV, 4))
 redis.call('ZREMRANGEBYRANK', events, 0, -keep - 1)
 return 1
 """
+)
 
 # What people did with a lead; of one that is part of another it is shown there.
-PUT_WORK: Final = """
+PUT_WORK: Final = (
+    """
 local prefix, lead, keep, at, body, id = unpack(ARGV)
-for _ = 1, 8 do
-  local to = redis.call('HGET', prefix .. 'merged', lead)
-  if not to then break end
-  lead = to
-end
-if redis.call('HEXISTS', prefix .. 'lead:' .. lead, 'update') == 0 then
-  lead = redis.call('HGET', prefix .. 'aliases', lead) or lead
-end
+"""
+    + _SHOWN_AS
+    + """
 local work = prefix .. 'lead:' .. lead .. ':work'
 -- Said twice, it was done once: when it was said first.
 for _, other in ipairs(redis.call('ZRANGE', work, 0, -1)) do
@@ -146,6 +151,7 @@ if added == 1 then
 end
 return added
 """
+)
 
 # The newest alerts by the instant of their decision, each id once.
 PUT_ALERT: Final = """

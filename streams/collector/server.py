@@ -12,8 +12,9 @@ from streams.collector.app import create_app
 from streams.collector.fetching import Get, get_https
 from streams.collector.slow_clients import ImpatientProtocol
 from streams.collector.spooling import SpooledEventLog
-from streams.errors import PortUnusableError, UserError
+from streams.errors import UserError
 from streams.event_log import KafkaEventLog
+from streams.listening import listen
 from streams.metrics_server import start_metrics_server
 from streams.settings import Settings
 from streams.spool import Spool
@@ -74,21 +75,13 @@ def bind(settings: Settings) -> socket.socket:
     """
     if not settings.write_keys:
         raise NoWriteKeysError
-    address = (settings.host, settings.collector_port)
-    try:
-        return socket.create_server(
-            address,
-            family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
-            backlog=_BACKLOG,
-        )
-    except OSError as error:
-        raise PortUnusableError(
-            host=settings.host,
-            port=settings.collector_port,
-            purpose="events",
-            setting="LEADPULSE_COLLECTOR_PORT",
-            error=error,
-        ) from None
+    return listen(
+        settings.host,
+        settings.collector_port,
+        backlog=_BACKLOG,
+        purpose="events",
+        setting="LEADPULSE_COLLECTOR_PORT",
+    )
 
 
 def create_server(settings: Settings, get: Get = get_https) -> uvicorn.Server:

@@ -6,7 +6,7 @@ import socket
 import structlog
 import uvicorn
 
-from streams.errors import PortUnusableError
+from streams.listening import listen
 from streams.metrics_server import start_metrics_server
 from streams.redis_access import redis_address
 from streams.settings import Settings
@@ -53,20 +53,13 @@ def bind(settings: Settings) -> socket.socket:
     PortUnusableError
         When something else listens there, or the address is not ours.
     """
-    try:
-        return socket.create_server(
-            (settings.host, settings.web_port),
-            family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
-            backlog=_BACKLOG,
-        )
-    except OSError as error:
-        raise PortUnusableError(
-            host=settings.host,
-            port=settings.web_port,
-            purpose="pages",
-            setting="LEADPULSE_WEB_PORT",
-            error=error,
-        ) from None
+    return listen(
+        settings.host,
+        settings.web_port,
+        backlog=_BACKLOG,
+        purpose="pages",
+        setting="LEADPULSE_WEB_PORT",
+    )
 
 
 def create_server(sources: Sources) -> uvicorn.Server:
