@@ -19,9 +19,9 @@ from streams.learning.evidence import (
     idle_rules,
     suggestions,
 )
+from streams.learning.foretold import Figure
 from streams.learning.funnels import Split
 from streams.learning.gate import judge
-from streams.learning.measuring import Figure
 from streams.learning.points import recalibrate
 from streams.learning.proposals import (
     Proposal,

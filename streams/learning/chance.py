@@ -9,7 +9,8 @@ import numpy as np
 from scorers.snapshots import Example
 from streams.learning.design import Design, Flags, Floats
 from streams.learning.evidence import wilson
-from streams.learning.measuring import DRAWS, Cells, Figure, counts
+from streams.learning.foretold import Figure
+from streams.learning.measuring import DRAWS, Cells, counts
 
 _BANDS: Final = 10
 _CROWD: Final = 20

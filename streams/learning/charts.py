@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from streams.learning.measuring import Figure
+from streams.learning.foretold import Figure
 
 INK: Final = "#1f2933"
 FAINT: Final = "#d5dbe1"

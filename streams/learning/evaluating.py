@@ -11,9 +11,9 @@ from scorers.snapshots import Example
 from streams.errors import UserError
 from streams.learning.contenders import BOOSTING, NAIVE_BAYES, Known, contenders
 from streams.learning.design import Design, Flags, Floats, design_of
+from streams.learning.foretold import Figure
 from streams.learning.funnels import Split
 from streams.learning.measuring import (
-    Figure,
     Quality,
     difference,
     quality,

@@ -10,7 +10,7 @@ from scorers.compiled import CompiledModel
 from scorers.snapshots import Example
 from streams.learning.contenders import Known
 from streams.learning.design import Design, Flags, Floats
-from streams.learning.measuring import Figure
+from streams.learning.foretold import Figure
 from streams.learning.points import Recalibrated, chances
 
 Worth = Literal["earns them", "earns nothing", "not proven", "cannot be learnt"]

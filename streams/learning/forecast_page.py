@@ -2,29 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from schemas.time import Instant
 from scorers.snapshots import Example
 from streams.learning.charts import ranges
-from streams.learning.forecasting import (
-    BackTest,
-    Forecast,
-    back_test,
-    deals_of,
-    forecast,
-)
+from streams.learning.forecasting import back_test, deals_of, forecast
+from streams.learning.foretold import Foretold
 from streams.learning.pages import Page
-
-
-class Foretold(msgspec.Struct, frozen=True, kw_only=True):
-    """A forecast, and how forecasts did before it."""
-
-    dataset: str
-    forecast: Forecast
-    back_test: BackTest
-    widening: float
-    """What simulated intervals are multiplied by, as the back-test found necessary."""
 
 
 def foretold(

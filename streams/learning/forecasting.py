@@ -15,7 +15,7 @@ import numpy as np
 from schemas.time import DAY, Instant, to_datetime
 from scorers.snapshots import Example
 from streams.learning.design import Floats, Whole
-from streams.learning.measuring import Figure
+from streams.learning.foretold import BackTest, Figure, Forecast, Month, Part
 
 RUNS: Final = 2_000
 LEVEL: Final = 0.8
@@ -41,52 +41,6 @@ class Deals(msgspec.Struct, frozen=True):
     leads: Sequence[str]
     kinds: dict[str, Sequence[str]]
     """The parts by which a forecast is told: owner, source, tier, stage."""
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """What a part of the open deals will bring."""
-
-    by: str
-    name: str
-    deals: int
-    value: Figure
-    """Expected, and its 80 % interval."""
-
-
-class Month(msgspec.Struct, frozen=True, kw_only=True):
-    """What a month will bring, and did where that is known."""
-
-    month: str
-    value: Figure
-    deals: float
-    """How many deals are expected to be won."""
-    fact: float | None = None
-
-
-class Forecast(msgspec.Struct, frozen=True, kw_only=True):
-    """What the open deals of an instant will bring."""
-
-    at: str
-    open: int
-    pipeline: float
-    """The sum of what open deals are worth, if all were won."""
-    total: Figure
-    months: tuple[Month, ...]
-    parts: tuple[Part, ...]
-    currency: str
-
-
-class BackTest(msgspec.Struct, frozen=True, kw_only=True):
-    """Forecasts of the past, held against what happened."""
-
-    forecasts: int
-    covered: float
-    """The share of intervals that held what happened; 0.8 is meant."""
-    bias: float
-    """By which share forecasts were too high, or too low where it is negative."""
-    error: float
-    """The usual distance between forecast and fact, as a share of the fact."""
-    points: tuple[Month, ...]
 
 
 def deals_of(examples: Sequence[Example], until: Instant) -> Deals:

@@ -10,24 +10,13 @@ import msgspec
 import numpy as np
 
 from streams.learning.design import Flags, Floats
+from streams.learning.foretold import Figure
 
 DRAWS: Final = 400
 LEVELS: Final = 1_000
 """Distinct values that are told apart; more make no figure better."""
 CONFIDENCE: Final = 0.95
 _TINY: Final = 1e-6
-
-
-class Figure(msgspec.Struct, frozen=True):
-    """A figure and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        """Return it as a table shows it."""
-        return f"{self.value:.3f} ({self.low:.3f} – {self.high:.3f})"
 
 
 class Quality(msgspec.Struct, frozen=True, kw_only=True):

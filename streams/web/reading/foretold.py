@@ -10,66 +10,11 @@ import msgspec
 import structlog
 
 from schemas.time import Instant
+from streams.learning.foretold import Foretold
 
 PATTERN: Final = "*.forecast.json"
 
 _log = structlog.get_logger(__name__)
-
-
-class Figure(msgspec.Struct, frozen=True):
-    """A figure and its interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-class Month(msgspec.Struct, frozen=True, kw_only=True):
-    """What a month will bring, and did where that is known."""
-
-    month: str
-    value: Figure
-    deals: float
-    fact: float | None = None
-
-
-class ForecastPart(msgspec.Struct, frozen=True, kw_only=True):
-    """What a part of the open deals will bring."""
-
-    by: str
-    name: str
-    deals: int
-    value: Figure
-
-
-class Forecast(msgspec.Struct, frozen=True, kw_only=True):
-    """What the open deals of an instant will bring."""
-
-    at: str
-    open: int
-    pipeline: float
-    total: Figure
-    months: tuple[Month, ...]
-    parts: tuple[ForecastPart, ...]
-    currency: str
-
-
-class BackTest(msgspec.Struct, frozen=True, kw_only=True):
-    """How forecasts of the past did."""
-
-    forecasts: int
-    covered: float
-    bias: float
-    error: float
-    points: tuple[Month, ...]
-
-
-class Foretold(msgspec.Struct, frozen=True, kw_only=True):
-    """A forecast, and how forecasts did before it."""
-
-    dataset: str
-    forecast: Forecast
-    back_test: BackTest
 
 
 class FoundForecast(msgspec.Struct, frozen=True, kw_only=True):

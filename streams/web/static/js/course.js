@@ -1,9 +1,7 @@
 // A score over time, with the events that moved it.
 
 import uPlot from "../vendor/uplot.js";
-import { boot, number, shown, time } from "./page.js";
-
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+import { boot, colour, font, number, shown, time } from "./page.js";
 
 const day = new Intl.DateTimeFormat(boot.tag, { month: "short", day: "numeric" });
 const hour = new Intl.DateTimeFormat(boot.tag, { hour: "2-digit", minute: "2-digit" });
@@ -17,7 +15,6 @@ export function course(place, { scores, marks, bands }) {
   const text = colour("--muted");
   const line = colour("--line");
   const accent = colour("--accent");
-  const font = `11px ${getComputedStyle(document.body).fontFamily}`;
   const tip = document.createElement("div");
   tip.className = "u-tip";
   tip.hidden = true;
@@ -69,7 +66,7 @@ export function course(place, { scores, marks, bands }) {
     axes: [
       {
         stroke: text,
-        font,
+        font: font(),
         grid: { show: false },
         size: 32,
         ticks: { stroke: line, size: 4 },
@@ -78,7 +75,7 @@ export function course(place, { scores, marks, bands }) {
       },
       {
         stroke: text,
-        font,
+        font: font(),
         size: 36,
         grid: { stroke: line, width: 1 },
         ticks: { show: false },

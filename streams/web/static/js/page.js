@@ -46,6 +46,18 @@ export function ago(at) {
   return t(`${way}.now`);
 }
 
+const root = getComputedStyle(document.documentElement);
+const probe = document.createElement("i");
+probe.hidden = true;
+document.body.append(probe);
+/** A colour of tokens.css as it is by the scheme of now, for what cannot read CSS; "" where there is none. */
+export function colour(name) {
+  if (!root.getPropertyValue(name)) return "";
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
+}
+export const font = () => `11px ${getComputedStyle(document.body).fontFamily}`;
+
 /** Ask the API: JSON back, or an Error that says why not (its `status` says which). */
 export async function ask(path, options = {}) {
   const { body, ...rest } = options;

@@ -1,17 +1,15 @@
 // The curves of the quality page; the tables beside them say the same without.
 import uPlot from "../vendor/uplot.js";
-import { boot, number, t } from "./page.js";
+import { boot, colour as ink, font, number, t } from "./page.js";
 
-const style = getComputedStyle(document.documentElement);
-const ink = (name) => style.getPropertyValue(name).trim();
 const percent = (share) => new Intl.NumberFormat(boot.tag, { style: "percent", maximumFractionDigits: 1 }).format(share);
-const faint = (colour, share) => `color-mix(in srgb, ${colour} ${share}%, transparent)`;
+const faint = (of, share) => `color-mix(in srgb, ${of} ${share}%, transparent)`;
 
 function axes(across, up, { x = percent, y = percent } = {}) {
   const common = {
     stroke: ink("--muted"),
-    font: `11px ${ink("--font")}`,
-    labelFont: `11px ${ink("--font")}`,
+    font: font(),
+    labelFont: font(),
     labelSize: 20,
     grid: { stroke: ink("--line"), width: 1 },
     ticks: { stroke: ink("--line"), width: 1, size: 4 },
