@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from schemas.topics import ACCOUNT_MEMBERS, COMMANDS, EVENT_TOPICS
 from streams.errors import UserError
+from streams.group_offsets import read_committed
 from streams.kafka_access import client_config
 
 if TYPE_CHECKING:
@@ -38,13 +39,14 @@ def committed_by_topic(settings: "Settings", partitions: int) -> dict[str, list[
 
     consumer = _outsider(settings)
     try:
-        found = consumer.committed(
+        found = read_committed(
+            consumer,
             [
                 TopicPartition(settings.topic(topic.name), partition)
                 for topic in SOURCES
                 for partition in range(partitions)
             ],
-            timeout=_SECONDS,
+            within=_SECONDS,
         )
     except KafkaException as error:
         msg = f"the workers' positions are unknown: {error.args[0].str()}"

@@ -34,6 +34,7 @@ from streams.event_proof import (
     of_several,
     taken,
 )
+from streams.group_offsets import read_committed
 from streams.kafka_access import client_config
 from streams.model_book import ModelBook
 from streams.person_proof import PersonProof
@@ -249,13 +250,14 @@ def committed_positions(
         }
     )
     try:
-        found = consumer.committed(
+        found = read_committed(
+            consumer,
             [
                 TopicPartition(settings.topic(topic.name), partition)
                 for topic in _SOURCES
                 for partition in range(partitions)
             ],
-            timeout=_ANSWER_SECONDS,
+            within=_ANSWER_SECONDS,
         )
     except KafkaException as error:
         msg = f"the workers' positions are unknown: {error.args[0].str()}"

@@ -26,6 +26,7 @@ from scorers.identity import derive_lead_id
 from scorers.masses import hash64
 from scorers.scorer import on_event, read
 from scorers.state import LeadState
+from streams.group_offsets import read_committed
 from streams.kafka_access import client_config
 from streams.model_files import read_model
 from streams.partitioner import partition_of
@@ -141,13 +142,14 @@ def positions(
         }
     )
     try:
-        found = consumer.committed(
+        found = read_committed(
+            consumer,
             [
                 TopicPartition(settings.topic(topic.name), each)
                 for topic in topics
                 for each in range(settings.partitions)
             ],
-            timeout=10,
+            within=30,
         )
         return {(each.topic, each.partition): max(0, each.offset) for each in found}
     finally:

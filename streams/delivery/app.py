@@ -39,6 +39,7 @@ from streams.delivery.lanes import Lanes
 from streams.delivery.language import AnyTarget, DeliveryFile
 from streams.delivery.progress import Place, Progress
 from streams.delivery.routing import Router
+from streams.group_offsets import read_committed
 from streams.kafka_access import client_config
 from streams.sending_policy import Sender
 from streams.settings import Settings
@@ -260,7 +261,7 @@ class TargetFeed:
         self, consumer: Consumer, given: list[TopicPartition]
     ) -> list[TopicPartition]:
         """Return where to read on; a target that is new is told what is fresh only."""
-        known = consumer.committed(given, timeout=10)
+        known = read_committed(consumer, given, within=10)
         new = [each for each in known if each.offset == OFFSET_INVALID]
         since = self._clock.now() - _FRESH
         found = (

@@ -16,6 +16,7 @@ from schemas.score import Identifiers, ScoreUpdate
 from schemas.topics import SCORE_UPDATES
 from scorers.identity import lead_id_of
 from streams.cli.sinks import app
+from streams.group_offsets import read_committed
 from streams.settings import Settings
 from streams.sinks.feed import SinkBusyError
 from streams.sinks.files import read_sink
@@ -105,7 +106,9 @@ def committed(settings: Settings) -> int:
     topic = settings.topic(SCORE_UPDATES.name)
     asked = [TopicPartition(topic, each) for each in range(PARTITIONS)]
     try:
-        return sum(max(each.offset, 0) for each in consumer.committed(asked, 10))
+        return sum(
+            max(each.offset, 0) for each in read_committed(consumer, asked, within=30)
+        )
     finally:
         consumer.close()
 
