@@ -87,7 +87,8 @@ class Clients:
             writer.close()
 
 
-def _start(folder: Path, redis_url: str) -> tuple[Child, int]:
+def start_web(folder: Path, redis_url: str) -> tuple[Child, int]:
+    """Start `leadpulse web` over a view; return it and its port once it is ready."""
     port, metrics_port = free_port(), free_port()
     web = Child(
         name="web",
@@ -126,7 +127,7 @@ async def _push(
 
 async def measure(given: argparse.Namespace, folder: Path, redis_url: str) -> None:
     """Print memory every half minute, then what the pushes took."""
-    web, port = _start(folder, redis_url)
+    web, port = start_web(folder, redis_url)
     pid = web.pid or 0
     try:
         clients = Clients(port, given.clients)

@@ -20,6 +20,7 @@ from streams.view_redis import answering, text
 TREND: Final = 24
 """How many scores a row shows."""
 _ALERTS: Final = 3
+_WORK: Final = 3
 _READ_AT_ONCE: Final = 1_000
 
 
@@ -47,7 +48,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     last: SeenEvent | None
     alerts: tuple[Alert, ...]
     """The latest of its alerts, the latest first."""
-    work: WorkDone | None
+    work: tuple[WorkDone, ...]
+    """What sales did with it last, the latest first."""
 
 
 class BoardView:
@@ -115,7 +117,7 @@ class BoardView:
                 pipe.zrange(f"{own}:history", -TREND, -1)
                 pipe.zrevrange(f"{own}:events", 0, 0)
                 pipe.zrevrange(f"{own}:alerts", 0, _ALERTS - 1)
-                pipe.zrevrange(f"{own}:work", 0, 0)
+                pipe.zrevrange(f"{own}:work", 0, _WORK - 1)
             answers = pipe.execute()
             told = list(zip(*[iter(answers)] * 5, strict=True))
             for lead_id, (_, _, _, alerts, _) in zip(lead_ids, told, strict=True):
@@ -185,7 +187,7 @@ def _lines(
             trend=tuple(map(read_point, history)),
             last=_EVENT.decode(events[0]) if events else None,
             alerts=tuple(_ALERT.decode(body) for body in own if body is not None),
-            work=next(iter(read_work(work)), None),
+            work=tuple(read_work(work)),
         )
 
 

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Final
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -12,7 +11,6 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streams.errors import UserError
@@ -26,10 +24,8 @@ from streams.web.reading.models import Models
 from streams.web.registry import ENDPOINTS, NAVIGATION
 from streams.web.serving import HEADERS, Serving
 from streams.web.sources import Sources
-from streams.web.templating import STATIC, Templates
+from streams.web.templating import Templates
 from streams.web.work import Work
-
-_FOR_GOOD: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 def endpoints() -> tuple[Endpoint, ...]:
@@ -65,9 +61,7 @@ def create_web(sources: Sources) -> Starlette:
     return Starlette(
         routes=[
             *serving.routes(endpoints()),
-            Mount(
-                templates.static_url, _Headed(StaticFiles(directory=STATIC), _FOR_GOOD)
-            ),
+            Mount(templates.files.url, templates.files),
         ],
         middleware=[
             Middleware(_Headed, headers=HEADERS),

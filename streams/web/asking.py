@@ -13,7 +13,7 @@ from streams.web.problems import ProblemError
 from streams.web.sources import Sources
 from streams.web.taste import Taste
 from streams.web.templating import Templates
-from streams.web.writing import Writing
+from streams.web.writing import SIGNS, Writing
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
@@ -116,14 +116,20 @@ class Ask:
                 "tag": self.taste.tag,
                 "now": self.writing.now,
                 "role": self.role,
+                "signs": SIGNS,
                 "words": dict(
-                    self.writing.words("app.", "ago.", "in.", "tier.", *words)
+                    self.writing.words("app.", "ago.", "in.", "tier.", "money", *words)
                 ),
                 "data": msgspec.to_builtins(boot),
             },
             **values,
         )
         return HTMLResponse(text, status_code=status)
+
+    @property
+    def has_assets(self) -> bool:
+        """Whether scripts and fonts of others were put beside the pages."""
+        return self._templates.has_assets
 
     @property
     def role(self) -> Role | None:

@@ -1,6 +1,5 @@
 """The templates: all is escaped, what others wrote is made harmless."""
 
-import hashlib
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -10,10 +9,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from streams.web.endpoint import Entry
+from streams.web.files import Files
 from streams.web.writing import Writing, finished, iso
 
 HERE: Final = Path(__file__).parent
-STATIC: Final = HERE / "static"
+_JOINED: Final = {
+    "css/app.css": ("css/tokens.css", "css/base.css", "css/components.css"),
+}
+"""What every page needs comes in one piece."""
 
 
 class Templates:
@@ -22,8 +25,9 @@ class Templates:
     def __init__(self, navigation: Sequence[Entry]) -> None:
         """Show `navigation` on every page, in its order."""
         self._navigation = sorted(navigation, key=lambda entry: entry.order)
-        self.static_url: Final = f"/static/{_digest()}"
-        """Where files are served; it changes with them, so they are kept for good."""
+        self.files: Final = Files(HERE / "static", _JOINED)
+        self.has_assets: Final = self.files.has("vendor/htm-preact.js")
+        """Whether scripts and fonts of others were put beside the pages."""
         self._environment = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -33,9 +37,9 @@ class Templates:
             lstrip_blocks=True,
         )
         self._environment.globals |= {
-            "static": lambda name: f"{self.static_url}/{name}",
+            "static": lambda name: f"{self.files.url}/{name}",
             "iso": iso,
-            "has_assets": (STATIC / "vendor" / "htm-preact.js").is_file(),
+            "has_assets": self.has_assets,
             "version": version("leadpulse"),
         }
 
@@ -50,13 +54,3 @@ class Templates:
             markup=Markup,
             **values,
         )
-
-
-def _digest() -> str:
-    """Return what names the files that are served as they are now."""
-    digest = hashlib.blake2b(digest_size=6)
-    for path in sorted(STATIC.rglob("*")):
-        if path.is_file():
-            digest.update(path.name.encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()

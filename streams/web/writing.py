@@ -19,6 +19,17 @@ _CONTROLS: Final = re.compile(
 )
 """What no name needs, and with which text can be made to look like another."""
 _PERSIAN_MARKS: Final = str.maketrans({",": "\u066c", ".": "\u066b"})
+SIGNS: Final[Mapping[str, str]] = {
+    "EUR": "€",
+    "USD": "$",
+    "GBP": "£",
+    "JPY": "¥",
+    "INR": "₹",
+    "TRY": "₺",
+    "IRR": "﷼",
+}
+"""Currencies that have a sign; others are written by their three letters."""
+_MILLION: Final = 1_000_000
 _STEPS: Final = (("days", DAY), ("hours", HOUR), ("minutes", MINUTE))
 
 
@@ -95,6 +106,17 @@ class Writing:
         """Return a share of one in percent."""
         mark = "٪" if self.taste.digits == "persian" else "%"
         return f"{self.number(share * 100, places)}{mark}"
+
+    def money(self, amount: float, currency: str) -> str:
+        """Return an amount, millions with one decimal (js/page.js does the same)."""
+        much = abs(amount) >= _MILLION
+        written = self.number(amount / _MILLION, 1) if much else self.number(amount)
+        sign = SIGNS.get(currency, f"{currency}\u00a0" if currency else "")
+        return self.t("money.much" if much else "money", n=written, sign=sign).strip()
+
+    def tier(self, name: str) -> str:
+        """Return a tier's name: the model's own where it is none of ours."""
+        return self.t(f"tier.{name}") if self.has(f"tier.{name}") else name
 
     def date(self, at: datetime | Instant) -> str:
         """Return the day, as the calendar that was chosen calls it (UTC)."""

@@ -21,7 +21,7 @@ from streams.web.problems import NotFoundError
 from streams.web.reading.explaining import Explaining
 from streams.web.reading.leads import Leads
 from streams.web.reading.models import Models
-from streams.web.reading.rows import name_of
+from streams.web.reading.rows import name_of, open_alert, standing, worked
 from streams.web.reading.waterfall import waterfall
 
 
@@ -83,7 +83,11 @@ def show(ask: Ask) -> Response:
         titles=models.titles(ask.taste.lang),
         groups=models.groups(ask.taste.lang),
         owners=ask.sources.one(Leads).owners() if ask.may("sales") else (),
-        standing=standing(card, ask.writing.now),
+        standing=standing(
+            next(map(open_alert, card.alerts), None),
+            worked(card.work),
+            ask.writing.now,
+        ),
     )
 
 
@@ -118,18 +122,6 @@ def explanation(ask: Ask) -> dict[str, Any]:
     locale = ask.query(LocaleQuery).locale or ask.taste.lang
     plain: dict[str, Any] = msgspec.to_builtins(explanation_plain(*found, locale))
     return plain
-
-
-def standing(card: LeadCard, now: Instant) -> str:
-    """Return how it stands: open, taken, snoozed, unfit, or nothing (js/rows.js)."""
-    alert = next(iter(card.alerts), None)
-    told = alert is not None and alert.recalls is None and alert.kind != "cooled"
-    work = next((each for each in card.work if each.name != "Lead Assigned"), None)
-    if work and (alert is None or not told or work.at >= to_instant(alert.decided_at)):
-        if work.name == "Lead Snoozed":
-            return "snoozed" if (work.until or 0) > now else "open" if told else ""
-        return "unfit" if work.name == "Lead Disqualified" else "taken"
-    return "open" if told else ""
 
 
 def _told(card: LeadCard) -> list[Told]:

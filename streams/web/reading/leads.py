@@ -169,6 +169,11 @@ class Leads:
         )
 
 
+def cursor_after(row: LeadRow) -> str:
+    """Return what asks for the leads after this one."""
+    return _cursor(Place(row.score, row.lead_id))
+
+
 class _Said(msgspec.Struct):
     """What of an update is searched."""
 

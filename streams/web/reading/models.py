@@ -16,6 +16,8 @@ from streams.model_log import model_in_force
 from streams.web.sources import Sources
 
 _SECONDS: Final = 30.0
+_PATIENCE_SECONDS: Final = 2.0
+"""How long the first pages wait for a broker that may not be there."""
 _log = structlog.get_logger(__name__)
 
 
@@ -28,16 +30,30 @@ class Models:
         self._file = read_model(sources.settings.model_path)
         self._model = self._file
         self._read_at = float("-inf")
+        self._began = 0.0
+        self._reading = False
+        self._known = threading.Event()
         self._lock = threading.Lock()
 
     def in_force(self) -> CompiledModel:
-        """Return the model in force; the last known one while no broker answers."""
-        if time.monotonic() - self._read_at < _SECONDS:
-            return self._model
-        if not self._lock.acquire(blocking=self._read_at == float("-inf")):
-            return self._model  # somebody reads it already
+        """Return the model in force; the last known one while no broker answers.
+
+        The topic is read apart. Only who comes first waits for it, and not for long.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if now - self._read_at >= _SECONDS and not self._reading:
+                self._reading = True
+                self._began = now
+                threading.Thread(target=self._read, daemon=True).start()
+            patience = self._began + _PATIENCE_SECONDS - now
+        if not self._known.is_set():
+            self._known.wait(max(patience, 0.0))
+        return self._model
+
+    def _read(self) -> None:
+        settings = self._sources.settings
         try:
-            settings = self._sources.settings
             self._model = model_in_force(
                 settings,
                 self._file,
@@ -47,9 +63,9 @@ class Models:
         except UserError as error:
             _log.warning("model_unread", error=str(error))
         finally:
-            self._read_at = time.monotonic()
-            self._lock.release()
-        return self._model
+            with self._lock:
+                self._reading, self._read_at = False, time.monotonic()
+            self._known.set()
 
     def titles(self, locale: Locale) -> Mapping[str, str]:
         """Return the titles of the rules, by their names."""

@@ -1,5 +1,6 @@
 """What a row of the board shows, and what the live events say of it."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -86,7 +87,7 @@ def row_of(line: Line) -> LeadRow:
         last_at=None if last is None else to_instant(last.at),
         last_event="" if last is None else last.name,
         alert=next(iter(told), None),
-        work=line.work,
+        work=worked(line.work),
         deal_value=next((value for value in values if value is not None), None),
     )
 
@@ -101,6 +102,21 @@ def open_alert(alert: Alert) -> OpenAlert:
         next_action=alert.next_action,
         recalled=alert.recalls is not None,
     )
+
+
+def standing(alert: OpenAlert | None, work: WorkDone | None, now: Instant) -> str:
+    """Return how it stands: open, taken, snoozed, unfit, or nothing (js/rows.js)."""
+    told = alert is not None and not alert.recalled and alert.kind != "cooled"
+    if work and (alert is None or not told or work.at >= alert.at):
+        if work.name == "Lead Snoozed":
+            return "snoozed" if (work.until or 0) > now else "open" if told else ""
+        return "unfit" if work.name == "Lead Disqualified" else "taken"
+    return "open" if told else ""
+
+
+def worked(work: Iterable[WorkDone]) -> WorkDone | None:
+    """Return what was done last; whose the lead is does not change how it stands."""
+    return next((each for each in work if each.name != "Lead Assigned"), None)
 
 
 def why_of(reasons: tuple[Reason, ...]) -> tuple[Why, ...]:

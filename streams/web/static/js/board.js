@@ -1,14 +1,14 @@
 // The ranked board: an island that lives on the API and on live events.
 
 import { html, render } from "../vendor/htm-preact.js";
-import { ago, ask, boot, now, number, shown, signed, t, time, toast } from "./page.js";
+import { ask, boot, now, shown, t, toast } from "./page.js";
 import { listen } from "./live.js";
 import { chime, Choices, notify } from "./calls.js";
 import { me, Rows, standing } from "./rows.js";
-import { Spark } from "./spark.js";
+import { Row } from "./row.js";
 
 const root = document.getElementById("board");
-const { titles, tiers, may_work: mayWork } = boot.data;
+const { may_work: mayWork } = boot.data;
 const form = document.getElementById("filters");
 const phone = matchMedia("(max-width: 900px)");
 const state = { selected: null, first: 0, live: null, height: 600 };
@@ -26,103 +26,9 @@ function redraw() {
 const rows = new Rows(boot.data.query, boot.data.first, redraw);
 const rowHeight = () => (phone.matches ? 92 : 48);
 
-// -- what a row shows ----------------------------------------------------------
-
-const money = (deal) =>
-  deal
-    ? new Intl.NumberFormat(boot.tag, {
-        style: "currency",
-        currency: deal.currency,
-        currencyDisplay: "narrowSymbol",
-        maximumFractionDigits: 0,
-        notation: deal.amount >= 1e6 ? "compact" : "standard",
-      }).format(deal.amount)
-    : "";
-
-function worth(deal) {
-  try {
-    return money(deal);
-  } catch {
-    return `${number(deal.amount)} ${shown(deal.currency)}`; // no currency that there is
-  }
-}
-
-/** An address in two lines: the person, then where they are. */
-function Name({ name }) {
-  const [person, place] = shown(name).split(/@(?=[^@]*$)/);
-  return html`<span class="clip" dir="auto">${person}</span>${
-    place ? html`<span class="clip place" dir="auto">@${place}</span>` : ""
-  }`;
-}
-
-function Why({ why }) {
-  if (!why?.length) return html`<span class="muted">${t("now.why.none")}</span>`;
-  return why.map(
-    (each, i) => html`<span
-        ><bdi>${titles[each.rule] ?? shown(each.text)}</bdi>${" "}<bdi
-          class="num ${each.points > 0 ? "up" : "down"}"
-          >${signed(each.points, 0)}</bdi
-        >${i < why.length - 1 ? " · " : ""}</span
-      >`,
-  );
-}
-
-const When = ({ at }) =>
-  at ? html`<time datetime=${new Date(at).toISOString()} title=${time(at)}>${ago(at)}</time>` : "";
-
-function Standing({ row }) {
-  const how = standing(row);
-  if (how === "open")
-    return html`<span class="chip bad">${t(row.alert.kind === "hot" ? "now.hot" : "now.call")}</span>`;
-  if (how === "snoozed")
-    return html`<span class="chip warn" title=${time(row.work.until)}>${t("now.snoozed", { by: row.work.by })}</span>`;
-  if (how === "taken") return html`<span class="chip good">${row.work.by ? t("now.taken", { by: row.work.by }) : t("now.worked")}</span>`;
-  if (how === "unfit") return html`<span class="chip">${t("now.unfit")}</span>`;
-  return "";
-}
-
-function Row({ row, place }) {
-  const top = { transform: `translateY(${place * rowHeight()}px)` };
-  if (!row)
-    return html`<div class="b-row" role="row" style=${top} aria-rowindex=${place + 2}>
-      <div role="gridcell" class="b-wait"><span class="skeleton">${t("now.loading")}</span></div>
-    </div>`;
-  const chosen = row.lead_id === state.selected;
-  const how = standing(row);
-  const fresh = row.changedAt && now() - row.changedAt < 4000 ? " fresh" : "";
-  return html`<div
-    class="b-row is-${how || "quiet"}${fresh}"
-    role="row"
-    style=${top}
-    aria-rowindex=${place + 2}
-    aria-selected=${chosen}
-    tabindex=${chosen || (!state.selected && place === 0) ? 0 : -1}
-    data-lead=${row.lead_id}
-    onClick=${(event) => choose(row.lead_id, event)}
-    onFocus=${() => choose(row.lead_id)}
-  >
-    <div role="gridcell" class="b-tier"><span class="chip tier-${row.tier}">${t(`tier.${row.tier}`)}</span></div>
-    <div role="gridcell" class="b-score num"><b>${number(row.score)}</b>
-      <svg class="bar tier-${row.tier}" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true"><rect class="bar-ground" width="100" height="6" rx="3" /><rect class="bar-fill" width=${row.score} height="6" rx="3" /></svg>
-    </div>
-    <div role="gridcell" class="b-trend"><${Spark} points=${row.trend} tier=${row.tier} /></div>
-    <div role="gridcell" class="b-name"><a href="/leads/${row.lead_id}" tabindex="-1" title=${shown(row.name)}><${Name} name=${row.name} /></a></div>
-    <div role="gridcell" class="b-why"><${Why} why=${row.why} /></div>
-    <div role="gridcell" class="b-owner" title=${shown(row.owner)}><span class="clip" dir="auto">${shown(row.owner).split("@")[0]}</span></div>
-    <div role="gridcell" class="b-last muted" title=${shown(row.last_event)}><${When} at=${row.last_at} /></div>
-    <div role="gridcell" class="b-next muted"><${When} at=${row.next_change_at} /></div>
-    <div role="gridcell" class="b-deal num">${row.deal_value ? worth(row.deal_value) : ""}</div>
-    <div role="gridcell" class="b-act"><${Standing} row=${row} />${
-      mayWork && how === "open"
-        ? html`<span class="b-buttons">
-            <button class="button" tabindex="-1" onClick=${(e) => act(e, row, acknowledge)} title="${t("now.take")} (a)">${t("now.take")}</button>
-            <button class="button quiet" tabindex="-1" onClick=${(e) => act(e, row, snooze)} title="${t("now.snooze")} (s)">${t("now.snooze")}</button>
-          </span>`
-        : ""
-    }</div>
-  </div>`;
-}
-
+const FRESH = 4000; // milliseconds that a changed score stands out
+let fading = null;
+let whole = new Set(); // leads whose rows are drawn in full
 function draw() {
   const height = rowHeight();
   const total = rows.total;
@@ -130,12 +36,28 @@ function draw() {
   const last = first + Math.ceil(state.height / height) + 16;
   if (total !== 0) rows.see(first, last);
   const shownRows = [];
+  const drawn = new Set();
+  const instant = now();
+  const tick = Math.floor(instant / 20000);
   for (let place = first; place <= Math.min(last, (total ?? 12) - 1); place += 1) {
     const row = rows.at(place);
-    shownRows.push(html`<${Row} key=${row?.lead_id ?? `place ${place}`} row=${row} place=${place} />`);
+    const chosen = Boolean(row) && row.lead_id === state.selected;
+    const brief = state.flies && Boolean(row) && !whole.has(row.lead_id);
+    if (row && !brief) drawn.add(row.lead_id);
+    const fresh = row?.changedAt > instant - FRESH;
+    if (fresh)
+      fading ??= setTimeout(() => {
+        fading = null;
+        redraw();
+      }, FRESH);
+    shownRows.push(
+      html`<${Row} key=${row?.lead_id ?? `place ${place}`} row=${row} place=${place} height=${height}
+        chosen=${chosen} first=${!state.selected && place === 0} fresh=${fresh} brief=${brief} tick=${tick} on=${on} />`,
+    );
   }
+  whole = drawn;
   render(
-    html`<div class="b-grid" role="grid" aria-label=${t("now.board")} aria-rowcount=${(total ?? 0) + 1} aria-busy=${total === null}>
+    html`<div class="b-grid is-placed" role="grid" aria-label=${t("now.board")} aria-rowcount=${(total ?? 0) + 1} aria-busy=${total === null}>
       <div role="rowgroup" class="b-head"><div role="row" class="b-titles" aria-rowindex="1">
         ${["tier", "score", "trend", "name", "why", "owner", "last", "next", "deal", "act"].map(
           (name) => html`<div role="columnheader" class="b-${name}">${t(`now.col.${name}`)}</div>`,
@@ -165,10 +87,13 @@ function choose(leadId, event) {
   redraw();
 }
 
-function act(event, row, what) {
-  event.stopPropagation();
-  what(row);
-}
+const on = {
+  choose,
+  act(event, row, what) {
+    event.stopPropagation();
+    (what === "take" ? acknowledge : snooze)(row);
+  },
+};
 
 async function acknowledge(row) {
   if (!mayWork || standing(row) === "taken") return;
@@ -308,10 +233,21 @@ listen({
   },
 });
 
+// Who flings passes more rows than can be drawn: those are brief until it rests.
+const FAST = 3; // pixels a millisecond
+function land() {
+  state.flies = false;
+  redraw();
+}
 root.addEventListener(
   "scroll",
-  () => {
+  ({ timeStamp }) => {
+    const far = Math.abs(root.scrollTop - state.first);
+    state.flies = far > FAST * (timeStamp - state.scrolledAt);
+    state.scrolledAt = timeStamp;
     state.first = root.scrollTop;
+    clearTimeout(state.rests);
+    if (state.flies) state.rests = setTimeout(land, 120);
     redraw();
   },
   { passive: true },
@@ -322,6 +258,6 @@ new ResizeObserver(() => {
 }).observe(root);
 phone.addEventListener("change", redraw);
 setInterval(redraw, 20000); // "2 min ago" goes on
-root.replaceChildren();
-draw();
+state.height = root.clientHeight;
+draw(); // takes over the rows that came with the page
 root.dataset.ready = "true";

@@ -29,6 +29,16 @@ export function number(value, places = 0) {
 export const signed = (value, places = 1) =>
   (value > 0 ? "+" : "") + number(value, places).replace("-", "−");
 
+/** An amount as server pages write it. */
+export function money({ amount, currency }) {
+  const much = Math.abs(amount) >= 1e6;
+  const n = much ? number(amount / 1e6, 1) : number(amount);
+  return t(much ? "money.much" : "money", { n, sign: boot.signs[currency] ?? `${currency}\u00a0` });
+}
+
+/** A tier's name: the model's own where it is none of ours. */
+export const tier = (name) => boot.words[`tier.${name}`] ?? shown(name);
+
 const instant = new Intl.DateTimeFormat(boot.tag, { dateStyle: "medium", timeStyle: "short" });
 export const time = (at) => instant.format(new Date(at));
 

@@ -145,8 +145,9 @@ export class Rows {
   work(told) {
     const row = this.rows.get(told.lead_id);
     if (!row || (row.work && !row.work.pending && row.work.at > told.work.at)) return;
-    const owner = told.work.owner ? { owner: told.work.owner } : {};
-    this.rows.set(told.lead_id, { ...row, ...owner, work: told.work });
+    // Whose the lead is does not change how it stands.
+    const change = told.work.name === "Lead Assigned" ? { owner: told.work.owner ?? row.owner } : { work: told.work };
+    this.rows.set(told.lead_id, { ...row, ...change });
     this.redraw();
   }
 
@@ -187,7 +188,7 @@ export function standing(row) {
   if (work && (!told || work.at >= alert.at || work.pending)) {
     if (work.name === "Lead Snoozed") return (work.until ?? 0) > now() ? "snoozed" : told ? "open" : "";
     if (work.name === "Lead Disqualified") return "unfit";
-    if (work.name !== "Lead Assigned") return "taken";
+    return "taken";
   }
   return told ? "open" : "";
 }
