@@ -96,6 +96,9 @@ class Release(
     since: Annotated[
         datetime, msgspec.Meta(tz=True, description="Event time of the other's claim.")
     ]
+    to: Annotated[
+        str, msgspec.Meta(description="Whose it is now; empty where that is not said.")
+    ] = ""
 
 
 class Erase(msgspec.Struct, frozen=True, kw_only=True, tag="erase", tag_field="kind"):

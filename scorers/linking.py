@@ -24,6 +24,9 @@ MAX_LINKED: Final = 64
 MAX_CLAIMS: Final = 16
 """Changes of hands of one identifier that are remembered, the latest."""
 
+MAX_ABSORBED: Final = 256
+"""Leads whose absorption is remembered, so that one which comes again is known."""
+
 MAX_CLAIMANTS: Final = 8
 """People after whom an identifier is everybody's, and changes hands no more."""
 
@@ -34,39 +37,51 @@ def links_of(state: LeadState, event: Event, now: Instant) -> tuple[Link, ...]:
         event.email is None
     ) > 1 or event.properties.get("machine") is True:
         return ()  # a machine's click shows its own cookie with somebody's address
-    since = event.time
-    new = [
+    at, known = event.time, state.linked
+    shown = [
         lead_id
         for lead_id in weaker_lead_ids(event)
-        if lead_id not in state.linked and lead_id != state.lead_id
+        if known.get(lead_id, at - 1) < at and lead_id != state.lead_id
     ]
-    if not new:
+    if not shown:
         return ()
-    linked = {**state.linked, **dict.fromkeys(new, since)}
+    linked = {**known, **dict.fromkeys(shown, at)}
     while len(linked) > MAX_LINKED:
         del linked[min(linked, key=lambda lead_id: (linked[lead_id], lead_id))]
     state.linked = linked
     return tuple(
-        Link(
-            lead_id=lead_id,
-            to=state.lead_id,
-            since=to_datetime(since),
-            at=to_datetime(now),
-        )
-        for lead_id in new
+        _claim(state, lead_id, at, now) for lead_id in shown if lead_id not in known
     )
 
 
-def released(state: LeadState, release: Release) -> dict[str, Instant]:
-    """Return the weaker leads that are still the lead's after `release`."""
-    since = state.linked.get(release.released)
-    if since is None or since >= to_instant(release.since):
-        return state.linked  # it has seen the identifier again since
-    return {
+def _claim(state: LeadState, lead_id: str, since: Instant, now: Instant) -> Link:
+    return Link(
+        lead_id=lead_id,
+        to=state.lead_id,
+        since=to_datetime(since),
+        at=to_datetime(now),
+    )
+
+
+def released(
+    state: LeadState, release: Release
+) -> tuple[dict[str, Instant], Link | None]:
+    """Return what is still the lead's after `release`, and what it has to say to it.
+
+    Where it has seen the identifier later than whoever has it now, that one cannot
+    know: the sight was no news until the release came. So it claims it anew.
+    """
+    shown = state.linked.get(release.released)
+    if shown is None:
+        return state.linked, None
+    if (shown, state.lead_id) > (to_instant(release.since), release.to):
+        return state.linked, _claim(state, release.released, shown, state.now)
+    kept = {
         lead_id: when
         for lead_id, when in state.linked.items()
         if lead_id != release.released
     }
+    return kept, None
 
 
 def claimed(state: LeadState, link: Link) -> tuple[tuple[Claim, ...], Release | None]:
@@ -78,10 +93,10 @@ def claimed(state: LeadState, link: Link) -> tuple[tuple[Claim, ...], Release | 
     claim = (to_instant(link.since), link.to)
     before = state.claims
     claimants = {lead_id for _, lead_id in before}
-    if claim in before or len(claimants | {link.to}) > MAX_CLAIMANTS:
+    if len(claimants | {link.to}) > MAX_CLAIMANTS:
         return before, None
     claims: list[Claim] = []
-    for each in sorted((*before, claim)):
+    for each in sorted({*before, claim}):
         if not claims or claims[-1][1] != each[1]:
             claims.append(each)
     since, owner = claims[-1]
@@ -89,7 +104,7 @@ def claimed(state: LeadState, link: Link) -> tuple[tuple[Claim, ...], Release | 
     release = None
     if loser != owner:
         release = Release(
-            lead_id=loser, released=state.lead_id, since=to_datetime(since)
+            lead_id=loser, released=state.lead_id, since=to_datetime(since), to=owner
         )
     return tuple(claims[-MAX_CLAIMS:]), release
 
@@ -144,3 +159,8 @@ def absorption_of(absorb: Absorb) -> Absorption:
         hash64(absorb.absorbed),
         hash64(absorb.state.hex()),
     )
+
+
+def with_absorption(state: LeadState, absorption: Absorption) -> tuple[Absorption, ...]:
+    """Return what the lead has absorbed or sent on, with one more."""
+    return (*state.absorbed, absorption)[-MAX_ABSORBED:]

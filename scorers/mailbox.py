@@ -2,11 +2,13 @@
 
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from schemas.command import Absorb, Learn, Link, Release, Retract
 from schemas.event import Event
 from schemas.time import Instant, to_instant
 from scorers.compiled import CompiledModel
-from scorers.linking import redirect
+from scorers.linking import absorption_of, redirect, with_absorption
 from scorers.scorer import (
     on_absorb,
     on_backfill,
@@ -40,9 +42,7 @@ def on_message(
             return Step(state=LeadState(lead_id=lead_id), outcome="duplicate")
         state = LeadState(lead_id=lead_id)
     if state.claims and not isinstance(message, Link | Release):
-        return Step(
-            state=state, outcome="redirected", commands=redirect(state, message)
-        )
+        return _sent_on(state, message)
     match message:
         case Event():
             return on_event(model, state, message, now)
@@ -65,6 +65,17 @@ def on_message(
         case Release():
             return on_release(state, message)
     assert_never(message)
+
+
+def _sent_on(state: LeadState, message: Event | Retract | Learn | Absorb) -> Step:
+    """Return what follows where the lead is part of another one."""
+    if isinstance(message, Absorb):
+        # Sent on once: by the next time it may be somebody else's.
+        absorption = absorption_of(message)
+        if absorption in state.absorbed:
+            return Step(state=state, outcome="duplicate")
+        state = replace(state, absorbed=with_absorption(state, absorption))
+    return Step(state=state, outcome="redirected", commands=redirect(state, message))
 
 
 def said_at(command: Retract | Learn | Link | Absorb | Release) -> Instant:

@@ -18,6 +18,7 @@ from schemas.time import Instant
 from scorers import belonging, consent, judging, masses, memory
 from scorers.alert_merging import merged_alerts
 from scorers.compiled import CompiledModel, CompiledRule
+from scorers.linking import MAX_ABSORBED
 from scorers.reading import UNLESS
 from scorers.state import (
     MACHINE,
@@ -30,9 +31,6 @@ from scorers.state import (
     RuleState,
     TraitFact,
 )
-
-MAX_ABSORBED = 256
-"""Leads whose absorption is remembered, so that one which comes again is known."""
 
 _NOTHING = RuleState()
 

@@ -62,8 +62,10 @@ class Replay:
         self._plans: list[tuple[Instant, str]] = []
         self._now: Instant = 0
 
-    def take(self, event: Event) -> Iterator[Told]:
+    def take(self, event: Event, whose: str | None = None) -> Iterator[Told]:
         """Yield what follows until `event` is received, and then from it.
+
+        Where it is known `whose` it became, it goes there at once.
 
         Events must come in the order of their receipt; an earlier one counts at
         the latest receipt so far, as it would for a worker. The last `Step` that is
@@ -75,7 +77,7 @@ class Replay:
         ValueError
             If no identifier of the event is legal.
         """
-        lead_id = derive_lead_id(event)
+        lead_id = whose or derive_lead_id(event)
         if lead_id is None:
             msg = "no legal identifier: the event belongs to nobody"
             raise ValueError(msg)

@@ -276,6 +276,7 @@ def on_link(model: CompiledModel, state: LeadState | None, link: Link) -> Step:
         tier=model.tier_of(0.0),
         now=draft.now,
         member_sequence=settled.member_sequence,
+        absorbed=settled.absorbed,
         claims=claims,
     )
     if settled.account_id is not None and model.accounts is not None:
@@ -307,14 +308,16 @@ def on_absorb(model: CompiledModel, state: LeadState | None, absorb: Absorb) -> 
     draft = _Draft(model, state, to_instant(absorb.at))
     _settle(draft)
     draft.state = merging.merged(model, draft.state, other, draft.now)
-    draft.state.absorbed = (*draft.state.absorbed, absorption)[-merging.MAX_ABSORBED :]
+    draft.state.absorbed = linking.with_absorption(draft.state, absorption)
     _conclude(draft, Cause(kind="merge"), None)
     return draft.step("linked")
 
 
 def on_release(state: LeadState, release: Release) -> Step:
     """Return what follows when an identifier of the lead is somebody else's."""
-    linked = linking.released(state, release)
+    linked, claim = linking.released(state, release)
+    if claim is not None:
+        return Step(state=state, outcome="duplicate", commands=(claim,))
     if linked == state.linked:
         return Step(state=state, outcome="duplicate")
     return Step(state=replace(state, linked=linked), outcome="linked")

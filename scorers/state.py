@@ -176,7 +176,8 @@ class LeadState(msgspec.Struct, array_like=True, kw_only=True):
     taught: dict[str, dict[str, int]] = {}
     """Per backfill and topic, the offset of the last event that it taught."""
     linked: dict[str, Instant] = {}
-    """Weaker leads that were told to send what is theirs here, and since when."""
+    """Weaker leads that were told to send what is theirs here, and when they were
+    shown last, by event time."""
     absorbed: tuple[Absorption, ...] = ()
     """What was absorbed lately, so that it counts once if it comes again."""
     claims: tuple[Claim, ...] = ()

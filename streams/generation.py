@@ -184,7 +184,7 @@ class Generation:
                 if impossible_time(event, max(received.at, self._now)) is not None:
                     return False
                 try:
-                    for _ in self._replay.take(event):
+                    for _ in self._replay.take(event, received.whose):
                         pass
                 except ValueError:
                     return False  # of nobody, or not to be scored: a dead letter

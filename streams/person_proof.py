@@ -21,6 +21,7 @@ from scorers.state import MAX_IDS, LeadState, decode_state, encode_state
 from scorers.versions import Versions
 from streams.codec import Refusal
 from streams.event_proof import GONE, PENDING, Positions, Taken, Verdict, compared
+from streams.hand_overs import HandOvers
 from streams.proof import Leads, Place, Report
 
 MOST_PEOPLE: Final = 20_000
@@ -49,6 +50,7 @@ class _Item(NamedTuple):
     place: Place
     lead_id: str
     content: Event | Retract
+    topic: str
 
 
 class _Group:
@@ -78,7 +80,9 @@ class PersonProof:
         self._unlinked = unlinked
         self._parents: dict[str, str] = {}
         self._redirects: dict[str, int] = {}
+        self._contested = False
         self._people: dict[str, _Person] = {}
+        self._told = HandOvers({})
 
     def hear(self, partition: int, leads: Leads, of_several: Iterable[str]) -> None:
         """Take note of a partition's redirects, and of its leads `of_several`."""
@@ -87,6 +91,7 @@ class PersonProof:
                 self._join(lead_id, owner)
             if held.state.claims:
                 self._redirects[lead_id] = len(held.state.claims)
+                self._contested |= len({who for _, who in held.state.claims}) > 1
         for lead_id in of_several:
             held = leads[lead_id]
             self._parents.setdefault(lead_id, lead_id)
@@ -94,8 +99,18 @@ class PersonProof:
                 encode_state(held.state), held.place, partition
             )
 
-    def prove(self, again: Again, admits: Callable[[Event], bool]) -> None:
-        """Compare every group with a replay of its events, when all were heard of."""
+    def prove(
+        self,
+        again: Again,
+        admits: Callable[[Event], bool],
+        hand_overs: Callable[[], HandOvers],
+    ) -> None:
+        """Compare every group with a replay of its events, when all were heard of.
+
+        Where several people claim an identifier, `hand_overs` tell whose each event
+        became: exactly one claimant has it, and scores what it then would.
+        """
+        self._told = hand_overs() if self._contested else HandOvers({})
         groups: dict[str, list[str]] = {}
         for lead_id in self._parents:
             groups.setdefault(self._root(lead_id), []).append(lead_id)
@@ -136,7 +151,7 @@ class PersonProof:
                 content = record.content
                 if isinstance(content, Event | Retract):
                     group.items.append(
-                        _Item(record.now, record.place, lead_id, content)
+                        _Item(record.now, record.place, lead_id, content, record.topic)
                     )
         return found, cut
 
@@ -184,7 +199,9 @@ class PersonProof:
         )
         for item in sorted(came, key=lambda item: (item.now, item.place)):
             if isinstance(item.content, Event):
-                steps: Iterator[object] = replay.take(item.content)
+                offset, event = item.place.offset, item.content
+                whose = self._told.holder(item.lead_id, item.topic, offset, event.id)
+                steps: Iterator[object] = replay.take(event, whose)
             else:
                 ids = item.content.event_ids
                 steps = replay.retract(item.lead_id, ids, item.now)

@@ -19,9 +19,12 @@ from schemas.event import Event
 from schemas.time import Instant, to_instant
 from schemas.topics import COMMANDS, EVENT_TOPICS
 from schemas.workspace import is_workspace
+from scorers.identity import derive_lead_id
 from streams import codec
+from streams.agents.scoring import known_as
 from streams.dead_letter_log import read_letters
 from streams.errors import UserError
+from streams.hand_overs import HandOvers
 from streams.proof import Place
 from streams.suppression_feed import load_suppressions
 from streams.topic_reader import TopicReader
@@ -35,6 +38,7 @@ RAW: Final = (*EVENT_TOPICS, COMMANDS)
 """What states are made of; what leads say to each other follows from it."""
 
 _EVENT: Final = b"e"
+_HANDED: Final = b"h"
 _RETRACT: Final = b"r"
 _REPORTED: Final = 1_000
 
@@ -50,6 +54,8 @@ class Received(NamedTuple):
     """When it was received, by itself."""
     at: Instant
     """When Kafka got it."""
+    whose: str | None = None
+    """The lead that an event of a contested identifier became part of."""
 
 
 class RawLog:
@@ -92,12 +98,14 @@ class RawLog:
         until: Offsets,
         *,
         pending: Offsets | None = None,
+        told: HandOvers | None = None,
         report: Callable[[int], None] = lambda _read: None,
     ) -> None:
         """Read the records from `since` on and before `until`, to the end where none.
 
         From `pending` on commands are what workers have not done: an erasure among
-        them is refused, and who else is told something is remembered.
+        them is refused, and who else is told something is remembered. With what
+        leads have `told` each other events say whose they became.
 
         Raises
         ------
@@ -128,7 +136,7 @@ class RawLog:
                         continue
                     self.ends[topic.name, partition] = offset + 1
                     if Place(name, partition, offset) not in dead:
-                        self._keep(topic.name, message, pending)
+                        self._keep(topic.name, message, pending, told)
                 for partition, end in enumerate(bounds or ()):
                     unread = partition not in first and end > begun.get(partition, 0)
                     self.cut |= unread
@@ -142,17 +150,33 @@ class RawLog:
             self._file.seek(start)
             kind = self._file.read(1)
             value = self._file.read(self._places[2 * index + 1])
-            at = int.from_bytes(value[:8], "big")
+            at, value = int.from_bytes(value[:8], "big"), value[8:]
+            whose = None
+            if kind == _HANDED:
+                size = 1 + value[0]
+                whose, value = value[1:size].decode(), value[size:]
             topic = COMMANDS.name if kind == _RETRACT else EVENT_TOPICS[0].name
-            content = codec.decode(topic, value[8:])
+            content = codec.decode(topic, value)
             if isinstance(content, Event | Retract):
-                yield Received(content, self._nows[index], at)
+                yield Received(content, self._nows[index], at, whose)
 
-    def _keep(self, topic: str, message: "Message", pending: Offsets | None) -> None:
+    def _keep(
+        self,
+        topic: str,
+        message: "Message",
+        pending: Offsets | None,
+        told: HandOvers | None,
+    ) -> None:
         value = message.value() or b""
         match codec.decode(topic, value):
             case Event() as event:
-                self._write(_EVENT, event.now, message, value)
+                whose = self._whose(event, topic, message.offset() or 0, told)
+                if whose is None:
+                    self._write(_EVENT, event.now, message, value)
+                else:
+                    name = whose.encode()
+                    value = len(name).to_bytes(1) + name + value
+                    self._write(_HANDED, event.now, message, value)
             case Retract() as command:
                 self._write(_RETRACT, to_instant(command.at), message, value)
             case Wakeup():
@@ -165,6 +189,16 @@ class RawLog:
                     self._pend(command)  # type: ignore[arg-type] # a command
             case _:
                 pass  # what leads say to each other, events say again
+
+    def _whose(
+        self, event: Event, topic: str, offset: int, told: HandOvers | None
+    ) -> str | None:
+        if not told:
+            return None
+        lead_id = derive_lead_id(known_as(event, self._settings))
+        if lead_id is None:
+            return None
+        return told.holder(lead_id, topic, offset, event.id)
 
     def _pend(self, command: Command) -> None:
         if isinstance(command, Erase):

@@ -18,6 +18,7 @@ from scorers.state import LeadState
 from streams.clock import SystemClock
 from streams.event_proof import EXACT, taken
 from streams.generation import Generation
+from streams.hand_overs import read_hand_overs
 from streams.person_proof import subjects
 from streams.raw_log import RAW, Offsets, RawLog
 from streams.state_files import FORMAT, Header, StateFileWriter, read_states
@@ -120,7 +121,11 @@ def rebuild(
     generation = Generation(settings, model, partitions)
     header = msgspec.structs.replace(header, models=generation.models)
     with StateFileWriter(path, header) as writer, RawLog(settings) as log:
-        log.gather({}, until, report=lambda done: progress("reading", done, 0))
+        with TopicReader(settings) as reader:
+            told = read_hand_overs(settings, reader)
+        log.gather(
+            {}, until, told=told, report=lambda done: progress("reading", done, 0)
+        )
         total = len(log)
         folded = generation.fold(log, lambda done: progress("scoring", done, total))
         for row in generation.rows():

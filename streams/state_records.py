@@ -23,6 +23,12 @@ def source_name(lead_id: str, topic: str) -> str:
     return f"{lead_id}{_SOURCE_MARK}{topic}"
 
 
+def split_source(name: str) -> tuple[str, str]:
+    """Return the lead and the topic of a name that `source_name` made."""
+    lead_id, _, topic = name.partition(_SOURCE_MARK)
+    return lead_id, topic
+
+
 def is_source(name: str) -> bool:
     """Say whether a position is in what a lead forwards, not in a topic."""
     return _SOURCE_MARK in name

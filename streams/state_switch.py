@@ -20,6 +20,7 @@ from schemas.topics import (
 )
 from streams.event_log import Record, opened_log
 from streams.generation import Generation
+from streams.hand_overs import read_hand_overs
 from streams.raw_log import RawLog
 from streams.state_files import (
     Header,
@@ -74,10 +75,13 @@ async def switch(
         generation.load(row)
     events = {topic.name: committed[topic.name] for topic in EVENT_TOPICS}
     with RawLog(settings) as log:
+        with TopicReader(settings) as reader:
+            told = read_hand_overs(settings, reader)
         log.gather(
             header.committed,
             events,
             pending=committed,
+            told=told,
             report=lambda done: progress("reading", done, 0),
         )
         total = len(log)

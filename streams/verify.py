@@ -35,6 +35,7 @@ from streams.event_proof import (
     taken,
 )
 from streams.group_offsets import read_committed
+from streams.hand_overs import read_hand_overs
 from streams.kafka_access import client_config
 from streams.model_book import ModelBook
 from streams.person_proof import PersonProof
@@ -123,7 +124,11 @@ class _Verification:
             self._done += 1
             self._tell()
         forwards.close(self._report)
-        people.prove(self._again, self._admits)
+        people.prove(
+            self._again,
+            self._admits,
+            lambda: read_hand_overs(self._settings, self._reader),
+        )
         return self._report
 
     def _verify(

@@ -19,6 +19,7 @@ from scorers.masses import hash64
 from scorers.state import LeadState
 from streams.partitioner import partition_of
 from streams.settings import Settings
+from streams.state_rebuild import rebuild
 from streams.state_records import OWNER_KEY
 from streams.verify import verify
 from tests import worker_bench
@@ -76,12 +77,43 @@ def lived() -> Written:
         ((_, _, raw),) = cluster._queue
         note(WEB_EVENTS, raw.key or b"", raw.value)
         asyncio.run(cluster.run())
+    return [*records, *told_by(cluster)]
+
+
+def told_by(cluster: Cluster) -> Written:
+    """Return what a worker wrote."""
     topics = (COMMANDS, LEAD_STATE, SCORE_UPDATES, NOTIFICATIONS)
-    for record in cluster.records:
-        for topic in topics:
-            if record.topic == SETTINGS.topic(topic.name) and record.key != OWNER_KEY:
-                note(topic, record.key or b"", record.value)
-    return records
+    return [
+        Record(
+            topic,
+            partition_of(record.key or b"", PARTITIONS),
+            record.key or b"",
+            record.value,
+            [],
+        )
+        for record in cluster.records
+        for topic in topics
+        if record.topic == SETTINGS.topic(topic.name) and record.key != OWNER_KEY
+    ]
+
+
+def lived_by_rivals(seed: int) -> Written:
+    """Return everything of a worker that heard rival claims in an order by chance."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker_bench, "PARTITIONS", PARTITIONS)
+        patch.setattr(test_identity_agent, "PARTITIONS", PARTITIONS)
+        cluster = asyncio.run(test_identity_agent.rivalry(seed))
+    came = [
+        Record(
+            WEB_EVENTS,
+            partition_of(raw.key or b"", PARTITIONS),
+            raw.key or b"",
+            raw.value,
+            [],
+        )
+        for _, raw in cluster.events
+    ]
+    return [*came, *told_by(cluster)]
 
 
 Copy = Callable[[Written], Settings]
@@ -167,3 +199,31 @@ def test_what_is_on_its_way_is_no_finding(copy: Copy, written: Written) -> None:
     assert found(report) == []
     assert report.untold["replay"] == {"events that are not processed yet": 2}
     assert report.proved["replay"] == 1
+
+
+@pytest.mark.parametrize("seed", [3, 294])
+def test_rivals_are_proved_and_rebuilt(copy: Copy, tmp_path: Path, seed: int) -> None:
+    """Whose an event of rivals is was decided once: proof and rebuilding follow it."""
+    records = lived_by_rivals(seed)
+    settings = copy(records)
+    report = verify(settings, MODEL)
+
+    assert found(report) == []
+    assert report.proved["replay"] > 1
+    assert report.proved["events"] >= 14
+    compared = rebuild(settings, MODEL, tmp_path / "anew.gz").comparison
+    assert compared.differing == 0, compared.differences
+
+
+def test_an_event_of_two_rivals_is_found(copy: Copy) -> None:
+    """What two of the claimants know is with one of them too much."""
+    records = lived_by_rivals(3)
+    for who in (ADA, BOB):
+        records = of_lead(
+            records,
+            who,
+            lambda one: replace(one, ids={**one.ids, hash64("e6"): one.now * 8}),
+        )
+
+    unheard = ("events", "the state knows 1 events that are on no topic")
+    assert unheard in found(verify(copy(records), MODEL))

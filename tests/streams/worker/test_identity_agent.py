@@ -6,18 +6,21 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from schemas.command import Absorb, Command, Forward, Link, Retract
 from schemas.event import Event
 from schemas.score import ScoreUpdate
 from schemas.time import MINUTE, to_datetime
 from schemas.topics import COMMANDS, SCORE_UPDATES, WEB_EVENTS
-from scorers.identity import derive_lead_id, lead_id_of
+from scorers.identity import derive_lead_id, lead_id_of, weaker_lead_ids
+from scorers.linking import present_owner
 from scorers.masses import hash64
 from scorers.replay import Replay
 from scorers.scorer import read
 from scorers.state import MAX_IDS, LeadState
 from streams.event_log import NotDurableError, Record
+from streams.hand_overs import HandOvers
 from streams.partitioner import partition_of
 from tests.worker_bench import (
     NOW,
@@ -402,3 +405,105 @@ async def test_no_crash_loses_or_doubles_anything(seed: int) -> None:
     for key, kept in cluster.bench.table.held(range(PARTITIONS)):
         cluster.updates(key)
         assert kept.partition == partition_of(key.encode(), PARTITIONS)
+
+
+RIVALS = ("ada", "bob", "eve")
+
+
+def lives_of_rivals(chance: Random) -> list[Event]:
+    """Return what people do of whom three claim one address in quick succession."""
+    mail = "ada@example.com"
+    shown: list[dict[str, str]] = [
+        *({"email": mail, "user_id": who} for who in RIVALS),
+        *[{"email": mail}] * 3,
+        {"user_id": "ada"},
+        {"anonymous_id": "cookie"},
+        {"anonymous_id": "cookie", "email": mail},
+    ]
+    return [
+        replace(
+            seen(
+                f"e{number}",
+                minute=max(0, number - chance.choice((0, 0, 0, 4))),
+                name=chance.choice(("Offer Clicked", "Form Submitted")),
+                **chance.choice(shown),
+            ),
+            received_at=to_datetime(NOW - (30 - number) * MINUTE),
+        )
+        for number in range(14)
+    ]
+
+
+class Recording(Cluster):
+    """A cluster that remembers where its events and commands are."""
+
+    def __init__(self, chance: Random) -> None:
+        super().__init__(chance)
+        self.events: list[tuple[Event, Raw]] = []
+        self.said: list[tuple[Command, int]] = []
+
+    def put(self, given: Event) -> None:
+        super().put(given)
+        self.events.append((given, self._queue[-1][2]))
+
+    def _put(self, topic: str, key: bytes, value: bytes) -> None:
+        super()._put(topic, key, value)
+        if topic == COMMANDS.name:
+            command = msgspec.json.decode(value, type=Command)
+            self.said.append((command, self._queue[-1][2].offset))
+
+
+async def rivalry(seed: int, *, crash: float = 0.1) -> Recording:
+    """Return a worker that has heard everything of a seed's rivals, in some order."""
+    chance = Random(seed)
+    cluster, events = Recording(chance), lives_of_rivals(chance)
+    while events:
+        for _ in range(chance.randrange(1, 6)):
+            if events:
+                cluster.put(events.pop(0))
+        await cluster.run(crash=crash)
+    return cluster
+
+
+# 294, 572: a login that a release had overtaken; a visitor that was sent on twice.
+@pytest.mark.parametrize("seed", [*range(20), 294, 572])
+async def test_rival_claims(seed: int) -> None:
+    """Whatever order claims and events meet in, each event is one claimant's.
+
+    Who shows the address last has it in the end. A replay that follows what leads said
+    to each other gives every person the same events and the same score.
+    """
+    cluster = await rivalry(seed)
+    links: dict[str, set[str]] = {}
+    for command, _ in cluster.said:
+        if isinstance(command, Link):
+            links.setdefault(command.lead_id, set()).add(command.to)
+    told = HandOvers(links)
+    for command, offset in cluster.said:
+        told.take(command, offset)
+    replay = Replay(MODEL, wake=False)
+    for given, raw in cluster.events:
+        lead_id = derive_lead_id(given) or ""
+        list(
+            replay.take(
+                given, told.holder(lead_id, WEB_EVENTS.name, raw.offset, given.id)
+            )
+        )
+
+    leads = cluster.leads()
+    counted = [each for state in leads.values() for each in state.ids]
+    assert sorted(counted) == sorted(hash64(each.id) for each, _ in cluster.events)
+    assert {key for key, one in replay.states.items() if not one.claims} == set(leads)
+    for lead_id, state in leads.items():
+        one = replay.states[lead_id]
+        assert state.ids == one.ids
+        have, want = read(MODEL, state, NOW), read(MODEL, one, NOW)
+        assert abs(have.exact - want.exact) < 1e-9
+    showed = [
+        (each.time, derive_lead_id(each))
+        for each, _ in cluster.events
+        if ADDRESS in weaker_lead_ids(each)
+    ]
+    last = max(showed)[1]
+    assert last == present_owner(cluster.state(ADDRESS))
+    assert last == present_owner(replay.states[ADDRESS])
