@@ -1,7 +1,10 @@
 """Funnels whose truth is known: leads with rules, and outcomes drawn from points."""
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from scorers.compiled import CompiledModel, compile_model
@@ -52,6 +55,37 @@ def model_of(points: tuple[float, ...]) -> tuple[str, CompiledModel]:
     """Return such a model's text, and the model."""
     text = text_of(points)
     return text, compile_model(load_model(text, "simulated"))
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Everybody who has the same rules."""
+
+    has: tuple[bool, ...]
+    share: float
+    """Of all leads."""
+    chance: float
+    """How likely they are won."""
+
+
+def kinds(truth: Truth) -> list[Kind]:
+    """Return every kind of lead there is."""
+    found = []
+    for has in itertools.product((False, True), repeat=len(truth.weights)):
+        shares = [
+            share if one else 1 - share
+            for one, share in zip(has, truth.shares, strict=True)
+        ]
+        odds = truth.base + float(np.dot(has, truth.weights))
+        chance = 1 / (1 + float(np.exp(-odds)))
+        found.append(Kind(has, float(np.prod(shares)), chance))
+    return found
+
+
+def chance_of(some: Iterable[Kind]) -> float:
+    """Return how likely those of some kinds are won on the whole."""
+    mine = list(some)
+    return sum(k.share * k.chance for k in mine) / sum(k.share for k in mine)
 
 
 def drawn(truth: Truth, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -112,3 +146,26 @@ def examples(
             )
         )
     return found
+
+
+def drifting(
+    model: CompiledModel, truth: Truth, later: Truth, count: int, seed: int
+) -> tuple[Design, list[Example]]:
+    """Return simulated leads of which the second half are like `later`."""
+    found = [
+        *examples(model, truth, count // 2, 2 * seed),
+        *(
+            replaced(each, count // 2 * HOUR)
+            for each in examples(model, later, count // 2, 2 * seed + 1)
+        ),
+    ]
+    return design_of(model, found), found
+
+
+def replaced(example: Example, by: int) -> Example:
+    """Return an example that is later."""
+    shot, verdict = example.snapshot, example.verdict
+    return Example(
+        snapshot=msgspec.structs.replace(shot, at=shot.at + by),
+        verdict=verdict and msgspec.structs.replace(verdict, at=verdict.at + by),
+    )

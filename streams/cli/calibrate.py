@@ -88,7 +88,7 @@ def calibrate(
         )
     if found.chances.rolling.drifts:
         typer.echo(
-            f"drift: predictions changed for good "
+            f"drift: scores began to mean something else "
             f"{len(found.chances.rolling.drifts)} times"
         )
     console.print(f"report: {path}\ndraft:  {target}", highlight=False, soft_wrap=True)

@@ -62,7 +62,7 @@ def forecast(
             at=None if at is None else parse_at(at),
             months=months,
             runs=runs,
-            report=lambda done: report("back-test", done, 0),
+            report=lambda done, total: report("back-test", done, total),
         )
         path = write_report(
             out,

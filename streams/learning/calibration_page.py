@@ -172,7 +172,7 @@ def _chances(page: Page, found: Chances) -> None:
         )
         drifts = ", ".join(f"{to_datetime(at):%Y-%m-%d}" for at in rolling.drifts)
         page.say(
-            f"Drift: predictions changed for good at {drifts}."
+            f"Drift: scores began to mean something else at {drifts}."
             if drifts
             else "No drift was found (ADWIN)."
         )

@@ -8,6 +8,7 @@ import numpy as np
 
 from scorers.snapshots import Example
 from streams.learning.design import Design, Flags, Floats
+from streams.learning.drift import Watch
 from streams.learning.evidence import wilson
 from streams.learning.foretold import Figure
 from streams.learning.measuring import DRAWS, Cells, counts
@@ -51,7 +52,7 @@ class Rolling(msgspec.Struct, frozen=True, kw_only=True):
     auc: tuple[float, ...]
     brier: tuple[float, ...]
     drifts: tuple[int, ...]
-    """When predictions became worse or better than they used to be."""
+    """When scores began to mean something else."""
 
 
 class Chances(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +85,7 @@ def chances_of(design: Design, examples: Sequence[Example]) -> Chances:
     best = "isotonic on the score" if losses[0] <= losses[1] else "logistic on groups"
     base = np.full(len(won), design.won.mean())
     return Chances(
-        bands=_bands(design),
+        bands=bands_of(design),
         reliability=reliability_of(
             by_score if losses[0] <= losses[1] else by_groups, won
         ),
@@ -156,7 +157,7 @@ def reliability_of(
     return tuple(found)
 
 
-def _bands(design: Design) -> tuple[Band, ...]:
+def bands_of(design: Design) -> tuple[Band, ...]:
     """Return the bands of the score, by resampling with their intervals."""
     bounds = np.arange(0, 101, 100 // _BANDS)
     place = np.clip(np.searchsorted(bounds, design.score, side="right") - 1, 0, 9)
@@ -250,7 +251,7 @@ def rolling_of(design: Design, examples: Sequence[Example]) -> Rolling:
     """Return how predictions did that were made before each outcome was known.
 
     river's logistic regression learns lead by lead, in the order of the outcomes, and
-    is asked before it is told. ADWIN watches its errors.
+    is asked before it is told. Drift is told by what scores meant before it.
     """
     river = _river()
 
@@ -261,7 +262,7 @@ def rolling_of(design: Design, examples: Sequence[Example]) -> Rolling:
     loss = river.utils.Rolling(river.metrics.LogLoss, window)
     brier = river.utils.Rolling(river.metrics.MSE, window)
     auc = river.metrics.RollingROCAUC(window)
-    watch = river.drift.ADWIN(delta=0.002)
+    watch = Watch()
     names = design.bounds.names
     step = max(len(design) // 200, 1)
     at, losses, briers, aucs, drifts = [], [], [], [], []
@@ -275,8 +276,7 @@ def rolling_of(design: Design, examples: Sequence[Example]) -> Rolling:
         loss.update(won, {True: chance, False: 1 - chance})
         brier.update(float(won), chance)
         auc.update(won, {True: chance, False: 1 - chance})
-        watch.update(abs(won - chance))
-        if watch.drift_detected:
+        if watch.heard(shot.score, won=won):
             drifts.append(int(design.ended[row]))
         if number >= _CROWD and number % step == 0:
             at.append(int(design.ended[row]))
@@ -296,7 +296,6 @@ def _river() -> Any:
     """Return river, whose own types cannot be relied upon."""
     import river  # noqa: PLC0415 - heavy
     from river import (  # noqa: F401, PLC0415 - so that they are there
-        drift,
         linear_model,
         metrics,
         preprocessing,

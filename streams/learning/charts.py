@@ -179,6 +179,35 @@ def ranges(
     return drawn(draw, width=7.6, height=4)
 
 
+def band(
+    rows: Sequence[tuple[str, float, float, float]],
+    facts: Sequence[float],
+    label: str,
+) -> str:
+    """Return intervals over time as a band, and what happened as a line."""
+
+    def draw(axes: Any) -> None:
+        days = np.array([row[0] for row in rows], "datetime64[D]").astype(object)
+        axes.fill_between(
+            days,
+            [row[2] for row in rows],
+            [row[3] for row in rows],
+            color=COLOURS[0],
+            alpha=0.25,
+            linewidth=0,
+            label="80 % interval",
+        )
+        axes.plot(days, [row[1] for row in rows], color=COLOURS[0], label="forecast")
+        axes.plot(days, facts, color=COLOURS[1], linewidth=1.8, label="what happened")
+        axes.set_ylabel(label)
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.tick_params(axis="x", rotation=30)
+        axes.legend(fontsize=9, loc="upper right")
+
+    return drawn(draw, width=7.6, height=4)
+
+
 def _percent(value: float, _: Any) -> str:
     return f"{value:.0%}"
 

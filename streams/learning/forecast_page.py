@@ -1,11 +1,14 @@
 """The report of a forecast."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from schemas.time import Instant
 from scorers.snapshots import Example
-from streams.learning.charts import ranges
-from streams.learning.forecasting import back_test, deals_of, forecast
+from streams.learning.back_testing import back_test, corrections
+from streams.learning.charts import band, ranges
+from streams.learning.deals import deals_of
+from streams.learning.forecasting import RUNS, forecast
 from streams.learning.foretold import Foretold
 from streams.learning.pages import Page
 
@@ -18,22 +21,27 @@ def foretold(
     currency: str,
     at: Instant | None = None,
     months: int = 3,
-    runs: int = 1_000,
-    report: Callable[[int], None] = lambda _: None,
+    runs: int = RUNS,
+    report: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Foretold:
     """Return what the deals that are open at `at` (the end if None) will bring."""
     deals = deals_of(examples, until)
-    past, widening = back_test(deals, until, runs=max(runs // 5, 100), report=report)
+    past, tracks = back_test(deals, until, months=months, report=report)
     told = forecast(
         deals,
         until if at is None else at,
         months=months,
         runs=runs,
         currency=currency,
-        widening=widening,
+        tracks=tracks,
         known_until=until,
     )
-    return Foretold(dataset=dataset, forecast=told, back_test=past, widening=widening)
+    return Foretold(
+        dataset=dataset,
+        forecast=told,
+        back_test=past,
+        corrected=corrections(tracks, until),
+    )
 
 
 def forecast_page(title: str, found: Foretold) -> Page:
@@ -91,24 +99,57 @@ def forecast_page(title: str, found: Foretold) -> Page:
         page.say("Too few deals have ended to judge forecasts by.")
         return page
     page.say(
-        f"{past.forecasts} forecasts of 30 days each, a week apart, each made with "
-        f"what was known then: {past.covered:.0%} of the 80 % intervals held what "
-        f"happened. Forecasts were {abs(past.bias):.0%} too "
+        f"{past.forecasts} forecasts of what comes in 30 days, each made with what was "
+        f"known then: {past.covered:.0%} of the 80 % intervals held what happened. "
+        f"Forecasts were {abs(past.bias):.0%} too "
         f"{'high' if past.bias > 0 else 'low'} on the whole, and off by "
-        f"{past.error:.0%} as a rule. Simulated "
-        f"intervals are widened {found.widening:.1f} times: the past showed the need."
+        f"{past.error:.0%} as a rule."
     )
     page.plot(
-        ranges(
-            [
-                (m.month, m.value.value, m.value.low, m.value.high, m.fact)
-                for m in past.points
-            ],
+        band(
+            [(m.month, m.value.value, m.value.low, m.value.high) for m in past.points],
+            [m.fact or 0.0 for m in past.points],
             told.currency,
         ),
         "past forecasts with their 80 % intervals, and what happened",
     )
-    page.say("Bars: forecast and 80 % interval. Dots: what happened.")
+    page.table(
+        ["days ahead", "forecasts", "side by side", "held", "95 %", "bias", "off by"],
+        [
+            [
+                f"{r.start} to {r.end}",
+                f"{r.forecasts:,}",
+                f"{r.independent:,}",
+                f"{r.covered.value:.0%}",
+                f"{r.covered.low:.0%} – {r.covered.high:.0%}",
+                f"{r.bias:+.0%}",
+                f"{r.error:.0%}",
+            ]
+            for r in past.reaches
+        ],
+    )
+    page.say(
+        "Windows of forecasts overlap: 'side by side' is how many do not, and the 95 % "
+        "interval counts only those."
+    )
+    page.head("What the simulation is corrected by")
+    page.say(
+        "Deals alone would foretell too narrowly: months differ more than lots do. So "
+        "each forecast is multiplied, and its interval made as wide, as forecasts of "
+        "the same reach missed by."
+    )
+    page.table(
+        ["days ahead", "checked", "multiplied by", "facts lie around it by"],
+        [
+            [
+                f"{c.start} to {c.end}",
+                f"{c.checked:,}",
+                f"{c.factor:.2f}",
+                f"{math.expm1(c.width):.0%}",
+            ]
+            for c in found.corrected
+        ],
+    )
     return page
 
 

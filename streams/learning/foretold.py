@@ -48,6 +48,27 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
 
 
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """Forecasts of what comes from one day to another after they are made."""
+
+    start: int
+    """In days."""
+    end: int
+    forecasts: int
+    covered: Figure
+    """The share of 80 % intervals that held what happened, with its 95 % interval.
+
+    Windows that overlap are counted as the number that fits side by side.
+    """
+    independent: int
+    """How many windows fit side by side."""
+    bias: float
+    error: float
+    raw_covered: float
+    """What the simulation alone would have covered."""
+    raw_bias: float
+
+
 class BackTest(msgspec.Struct, frozen=True, kw_only=True):
     """Forecasts of the past, held against what happened."""
 
@@ -59,6 +80,20 @@ class BackTest(msgspec.Struct, frozen=True, kw_only=True):
     error: float
     """The usual distance between forecast and fact, as a share of the fact."""
     points: tuple[Month, ...]
+    reaches: tuple[Reach, ...] = ()
+
+
+class Correction(msgspec.Struct, frozen=True, kw_only=True):
+    """What forecasts of one reach are moved and spread by."""
+
+    start: int
+    end: int
+    checked: int
+    """How many past forecasts this is known from."""
+    factor: float
+    """What the simulation is multiplied by."""
+    width: float
+    """How far facts lie around it, in logs: 0.1 is about a tenth."""
 
 
 class Foretold(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,5 +102,5 @@ class Foretold(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str
     forecast: Forecast
     back_test: BackTest
-    widening: float
-    """What simulated intervals are multiplied by, as the back-test found necessary."""
+    corrected: tuple[Correction, ...] = ()
+    """What past forecasts missed by, and so these are moved and spread by."""

@@ -5,7 +5,10 @@ import numpy as np
 from schemas.time import DAY
 from scorers.outcomes import Verdict
 from scorers.snapshots import Example, Snapshot
-from streams.learning.forecasting import back_test, deals_of, forecast, needed
+from streams.learning.back_testing import back_test
+from streams.learning.deals import deals_of
+from streams.learning.forecasting import forecast, months_after
+from streams.learning.misses import Track, Tracks
 
 
 def pipeline(count: int, days: int, seed: int) -> list[Example]:
@@ -37,13 +40,15 @@ def test_a_steady_pipeline_is_foretold() -> None:
     until = 300 * DAY
     deals = deals_of(pipeline(900, 300, seed=2), until)
 
-    past, widening = back_test(deals, until, runs=60)
-    told = forecast(deals, until, months=2, runs=200)
+    past, tracks = back_test(deals, until, months=2, runs=40, every=7 * DAY)
+    told = forecast(deals, until, months=2, runs=200, tracks=tracks)
 
     assert past.forecasts > 15
     assert past.covered >= 0.7
-    assert abs(past.bias) < 0.15
-    assert widening >= 0.5
+    assert abs(past.bias) < 0.2
+    assert {(each.start, each.end) for each in past.reaches} == {
+        *((0, 7), (0, 14), (0, 30), (30, 60), (0, 60))
+    }
     expected = (
         told.open * 100 * 0.5
     )  # each is won by half, nearly all within two months
@@ -55,11 +60,59 @@ def test_a_steady_pipeline_is_foretold() -> None:
 
 
 def test_few_deals_claim_nothing() -> None:
-    """Where too little has ended there is no back-test, and nothing is widened."""
+    """Where too little has ended there is no back-test, and nothing is foretold."""
     deals = deals_of(pipeline(40, 60, seed=1), 60 * DAY)
 
-    past, widening = back_test(deals, 60 * DAY, runs=20)
+    past, tracks = back_test(deals, 60 * DAY, runs=20)
+    told = forecast(deals, 60 * DAY, runs=20, tracks=tracks)
 
-    assert (past.forecasts, widening) == (0, 1.0)
-    assert needed([9.0] * 4) == 1.0
-    assert needed([1.0, 2.0, 3.0, 4.0, 5.0]) > 4
+    assert (past.forecasts, past.reaches) == (0, ())
+    assert (told.total.value, told.total.high) == (0.0, 0.0)
+
+
+def test_the_same_seed_foretells_the_same() -> None:
+    """A forecast and its back-test are the same whenever they are made anew."""
+    deals = deals_of(pipeline(300, 200, seed=3), 200 * DAY)
+
+    def told() -> tuple[object, object]:
+        past, tracks = back_test(deals, 200 * DAY, runs=20, every=20 * DAY)
+        return past, forecast(deals, 200 * DAY, runs=50, tracks=tracks)
+
+    assert told() == told()
+
+
+def test_past_forecasts_know_nothing_of_the_future() -> None:
+    """What happens after a forecast of the past does not change it."""
+    chosen = pipeline(400, 200, seed=4)
+    early = [each for each in chosen if each.snapshot.at < 100 * DAY]
+    deals, short = deals_of(chosen, 200 * DAY), deals_of(early, 200 * DAY)
+
+    later = forecast(deals, 100 * DAY, runs=50)
+    assert later == forecast(short, 100 * DAY, runs=50)
+    assert later.open > 0
+
+
+def test_misses_move_and_spread_the_next_forecast() -> None:
+    """Forecasts that were always too high are lowered; erratic ones are widened."""
+    steady, erratic = Track(30), Track(30)
+    for place in range(12):
+        at = place * 30 * DAY
+        steady.note(at, at + 30 * DAY, 100.0, 50.0)
+        erratic.note(at, at + 30 * DAY, 100.0, 30.0 if place % 2 else 300.0)
+    now, runs = 400 * DAY, np.full(200, 100.0)
+
+    low, wide = steady.spread(now), erratic.spread(now)
+    half = low.around(runs)
+    assert 50 <= half.value < 60
+    assert half.low < half.value < half.high < 100
+    assert wide.around(runs).high - wide.around(runs).low > 3 * (half.high - half.low)
+    first = steady.spread(0)
+    assert (first.checked, first.factor) == (0, 1.0)
+    assert Tracks(1).total(30, now).checked == 0
+
+
+def test_a_day_that_is_left_of_a_month_is_part_of_the_next() -> None:
+    """Months end at the first instant of the next, and none is shorter than a day."""
+    hour = DAY // 24
+    assert months_after(31 * DAY - hour, 2) == [59 * DAY, 90 * DAY]
+    assert months_after(29 * DAY, 1) == [31 * DAY]
