@@ -1,4 +1,4 @@
-"""Drift: an alarm comes where scores change their meaning, and not where they do not."""
+"""Drift: told where scores change their meaning, and not where they do not."""
 
 import pytest
 
