@@ -2,62 +2,79 @@
 
 from collections.abc import Iterator
 
+from schemas.locale import Locale
 from scorers.account_policy import AccountAlert, Accounts, ActivePeople
-from scorers.parts import tell_duration
+from scorers.phrasing import PHRASING, Phrasing
 
 
-def account_phrases(accounts: Accounts) -> Iterator[tuple[str, str]]:
+def account_phrases(
+    accounts: Accounts, locale: Locale = "en"
+) -> Iterator[tuple[str, str]]:
     """Yield the parts of `accounts` and what each says, alerts by their names."""
-    yield "score", told_score(accounts)
-    yield "active", _active(accounts.active)
+    words = PHRASING[locale]
+    yield words.say("part.score"), told_score(accounts, locale)
+    yield words.say("part.active"), _active(accounts.active, words)
     for alert in accounts.alerts:
-        yield alert.name, _surge(alert)
+        yield alert.name, _surge(alert, words)
 
 
-def told_score(accounts: Accounts) -> str:
+def told_score(accounts: Accounts, locale: Locale = "en") -> str:
     """Return how people's scores make the account's.
 
     >>> told_score(Accounts())
     "the best person's score"
     """
-    score = accounts.score
+    words, score = PHRASING[locale], accounts.score
     match score.kind:
         case "top_mean":
-            return f"the mean of the best {score.people}; one that is missing is zero"
+            return words.say("score.top_mean", people=words.number(score.people or 0))
         case "breadth":
-            who = _who(score.of_tier, score.min_score)
-            return f"{score.points:g} for each person {who}, {score.cap:g} at the most"
+            return words.say(
+                "score.breadth",
+                points=words.number(score.points or 0.0),
+                who=_who(score.of_tier, score.min_score, words),
+                most=words.number(score.cap),
+            )
         case _:
-            return "the best person's score"
+            return words.say("score.best")
 
 
-def _who(tier: str | None, score: float | None) -> str:
+def _who(tier: str | None, score: float | None, words: Phrasing) -> str:
     if tier is not None:
-        return f"of tier {tier} or higher"
-    return "" if score is None else f"with a score of {score:g} or more"
+        return words.say("who.tier", tier=words.tier(tier))
+    if score is None:
+        return ""
+    return words.say("who.score", score=words.number(score))
 
 
-def _active(active: ActivePeople) -> str:
-    who = f"people {_who(active.of_tier, active.min_score)}".strip()
+def _active(active: ActivePeople, words: Phrasing) -> str:
+    who = _who(active.of_tier, active.min_score, words)
+    told = words.say("active", who=who).strip()
     if active.within is not None:
-        who += f", heard of within {tell_duration(active.within)}"
-    enough = {"any": "one is", "all": "all of them are"}
-    told = enough.get(str(active.at_least), f"{active.at_least} are")
-    return f"{who}; {told} enough to be qualified"
+        told += words.say("active.within", span=words.span(active.within))
+    enough = active.at_least
+    if enough in {"any", "all"}:
+        return told + words.say(f"enough.{enough}")
+    return told + words.say("enough", count=words.value(enough))
 
 
-def _surge(alert: AccountAlert) -> str:
-    told = f"when {alert.people} people are active within {tell_duration(alert.within)}"
+def _surge(alert: AccountAlert, words: Phrasing) -> str:
+    people, span = words.number(alert.people), words.span(alert.within)
+    told = words.say("surge", people=people, span=span)
     each = alert.each
     if each is not None:
-        asked = [f"{each.events} events"] if each.events else []
-        asked += [f"{each.points:g} points"] if each.points else []
-        told += f", each with {' and '.join(asked)}"
+        asked = []
+        if each.events:
+            asked.append(words.say("surge.events", count=words.number(each.events)))
+        if each.points:
+            asked.append(words.say("surge.points", points=words.number(each.points)))
+        told += words.say("surge.each", what=words.joined(asked, "and"))
     if alert.momentum is not None:
-        told += (
-            f", and that is {alert.momentum.factor:g} times a usual day of the last "
-            f"{tell_duration(alert.momentum.baseline)}"
+        told += words.say(
+            "surge.usual",
+            factor=words.number(alert.momentum.factor),
+            span=words.span(alert.momentum.baseline),
         )
     if alert.dwell:
-        told += f", once it lasts {tell_duration(alert.dwell)}"
-    return f"{told}; not again within {tell_duration(alert.cooldown)}"
+        told += words.say("surge.dwell", span=words.span(alert.dwell))
+    return told + words.say("surge.again", span=words.span(alert.cooldown))

@@ -1,7 +1,6 @@
 """The model as people talk: what gives how much, how often, and for how long."""
 
 from collections.abc import Iterator
-from typing import Final
 
 import msgspec
 
@@ -25,7 +24,7 @@ from scorers.model import (
     Table,
     Test,
 )
-from scorers.parts import tell_duration
+from scorers.phrasing import PHRASING, Phrasing
 
 
 class DormancyPhrases(msgspec.Struct, frozen=True):
@@ -51,7 +50,8 @@ class RulePhrases(msgspec.Struct, frozen=True):
 
 
 def phrases(model: Model, locale: Locale = "en") -> Iterator[RulePhrases]:
-    """Yield every rule of `model` in words, titles in `locale`, in the file's order."""
+    """Yield every rule of `model` in words of `locale`, in the file's order."""
+    words = PHRASING[locale]
     for group_name, group in model.groups.items():
         for rule in group.rules:
             ages = rule.when is not None or rule.absence is not None
@@ -59,178 +59,194 @@ def phrases(model: Model, locale: Locale = "en") -> Iterator[RulePhrases]:
                 group=group_name,
                 name=rule.name,
                 title=title_of(rule, locale),
-                when=_when(rule),
-                points=_points(rule),
-                most="" if rule.max is None else f"{rule.max:g}",
-                fades=tell_decay(rule.decay or group.decay) if ages else "",
+                when=_when(rule, words),
+                points=_points(rule, words),
+                most="" if rule.max is None else words.number(rule.max),
+                fades=_decay(rule.decay or group.decay, words) if ages else "",
             )
 
 
-def _field(path: str) -> str:
-    """Return what people call a field: the last part of its path."""
-    head, _, rest = path.partition(".")
-    return {"properties": rest, "traits": rest, "context": rest}.get(head, head)
+def dormancy_phrases(model: Model, locale: Locale = "en") -> Iterator[DormancyPhrases]:
+    """Yield every dormancy of `model` in words of `locale`, in the file's order."""
+    words = PHRASING[locale]
+    for dormancy in model.dormancy:
+        yield DormancyPhrases(
+            groups=tuple(dormancy.groups),
+            title=title_of(dormancy, locale),
+            when=_silence(dormancy, words),
+            factor=f"× {words.number(dormancy.factor)}",
+            floor=words.share(dormancy.floor) if dormancy.floor else "",
+        )
 
 
-def tell_condition(condition: Condition) -> str:
+def tell_condition(condition: Condition, locale: Locale = "en") -> str:
     """Return a condition in words.
 
     >>> tell_condition(Condition.model_validate({"event": "Demo Requested"}))
     'Demo Requested'
     """
-    parts = [_tell_test(path, test) for path, test in condition.fields.items()]
-    parts += [tell_condition(part) for part in condition.all]
-    if condition.any:
-        either = " or ".join(tell_condition(part) for part in condition.any)
-        parts.append(f"({either})" if len(condition.any) > 1 else either)
-    if condition.negated is not None:
-        parts.append(f"not ({tell_condition(condition.negated)})")
-    return " and ".join(parts)
+    return _condition(condition, PHRASING[locale])
 
 
-_SHOWN: Final = 4
-"""So many values of a list are named; of the others only the number."""
-
-_OPERATORS: Final = {
-    "eq": "is",
-    "ne": "is not",
-    "one_of": "is",
-    "none_of": "is none of",
-    "gt": "is more than",
-    "gte": "is at least",
-    "lt": "is less than",
-    "lte": "is at most",
-    "matches": "matches",
-    "starts_with": "begins with",
-    "ends_with": "ends with",
-    "contains": "contains",
-}
-
-
-def _tell_test(path: str, test: Test) -> str:
-    plain = test.model_fields_set <= {"eq", "one_of"}
-    if path == "event" and plain:
-        return _test(test).removeprefix("is ")
-    if path == "type" and test.eq == "page":
-        return "a page"
-    return f"{_field(path)} {_test(test)}"
-
-
-def _test(test: Test) -> str:
-    told = []
-    for name in sorted(test.model_fields_set, key=list(Test.model_fields).index):
-        value = getattr(test, name)
-        if name == "exists":
-            told.append("is known" if value else "is unknown")
-        elif isinstance(value, list):
-            joint = ", " if name == "none_of" else " or "
-            shown = [*map(_value, value[:_SHOWN])]
-            if len(value) > _SHOWN:
-                shown.append(f"{len(value) - _SHOWN} others")
-            told.append(f"{_OPERATORS[name]} {joint.join(shown)}")
-        else:
-            told.append(f"{_OPERATORS[name]} {_value(value)}")
-    return " and ".join(told)
-
-
-def _value(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:,.10g}" if isinstance(value, int | float) else str(value)
-
-
-def _when(rule: Rule) -> str:
-    if rule.absence is not None:
-        absence = rule.absence
-        same = "" if absence.same is None else f" with the same {_field(absence.same)}"
-        return (
-            f"{tell_condition(absence.after)}, and within "
-            f"{tell_duration(absence.within)} no {tell_condition(absence.unless)}{same}"
-        )
-    if rule.silence is not None:
-        return _silence(rule.silence)
-    condition = rule.when if rule.when is not None else rule.where
-    if condition is None:
-        source = rule.points
-        return "" if isinstance(source, float) else f"{_field(source.of)} is known"
-    told = tell_condition(condition)
-    return told if rule.limit is None else f"{told}; {_limit(rule.limit)}"
-
-
-def dormancy_phrases(model: Model, locale: Locale = "en") -> Iterator[DormancyPhrases]:
-    """Yield every dormancy of `model` in words, in the file's order."""
-    for dormancy in model.dormancy:
-        yield DormancyPhrases(
-            groups=tuple(dormancy.groups),
-            title=title_of(dormancy, locale),
-            when=_silence(dormancy),
-            factor=f"× {dormancy.factor:g}",
-            floor=f"{dormancy.floor:.0%}" if dormancy.floor else "",
-        )
-
-
-def _silence(silence: Silence | Dormancy) -> str:
-    every = len(silence.channels) == len(CHANNELS)
-    where = "" if every else f" on {' and '.join(silence.channels)}"
-    told = f"nothing{where} for {tell_duration(silence.first)}"
-    if silence.then is not None:
-        told += f", and again every {tell_duration(silence.then)}"
-    return told
-
-
-def _limit(limit: Limit) -> str:
-    times = "once" if limit.count == 1 else f"{limit.count} times"
-    per = "" if limit.per is None else f" per {tell_duration(limit.per)}"
-    by = "" if limit.by is None else f" for each {_field(limit.by)}"
-    after = "" if not limit.after else f", after the first {limit.after}"
-    return f"{times}{per}{by}{after}"
-
-
-def _points(rule: Rule) -> str:
-    source = rule.points
-    match source:
-        case PerUnit():
-            return (
-                f"{source.points:+g} per {source.per:,.10g} {_field(source.of)}, "
-                f"{source.min:g} to {source.max:g}"
-            )
-        case Ladder():
-            return ", ".join(
-                f"{rung.points:+g} from {rung.at:,.10g}" for rung in source.ladder
-            )
-        case Table():
-            by_points: dict[float, list[str]] = {}
-            for value, points in source.values.items():
-                by_points.setdefault(points, []).append(value)
-            told = [
-                f"{points:+g} {', '.join(values)}"
-                for points, values in by_points.items()
-            ]
-            if source.otherwise:
-                told.append(f"{source.otherwise:+g} any other")
-            return "; ".join(told)
-        case _:
-            return f"{source:+g}"
-
-
-def tell_decay(decay: Decay) -> str:
+def tell_decay(decay: Decay, locale: Locale = "en") -> str:
     """Return in words how points fade.
 
     >>> tell_decay(HalfLife(half_life="14d"))
     'half every 14d'
     """
+    return _decay(decay, PHRASING[locale])
+
+
+def _condition(condition: Condition, words: Phrasing) -> str:
+    parts = [_field_test(path, test, words) for path, test in condition.fields.items()]
+    parts += [_condition(part, words) for part in condition.all]
+    if condition.any:
+        told = [_condition(part, words) for part in condition.any]
+        either = words.joined(told, "or")
+        parts.append(words.say("either", either=either) if len(told) > 1 else either)
+    if condition.negated is not None:
+        parts.append(words.say("not", what=_condition(condition.negated, words)))
+    return words.joined(parts, "and")
+
+
+_SHOWN = 4
+"""So many values of a list are named; of the others only the number."""
+
+
+def _field_test(path: str, test: Test, words: Phrasing) -> str:
+    plain = test.model_fields_set <= {"eq", "one_of"}
+    if path == "event" and plain:
+        names = test.one_of if test.eq is None else [test.eq]
+        return words.joined((words.value(each, path) for each in names or ()), "or")
+    if path == "type" and test.eq == "page":
+        return words.say("page")
+    return words.say("test", field=words.field(path), says=_test(path, test, words))
+
+
+def _test(path: str, test: Test, words: Phrasing) -> str:
+    told = []
+    for name in sorted(test.model_fields_set, key=list(Test.model_fields).index):
+        value = getattr(test, name)
+        if name == "exists":
+            told.append(words.say("exists.yes" if value else "exists.no"))
+            continue
+        if isinstance(value, list):
+            shown = [words.value(each, path) for each in value[:_SHOWN]]
+            if len(value) > _SHOWN:
+                count = words.number(len(value) - _SHOWN)
+                shown.append(words.say("others", count=count))
+            text = words.joined(shown, "comma" if name == "none_of" else "or")
+        else:
+            text = words.value(value, path)
+        told.append(words.say(name, value=text))
+    return words.joined(told, "and")
+
+
+def _when(rule: Rule, words: Phrasing) -> str:
+    if rule.absence is not None:
+        absence, same = rule.absence, ""
+        if absence.same is not None:
+            same = words.say("absence.same", field=words.field(absence.same))
+        return words.say(
+            "absence",
+            after=_condition(absence.after, words),
+            within=words.span(absence.within),
+            unless=_condition(absence.unless, words),
+            same=same,
+        )
+    if rule.silence is not None:
+        return _silence(rule.silence, words)
+    condition = rule.when if rule.when is not None else rule.where
+    if condition is None:
+        source = rule.points
+        if isinstance(source, float):
+            return ""
+        return words.say("known", field=words.field(source.of))
+    told = _condition(condition, words)
+    if rule.limit is None:
+        return told
+    return words.say("limited", what=told, limit=_limit(rule.limit, words))
+
+
+def _silence(silence: Silence | Dormancy, words: Phrasing) -> str:
+    where = ""
+    if len(silence.channels) < len(CHANNELS):
+        channels = words.channels(silence.channels)
+        where = words.say("silence.where", channels=channels)
+    told = words.say("silence", where=where, first=words.span(silence.first))
+    if silence.then is not None:
+        told += words.say("silence.again", span=words.span(silence.then))
+    return told
+
+
+def _limit(limit: Limit, words: Phrasing) -> str:
+    told = words.say("once")
+    if limit.count != 1:
+        told = words.say("times", count=words.number(limit.count))
+    if limit.per is not None:
+        told += words.say("limit.per", span=words.span(limit.per))
+    if limit.by is not None:
+        told += words.say("limit.by", field=words.field(limit.by))
+    if limit.after:
+        told += words.say("limit.after", count=words.number(limit.after))
+    return told
+
+
+def _points(rule: Rule, words: Phrasing) -> str:
+    source = rule.points
+    match source:
+        case PerUnit():
+            return words.say(
+                "per_unit",
+                points=words.points(source.points),
+                per=words.number(source.per),
+                field=words.field(source.of),
+                least=words.number(source.min),
+                most=words.number(source.max),
+            )
+        case Ladder():
+            rungs = (
+                words.say(
+                    "rung", points=words.points(rung.points), at=words.number(rung.at)
+                )
+                for rung in source.ladder
+            )
+            return words.joined(rungs, "comma")
+        case Table():
+            return words.joined(_rows(source, words), "apart")
+        case _:
+            return words.points(source)
+
+
+def _rows(table: Table, words: Phrasing) -> Iterator[str]:
+    by_points: dict[float, list[str]] = {}
+    for value, points in table.values.items():
+        by_points.setdefault(points, []).append(words.value(value))
+    for points, values in by_points.items():
+        listed = words.joined(values, "comma")
+        yield words.say("row", points=words.points(points), values=listed)
+    if table.otherwise:
+        yield words.say("row.other", points=words.points(table.otherwise))
+
+
+def _decay(decay: Decay, words: Phrasing) -> str:
     match decay:
         case HalfLife():
-            return f"half every {tell_duration(decay.half_life)}"
+            return words.say("decay.half", span=words.span(decay.half_life))
         case Linear():
-            return f"in a line to 0 at {tell_duration(decay.linear)}"
+            return words.say("decay.linear", span=words.span(decay.linear))
         case Expires():
-            return f"in full for {tell_duration(decay.expires)}"
+            return words.say("decay.expires", span=words.span(decay.expires))
         case Steps():
             told = [
-                f"{step.keep:.0%} to {tell_duration(step.until)}"
+                words.say(
+                    "decay.step",
+                    share=words.share(step.keep),
+                    span=words.span(step.until),
+                )
                 for step in decay.steps
             ]
-            return ", ".join((*told, f"then {decay.rest:.0%}"))
+            told.append(words.say("decay.rest", share=words.share(decay.rest)))
+            return words.joined(told, "comma")
         case _:
-            return "stays"
+            return words.say("decay.stays")

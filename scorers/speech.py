@@ -157,6 +157,14 @@ class Speech:
         """Return what a trait is called."""
         return self.traits.get(name) or self.name(name.replace("_", " "))
 
+    def event(self, name: str) -> str:
+        """Return what an event is called.
+
+        >>> SPEECH["en"].event("Demo Requested"), SPEECH["fa"].event("Demo Requested")
+        ('Demo Requested', 'درخواست دمو')
+        """
+        return name
+
     def beginning(self, text: str) -> str:
         """Return `text` as a sentence begins."""
         return text[:1].upper() + text[1:]
@@ -186,6 +194,10 @@ class Persian(Speech):
         day = JalaliDate.to_jalali(to_datetime(at))  # type: ignore[no-untyped-call]
         month = day.strftime("%B", locale="fa")
         return f"{self.digits(str(day.day))} {month} {self.digits(str(day.year))}"
+
+    def event(self, name: str) -> str:
+        """Return what an event is called; one of somebody's own as it is."""
+        return speech_fa.EVENTS.get(name) or self.name(name)
 
     def digits(self, text: str) -> str:
         """Return `text` with Persian digits."""

@@ -162,7 +162,8 @@ def model_screen(model: Model, locale: Locale) -> RenderableType:
     if model.accounts is not None:
         parts.append(Text("\nAccounts", "bold"))
         parts += [
-            Text(f"{part}  {says}") for part, says in account_phrases(model.accounts)
+            Text(f"{part}  {says}")
+            for part, says in account_phrases(model.accounts, locale)
         ]
     return Group(*parts)
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from streams.web.endpoint import Entry
 from streams.web.files import Files
-from streams.web.writing import Writing, finished, iso
+from streams.web.writing import Writing, finished, iso, told
 
 HERE: Final = Path(__file__).parent
 _JOINED: Final = {
@@ -39,6 +39,7 @@ class Templates:
         self._environment.globals |= {
             "static": lambda name: f"{self.files.url}/{name}",
             "iso": iso,
+            "told": told,
             "has_assets": self.has_assets,
             "version": version("leadpulse"),
         }

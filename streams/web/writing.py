@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from jinja2 import StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from persiantools import digits as persian
 from persiantools.jdatetime import JalaliDate
 
@@ -45,6 +45,28 @@ def finished(value: Any) -> Any:
     if value is None or isinstance(value, StrictUndefined):
         return "" if value is None else value
     return value
+
+
+_ISOLATES: Final = re.compile("([\u2066\u2067\u2069])")
+_BEGINS: Final = {"\u2066": '<bdi dir="ltr">', "\u2067": '<bdi dir="rtl">'}
+
+
+def told(text: str) -> Markup:
+    """Return a sentence of the core: what it isolates is an element of its own.
+
+    Whoever's text opens or ends an isolate turns nothing that stands outside of it.
+    """
+    depth, parts = 0, []
+    for part in _ISOLATES.split(text):
+        if part in _BEGINS:
+            depth += 1
+            parts.append(_BEGINS[part])
+        elif part == "\u2069" and depth:
+            depth -= 1
+            parts.append("</bdi>")
+        else:
+            parts.append(str(escape(shown(part))))
+    return Markup("".join(parts) + "</bdi>" * depth)  # noqa: S704 - escaped above
 
 
 class Writing:

@@ -299,6 +299,9 @@ def test_in_words() -> None:
     (told,) = dormancy_phrases(MODEL.source, "fa")
 
     assert (told.title, told.groups) == ("خاموش", ("web",))
+    assert told.when == "۳۰ روز بی هیچ رویدادی، و دوباره هر ۱۰ روز"
+    assert (told.factor, told.floor) == ("× ۰٫۵", "۲۰ درصد")
+    (told,) = dormancy_phrases(MODEL.source)
     assert told.when == "nothing for 30d, and again every 10d"
     assert (told.factor, told.floor) == ("× 0.5", "20%")
 

@@ -5,8 +5,8 @@ import msgspec
 from schemas.locale import Locale
 from scorers.account_phrases import account_phrases
 from scorers.model import Alert, Model
-from scorers.parts import tell_duration
 from scorers.phrases import dormancy_phrases, phrases
+from scorers.phrasing import PHRASING
 from scorers.texts import said
 
 
@@ -122,7 +122,7 @@ def model_words(model: Model, locale: Locale) -> ModelWords:
             for name, group in model.groups.items()
         ),
         tiers=tuple(TierWords(name=tier.name, at=tier.at) for tier in model.tiers),
-        alerts=tuple(_alert(model, each) for each in model.alerts),
+        alerts=tuple(_alert(model, each, locale) for each in model.alerts),
         dormancy=tuple(
             DormancyWords(
                 title=each.title,
@@ -135,11 +135,12 @@ def model_words(model: Model, locale: Locale) -> ModelWords:
         ),
         accounts=()
         if model.accounts is None
-        else tuple(account_phrases(model.accounts)),
+        else tuple(account_phrases(model.accounts, locale)),
     )
 
 
-def _alert(model: Model, alert: Alert) -> AlertWords:
+def _alert(model: Model, alert: Alert, locale: Locale) -> AlertWords:
+    span = PHRASING[locale].span
     hot = alert.kind == "hot"
     return AlertWords(
         name=alert.name,
@@ -148,10 +149,10 @@ def _alert(model: Model, alert: Alert) -> AlertWords:
         leave=model.leave_threshold(alert) if hot else None,
         of=alert.of or "",
         rise=alert.rise,
-        within="" if alert.within is None else tell_duration(alert.within),
+        within="" if alert.within is None else span(alert.within),
         stages=tuple(alert.stages or ()),
-        after="" if alert.after is None else tell_duration(alert.after),
-        dwell=tell_duration(alert.dwell) if alert.dwell else "",
-        cooldown=tell_duration(alert.cooldown) if alert.cooldown else "",
+        after="" if alert.after is None else span(alert.after),
+        dwell=span(alert.dwell) if alert.dwell else "",
+        cooldown=span(alert.cooldown) if alert.cooldown else "",
         capacity=None if alert.capacity is None else alert.capacity.leads,
     )
