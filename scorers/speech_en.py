@@ -129,6 +129,12 @@ TEMPLATES: Final = {
 
 TIERS: Final = {"none": "no tier"}
 
+EVENTS: Final = {
+    "page": "Page viewed",
+    "screen": "Screen viewed",
+    "identify": "Said who they are",
+}
+
 TRAITS: Final = {
     "age": "age",
     "annual_revenue": "yearly revenue",

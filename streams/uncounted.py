@@ -8,13 +8,16 @@ from scorers.withholding import mark
 from streams.view_records import LeadCard
 
 
-def uncounted(card: LeadCard, model: CompiledModel | None) -> dict[str, str]:
+def uncounted(
+    card: LeadCard, model: CompiledModel | None, locale: Locale | None = None
+) -> dict[str, str]:
     """Return by the id of an event on the card why it is not counted.
 
-    `model` is the one that scored the lead, None where it is not at hand.
+    `model` is the one that scored the lead, None where it is not at hand; it is said
+    in the model's language where no `locale` is asked for.
     """
     update = card.update
-    locale: Locale = "en" if model is None else model.source.locale
+    locale = locale or ("en" if model is None else model.source.locale)
     why: dict[str, str] = {}
     for each in update.withheld:
         words = mark(model, each, locale)

@@ -11,6 +11,8 @@ from persiantools import digits as persian
 from persiantools.jdatetime import JalaliDate
 
 from schemas.time import DAY, HOUR, MINUTE, SECOND, Instant, to_datetime, to_instant
+from scorers import speech_en
+from scorers.speech import SPEECH
 from streams.web.taste import Taste
 from streams.web.texts.words import WORDS
 
@@ -139,6 +141,16 @@ class Writing:
     def tier(self, name: str) -> str:
         """Return a tier's name: the model's own where it is none of ours."""
         return self.t(f"tier.{name}") if self.has(f"tier.{name}") else name
+
+    def event(self, name: str) -> str:
+        """Return what an event is called; one of somebody's own as it is."""
+        known = speech_en.EVENTS.get(name) if self.taste.lang == "en" else None
+        return known or _ISOLATES.sub("", SPEECH[self.taste.lang].event(name))
+
+    def trait(self, name: str) -> str:
+        """Return what is known of people as people call it."""
+        speech = SPEECH[self.taste.lang]
+        return _ISOLATES.sub("", speech.beginning(speech.trait(name)))
 
     def date(self, at: datetime | Instant) -> str:
         """Return the day, as the calendar that was chosen calls it (UTC)."""

@@ -9,6 +9,7 @@ from schemas.alert import Alert
 from schemas.locale import Locale
 from schemas.time import Instant, to_instant
 from scorers.sentences import sections, summary
+from scorers.withholding import mark
 from streams.errors import UserError
 from streams.explanation_screens import explanation_plain
 from streams.uncounted import uncounted
@@ -61,7 +62,9 @@ def show(ask: Ask) -> Response:
     model = models.in_force()
     current = model if model.ref.digest == update.model.digest else None
     name = name_of(update.identifiers, update.lead_id)
-    marks = [(to_instant(each.at), each.name) for each in card.events]
+    marks = [
+        (to_instant(each.at), ask.writing.event(each.name)) for each in card.events
+    ]
     return ask.page(
         "lead.html",
         title=name,
@@ -76,9 +79,11 @@ def show(ask: Ask) -> Response:
         card=card,
         update=update,
         told=_told(card),
-        why_not=uncounted(card, current),
+        why_not=uncounted(card, current, ask.taste.lang),
+        mark=lambda each: mark(current, each, ask.taste.lang),
         deal=next((each.deal_value for each in card.alerts if each.deal_value), None),
         traits=next((each.traits for each in card.alerts if each.traits), {}),
+        advice=lambda text: models.advice(text, ask.taste.lang),
         fall=waterfall(update),
         titles=models.titles(ask.taste.lang),
         groups=models.groups(ask.taste.lang),

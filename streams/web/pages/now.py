@@ -1,11 +1,14 @@
 """The ranked board: whom to call now."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
 from starlette.responses import Response
 
+from schemas.locale import Locale
+from scorers import speech_en, speech_fa
 from streams.web.asking import Ask
 from streams.web.endpoint import Endpoint, Entry
 from streams.web.reading.leads import LeadPage, LeadQuery, Leads, cursor_after
@@ -18,6 +21,10 @@ _DRAWN: Final = 24
 """Of them, rows that are drawn before any script runs: a screen of them."""
 
 
+_EVENTS: Final[Mapping[Locale, Mapping[str, str]]] = {
+    "en": speech_en.EVENTS,
+    "fa": speech_fa.EVENTS,
+}
 _KEPT: Final = {"tier", "owner", "account", "min_score", "text"}
 
 
@@ -29,6 +36,8 @@ class Begin(msgspec.Struct, frozen=True, kw_only=True):
     query: dict[str, Any]
     first: LeadPage
     titles: dict[str, str]
+    events: Mapping[str, str]
+    """What events are called, where that is not their name."""
 
 
 def show(ask: Ask) -> Response:
@@ -58,6 +67,7 @@ def show(ask: Ask) -> Response:
             query=filters,
             first=page,
             titles=titles,
+            events=_EVENTS[ask.taste.lang],
         ),
         page=page,
         shown=shown,

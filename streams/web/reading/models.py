@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from schemas.locale import Locale
+from schemas.locale import LOCALES, Locale
 from scorers.compiled import CompiledModel, title_of
 from scorers.texts import said
 from streams.errors import UserError
@@ -83,6 +83,13 @@ class Models:
             name: said(group.title, locale) or name.capitalize()
             for name, group in groups.items()
         }
+
+    def advice(self, text: str, locale: Locale) -> str:
+        """Return what an alert advised, in `locale` where the model says it there."""
+        for stage in self.in_force().source.stages:
+            if text in {said(stage.next_action, each) for each in LOCALES}:
+                return said(stage.next_action, locale)
+        return text
 
     def tiers(self) -> tuple[str, ...]:
         """Return the names of the tiers, from the highest down."""

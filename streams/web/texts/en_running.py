@@ -170,6 +170,7 @@ WORDS: Final[Mapping[str, str]] = {
     "operations.view_rate": "Records into the view",
     "operations.dead_of": "Dead letters:",
     "operations.asked": "Asked every {n} s, last at",
+    "operations.utc": "UTC",
     "operations.letters": "Dead letters",
     "operations.letters.note": "Records set aside. Mend the cause, then put them "
     "back: nothing is counted twice.",

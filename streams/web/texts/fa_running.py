@@ -169,6 +169,7 @@ WORDS: Final[Mapping[str, str]] = {
     "operations.view_rate": "رکورد به نما",
     "operations.dead_of": "نامهٔ مرده:",
     "operations.asked": "هر {n} ثانیه پرسیده می‌شود، آخرین بار",
+    "operations.utc": "به وقت جهانی",
     "operations.letters": "نامه‌های مرده",
     "operations.letters.note": "رکوردهای کنارگذاشته. علت را برطرف کنید و "
     "بازگردانید: چیزی دو بار شمرده نمی‌شود.",

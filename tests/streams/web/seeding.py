@@ -14,7 +14,14 @@ from schemas.event import Event
 from schemas.examples import ALERT
 from schemas.score import Identifiers, ScoreUpdate
 from schemas.time import DAY, HOUR, MINUTE, Instant, to_datetime
-from schemas.topics import CRM_EVENTS, DELIVERIES, NOTIFICATIONS, TRAINING, WEB_EVENTS
+from schemas.topics import (
+    CRM_EVENTS,
+    DELIVERIES,
+    EMAIL_EVENTS,
+    NOTIFICATIONS,
+    TRAINING,
+    WEB_EVENTS,
+)
 from schemas.training import TrainingOutcome, TrainingRecord, TrainingSnapshot
 from scorers.identity import lead_id_of
 from streams.settings import Settings
@@ -205,3 +212,89 @@ def put(settings: Settings, records: Iterable[Put]) -> int:
             producer.flush(20)
     assert producer.flush(20) == 0
     return count
+
+
+COMPANIES: Final = (
+    ("Northwind Robotics", "northwind", 60),
+    ("Alborz Software", "alborz", 45),
+    ("Helio Energy", "helio", 90),
+    ("Bluebird Retail", "bluebird", 400),
+    ("Kestrel Analytics", "kestrel", 30),
+    ("Parsa Logistics", "parsa", 75),
+)
+FIRST: Final = ("leila", "jonas", "amir", "sofia", "nora", "omar", "ivy", "reza", "mia")
+TITLES: Final = ("Head of Sales", "CTO", "Marketing Manager", "Founder", "Analyst")
+DONE: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
+    ("web", "", {"path": "/pricing"}),
+    ("web", "", {"path": "/product/suite"}),
+    ("email", "Email Opened", {"email_id": "m1"}),
+    ("content", "Content Downloaded", {"asset_id": "a1", "asset_type": "ebook"}),
+    ("web", "Demo Requested", {"form": "demo"}),
+    ("email", "Email Link Clicked", {"email_id": "m1", "link_url": "https://x.y/z"}),
+    ("content", "Webinar Attended", {"asset_id": "a2"}),
+    ("web", "", {"path": "/careers"}),
+    ("crm", "Call Logged", {}),
+)
+_TOPICS: Final = {"web": WEB_EVENTS, "email": EMAIL_EVENTS, "crm": CRM_EVENTS}
+
+
+def lives(count: int, now: Instant) -> Iterator[Put]:
+    """Yield what people of some companies did in three weeks, for workers to score."""
+    chosen = random.Random(7)
+    found: list[Event] = []
+    for number in range(count):
+        company, site, size = COMPANIES[number % len(COMPANIES)]
+        email = f"{FIRST[number % len(FIRST)]}.{number}@{site}.example"
+        start = now - round(chosen.uniform(0.5, 20) * DAY)
+        warmth = chosen.random()
+
+        def did(
+            at: Instant, name: str = "", *, email: str = email, **given: Any
+        ) -> None:
+            kind = "track" if name else "page"
+            values = {"type": kind, "name": name, "channel": "web", **given}
+            when = to_datetime(at)
+            found.append(
+                Event(
+                    id=f"l{len(found)}",
+                    email=email,
+                    occurred_at=when,
+                    received_at=when,
+                    source="segment",
+                    **values,
+                )
+            )
+
+        did(
+            start,
+            type="identify",
+            traits={
+                "company": company,
+                "employees": size,
+                "industry": chosen.choice(("technology", "retail", "energy")),
+                "title": chosen.choice(TITLES),
+                "annual_revenue": chosen.choice((2_000_000, 20_000_000)),
+                "budget": chosen.choice((0, 5_000, 40_000)),
+                "lifecycle_stage": chosen.choice(("awareness", "interest", "decision")),
+            },
+        )
+        owner = f"{list(OWNERS)[number % len(OWNERS)]}@sales.example"
+        did(start + 1, "Lead Assigned", channel="crm", properties={"owner": owner})
+        for step in range(round(3 + warmth * 12)):
+            at = start + round((now - start) * (step + chosen.random()) / 16)
+            channel, name, properties = chosen.choice(DONE)
+            did(at, name, channel=channel, properties=properties)
+        if warmth > 0.6:
+            at = now - chosen.randint(2, 300) * MINUTE
+            did(at - 1, "Demo Requested", properties={"form": "demo"})
+            did(at, properties={"path": "/pricing"})
+            amount = chosen.choice((8_000, 24_000, 120_000, 1_400_000))
+            did(
+                at,
+                "Stage Changed",
+                channel="crm",
+                properties={"stage": "proposal", "amount": amount, "currency": "EUR"},
+            )
+    for event in sorted(found, key=lambda each: each.now):
+        topic = _TOPICS.get(event.channel, WEB_EVENTS).name
+        yield topic, lead_id_of("email", event.email or ""), event

@@ -94,6 +94,9 @@ export function toast(text, kind = "") {
   setTimeout(() => told.remove(), 6000);
 }
 
+// On a phone the navigation scrolls: the page that is open is seen in it.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // The menu of preferences closes as menus do.
 const menu = document.querySelector("details.pref");
 document.addEventListener("click", (event) => {

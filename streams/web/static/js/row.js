@@ -5,7 +5,7 @@ import { ago, boot, money, number, shown, signed, t, tier, time } from "./page.j
 import { standing } from "./rows.js";
 import { Spark } from "./spark.js";
 
-const { titles, may_work: mayWork } = boot.data;
+const { titles, events, may_work: mayWork } = boot.data;
 
 /** An address in two lines: the person, then where they are. */
 function Name({ name }) {
@@ -20,6 +20,7 @@ function Why({ why }) {
   return why.map(
     (each, i) => html`<span
         ><bdi>${titles[each.rule] ?? shown(each.text)}</bdi>${" "}<bdi
+          dir="ltr"
           class="num ${each.points > 0 ? "up" : "down"}"
           >${signed(each.points, 0)}</bdi
         >${i < why.length - 1 ? " · " : ""}</span
@@ -74,12 +75,12 @@ export class Row extends Component {
       onFocus=${() => on.choose(row.lead_id)}
     >
       <div role="gridcell" class="b-tier"><span class="chip tier-${row.tier}">${tier(row.tier)}</span></div>
-      <div role="gridcell" class="b-score num"><b>${number(row.score)}</b><svg class="bar tier-${row.tier}" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true"><rect class="bar-ground" width="100" height="6" rx="3" /><rect class="bar-fill" width=${row.score} height="6" rx="3" /></svg></div>
+      <div role="gridcell" class="b-score num"><b>${number(row.score)}</b><svg class="bar tier-${row.tier}" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true"><rect class="bar-ground" width="100" height="6" /><rect class="bar-fill" width=${row.score} height="6" /></svg></div>
       <div role="gridcell" class="b-trend"><${Spark} points=${row.trend} tier=${row.tier} /></div>
       <div role="gridcell" class="b-name"><a href="/leads/${row.lead_id}" tabindex="-1" title=${shown(row.name)}><${Name} name=${row.name} /></a></div>
       <div role="gridcell" class="b-why"><${Why} why=${row.why} /></div>
       <div role="gridcell" class="b-owner" title=${shown(row.owner)}><span class="clip" dir="auto">${shown(row.owner).split("@")[0]}</span></div>
-      <div role="gridcell" class="b-last muted" title=${shown(row.last_event)}><${When} at=${row.last_at} /></div>
+      <div role="gridcell" class="b-last muted" title=${events[row.last_event] ?? shown(row.last_event)}><${When} at=${row.last_at} /></div>
       <div role="gridcell" class="b-next muted"><${When} at=${row.next_change_at} /></div>
       <div role="gridcell" class="b-deal num">${row.deal_value ? html`<bdi>${money(row.deal_value)}</bdi>` : ""}</div>
       <div role="gridcell" class="b-act"><${Standing} row=${row} how=${how} />${
