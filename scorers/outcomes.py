@@ -1,6 +1,6 @@
 """What became of a lead: read off the events of a CRM, and what they amount to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -23,7 +23,8 @@ KINDS: Final[dict[str, OutcomeKind]] = {
 }
 """The events that say what became of a lead, by their names in small letters."""
 
-_AMOUNTS: Final = ("amount", "value", "revenue", "total")
+AMOUNTS: Final = ("amount", "value", "revenue", "total")
+"""Where CRMs say what a deal brings."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -54,18 +55,26 @@ def outcome_of(event: Event) -> Outcome | None:
         at=event.time,
         kind=kind,
         deal=_text(known.get("deal_id")),
-        amount=next(
-            (
-                amount
-                for name in _AMOUNTS
-                if (amount := as_number(known.get(name))) is not None
-            ),
-            None,
-        ),
-        currency=_text(known.get("currency")).upper()[:3],
+        amount=number_in(known, AMOUNTS),
+        currency=currency_in(known),
         reason=_text(known.get("reason"))[:200],
         won=None if kind != "corrected" else _won(said),
     )
+
+
+def number_in(known: Mapping[str, Any], names: Iterable[str]) -> float | None:
+    """Return the first number that `known` has under one of `names`.
+
+    >>> number_in({"value": "1200", "total": 9}, AMOUNTS)
+    1200.0
+    """
+    found = (as_number(known.get(name)) for name in names)
+    return next((number for number in found if number is not None), None)
+
+
+def currency_in(known: Mapping[str, Any]) -> str:
+    """Return the currency that `known` names, by three letters; empty for none."""
+    return _text(known.get("currency")).upper()[:3]
 
 
 def _text(value: Any) -> str:

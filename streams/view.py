@@ -26,6 +26,7 @@ from schemas.workspace import DEFAULT_WORKSPACE, workspace_of
 from scorers.identity import KINDS, Kind, derive_lead_id, lead_id_of, normalise
 from streams.view_accounts import AccountsView
 from streams.view_board import BoardView
+from streams.view_deals import DealState, deal_of, read_deal
 from streams.view_records import (
     AccountCard,
     Change,
@@ -46,6 +47,7 @@ from streams.view_scripts import (
     ADVANCE,
     ERASE,
     PUT_ALERT,
+    PUT_DEAL,
     PUT_EVENTS,
     PUT_MERGED,
     PUT_UPDATE,
@@ -100,6 +102,7 @@ class View:
         self._put_events = redis.register_script(PUT_EVENTS)
         self._put_alert = redis.register_script(PUT_ALERT)
         self._put_work = redis.register_script(PUT_WORK)
+        self._put_deal = redis.register_script(PUT_DEAL)
         self._erase = redis.register_script(ERASE)
         self._advance = redis.register_script(ADVANCE)
         self.accounts = AccountsView(
@@ -206,6 +209,7 @@ class View:
         updates: dict[str, list[tuple[_Scored, bytes]]] = {}
         events: dict[str, dict[bytes, Instant]] = {}
         works: list[tuple[str, WorkDone]] = []
+        deals: dict[str, DealState] = {}
         for change in changes:
             match change.value:
                 case ScoreUpdate() as update:
@@ -213,7 +217,7 @@ class View:
                 case AccountScore() as score:
                     updates.setdefault(score.account_id, []).append((score, change.raw))
                 case Event() as event:
-                    _sort_event(event, events, works)
+                    _sort_event(event, events, works, deals)
                 case Alert() as alert:
                     self._apply_alert(pipe, alert, change.raw)
                 case Erased(lead_id):
@@ -221,6 +225,7 @@ class View:
                     updates.pop(lead_id, None)
                     events.pop(lead_id, None)
                     works = [each for each in works if each[0] != lead_id]
+                    deals.pop(lead_id, None)
                     self._apply_erasure(pipe, lead_id)
         for subject, given in updates.items():
             self._apply_updates(pipe, subject, given)
@@ -230,6 +235,9 @@ class View:
                 args=(self._prefix, lead_id, RECENT_EVENTS, *scored), client=pipe
             )
         self._apply_work(pipe, works)
+        for lead_id, deal in deals.items():
+            body = msgspec.json.encode(deal)
+            self._put_deal(args=(self._prefix, lead_id, deal.at, body), client=pipe)
 
     def _apply_work(
         self, pipe: Pipeline, works: Iterable[tuple[str, WorkDone]]
@@ -353,10 +361,14 @@ class View:
             cards = self._cards([lead_id], events=RECENT_EVENTS)
             bodies = self._redis.hvals(self._lead(lead_id, "alerts:body"))
             done = self._redis.zrevrange(self._lead(lead_id, "work"), 0, -1)
+            deals = self._redis.zrevrange(self._lead(lead_id, "deal"), 0, 0)
         if not cards:
             return None
         return msgspec.structs.replace(
-            cards[0], alerts=read_alerts(bodies), work=read_work(done)
+            cards[0],
+            alerts=read_alerts(bodies),
+            work=read_work(done),
+            deal=read_deal(deals),
         )
 
     def find(self, term: str) -> tuple[str, ...]:
@@ -429,14 +441,18 @@ def _sort_event(
     event: Event,
     events: dict[str, dict[bytes, Instant]],
     works: list[tuple[str, WorkDone]],
+    deals: dict[str, DealState],
 ) -> None:
-    """Put an event to those of its lead, and to what sales did if it says that."""
+    """Put an event to those of its lead, and to what else it says."""
     lead = derive_lead_id(event)
     if lead is None:
         return
     events.setdefault(lead, {})[stored_event(event)] = event.time
     if (work := work_of(event)) is not None:
         works.append((lead, work))
+    before, deal = deals.get(lead), deal_of(event)
+    if deal is not None and (before is None or deal.at >= before.at):
+        deals[lead] = deal
 
 
 def _workspace_of(change: Change) -> str:

@@ -8,6 +8,7 @@ from redis import Redis
 
 from schemas.alert import Alert
 from schemas.score import ScoreUpdate
+from streams.view_deals import DealState, read_deal
 from streams.view_records import (
     ScorePoint,
     SeenEvent,
@@ -50,6 +51,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """The latest of its alerts, the latest first."""
     work: tuple[WorkDone, ...]
     """What sales did with it last, the latest first."""
+    deal: DealState | None
+    """The CRM's last word of its deal."""
 
 
 class BoardView:
@@ -118,9 +121,10 @@ class BoardView:
                 pipe.zrevrange(f"{own}:events", 0, 0)
                 pipe.zrevrange(f"{own}:alerts", 0, _ALERTS - 1)
                 pipe.zrevrange(f"{own}:work", 0, _WORK - 1)
+                pipe.zrevrange(f"{own}:deal", 0, 0)
             answers = pipe.execute()
-            told = list(zip(*[iter(answers)] * 5, strict=True))
-            for lead_id, (_, _, _, alerts, _) in zip(lead_ids, told, strict=True):
+            told = list(zip(*[iter(answers)] * 6, strict=True))
+            for lead_id, (_, _, _, alerts, _, _) in zip(lead_ids, told, strict=True):
                 if alerts:
                     pipe.hmget(f"{self._lead(lead_id)}:alerts:body", alerts)
             bodies = iter(pipe.execute())
@@ -174,11 +178,18 @@ class BoardView:
 
 def _lines(
     told: Sequence[
-        tuple[bytes | None, list[bytes], list[bytes], list[bytes], list[bytes]]
+        tuple[
+            bytes | None,
+            list[bytes],
+            list[bytes],
+            list[bytes],
+            list[bytes],
+            list[bytes],
+        ]
     ],
     bodies: Iterator[list[bytes | None]],
 ) -> Iterator[Line]:
-    for update, history, events, alerts, work in told:
+    for update, history, events, alerts, work, deals in told:
         own = next(bodies) if alerts else []
         if update is None:
             continue
@@ -188,6 +199,7 @@ def _lines(
             last=_EVENT.decode(events[0]) if events else None,
             alerts=tuple(_ALERT.decode(body) for body in own if body is not None),
             work=tuple(read_work(work)),
+            deal=read_deal(deals),
         )
 
 

@@ -18,6 +18,7 @@ from streams.acknowledging import (
     UNTIL_PROPERTY,
     VIA_PROPERTY,
 )
+from streams.view_deals import DealState
 
 
 class Erased(msgspec.Struct, frozen=True):
@@ -49,6 +50,8 @@ class LeadCard(msgspec.Struct, frozen=True, kw_only=True):
     alerts: tuple[Alert, ...] = ()
     work: tuple["WorkDone", ...] = ()
     """What sales did with the lead, the latest first."""
+    deal: DealState | None = None
+    """The CRM's last word of its deal."""
 
 
 class AccountCard(msgspec.Struct, frozen=True, kw_only=True):

@@ -90,17 +90,18 @@ redis.call('HSET', prefix .. 'aliases', lead, to)
 for _ = 1, 8 do
   to = redis.call('HGET', merged, to) or to
 end
-for _, part in ipairs({':events', ':alerts', ':work'}) do
+for _, part in ipairs({':events', ':alerts', ':work', ':deal'}) do
   redis.call('ZUNIONSTORE', key(to, part), 2, key(to, part), key(lead, part),
     'AGGREGATE', 'MAX')
 end
 redis.call('ZREMRANGEBYRANK', key(to, ':events'), 0, -keep - 1)
+redis.call('ZREMRANGEBYRANK', key(to, ':deal'), 0, -2)
 local bodies = redis.call('HGETALL', key(lead, ':alerts:body'))
 for i = 1, #bodies, 2 do
   redis.call('HSET', key(to, ':alerts:body'), bodies[i], bodies[i + 1])
 end
 redis.call('DEL', key(lead, ':events'), key(lead, ':history'), key(lead, ':alerts'),
-  key(lead, ':alerts:body'), key(lead, ':work'))
+  key(lead, ':alerts:body'), key(lead, ':work'), key(lead, ':deal'))
 redis.call('PUBLISH', prefix .. 'live', body)
 return 1
 """
@@ -148,6 +149,24 @@ redis.call('ZREMRANGEBYRANK', work, 0, -tonumber(keep) - 1)
 if added == 1 then
   redis.call('PUBLISH', prefix .. 'live',
     '{"lead_id":"' .. lead .. '","work":' .. body .. '}')
+end
+return added
+"""
+)
+
+# The CRM's last word of a lead's deal.
+PUT_DEAL: Final = (
+    """
+local prefix, lead, at, body = unpack(ARGV)
+"""
+    + _SHOWN_AS
+    + """
+local deal = prefix .. 'lead:' .. lead .. ':deal'
+local added = redis.call('ZADD', deal, at, body)
+redis.call('ZREMRANGEBYRANK', deal, 0, -2)
+if added == 1 and redis.call('ZSCORE', deal, body) then
+  redis.call('PUBLISH', prefix .. 'live',
+    '{"lead_id":"' .. lead .. '","deal":' .. body .. '}')
 end
 return added
 """
@@ -203,7 +222,7 @@ if old[3] and old[3] ~= '' then
   forget(account .. ':alerts')
 end
 return redis.call('DEL', own, own .. ':events', own .. ':history', own .. ':alerts',
-  own .. ':alerts:body', own .. ':work')
+  own .. ':alerts:body', own .. ':work', own .. ':deal')
 """
 
 # Positions move only within the build of the view that the data went into: after a

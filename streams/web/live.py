@@ -28,8 +28,15 @@ from streams.metrics import (
     WEB_PUSH_SECONDS,
 )
 from streams.redis_access import redis_address
+from streams.view_deals import read_deal_change
 from streams.view_records import WorkChange
-from streams.web.reading.rows import OpenAlert, name_of, open_alert, score_of
+from streams.web.reading.rows import (
+    OpenAlert,
+    deal_value,
+    name_of,
+    open_alert,
+    score_of,
+)
 from streams.web.sources import Sources
 
 KEPT: Final = 2_000
@@ -50,6 +57,10 @@ def live_event(data: bytes) -> tuple[bytes, bytes]:
     kind = _kind(data)
     if bytes(kind.work):
         return b"work", _encode(_work(data))
+    if bytes(kind.deal):
+        change = read_deal_change(data)
+        value = deal_value(change.deal, ())
+        return b"deal", _encode({"lead_id": change.lead_id, "deal_value": value})
     if kind.alert is not None:
         alert = _alert(data)
         told = LiveAlert(
@@ -97,6 +108,7 @@ class LiveAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Kind(msgspec.Struct):
     work: msgspec.Raw = msgspec.Raw()
+    deal: msgspec.Raw = msgspec.Raw()
     alert: str | None = None
     members: int | None = None
 

@@ -22,7 +22,7 @@ from streams.web.problems import NotFoundError
 from streams.web.reading.explaining import Explaining
 from streams.web.reading.leads import Leads
 from streams.web.reading.models import Models
-from streams.web.reading.rows import name_of, open_alert, standing, worked
+from streams.web.reading.rows import deal_value, name_of, open_alert, standing, worked
 from streams.web.reading.waterfall import waterfall
 
 
@@ -81,7 +81,7 @@ def show(ask: Ask) -> Response:
         told=_told(card),
         why_not=uncounted(card, current, ask.taste.lang),
         mark=lambda each: mark(current, each, ask.taste.lang),
-        deal=next((each.deal_value for each in card.alerts if each.deal_value), None),
+        deal=deal_value(card.deal, card.alerts),
         traits=next((each.traits for each in card.alerts if each.traits), {}),
         advice=lambda text: models.advice(text, ask.taste.lang),
         fall=waterfall(update),

@@ -9,6 +9,7 @@ from schemas.alert import Alert, DealValue
 from schemas.score import Identifiers, Reason, ScoreUpdate
 from schemas.time import Instant, to_instant
 from streams.view_board import Line
+from streams.view_deals import DealState
 from streams.view_records import WorkDone
 
 _FOR, _AGAINST = 2, 1
@@ -79,7 +80,6 @@ def score_of(update: ScoreUpdate) -> LeadScore:
 def row_of(line: Line) -> LeadRow:
     """Return the row of what the view knows."""
     told = [open_alert(alert) for alert in line.alerts[:1]]
-    values = (alert.deal_value for alert in line.alerts)
     last = line.last
     return LeadRow(
         **_score(line.update),
@@ -88,8 +88,19 @@ def row_of(line: Line) -> LeadRow:
         last_event="" if last is None else last.name,
         alert=next(iter(told), None),
         work=worked(line.work),
-        deal_value=next((value for value in values if value is not None), None),
+        deal_value=deal_value(line.deal, line.alerts),
     )
+
+
+def deal_value(deal: DealState | None, alerts: Iterable[Alert]) -> DealValue | None:
+    """Return what the deal is worth: by the CRM, else by the latest alert that says."""
+    told = next((each.deal_value for each in alerts if each.deal_value), None)
+    if deal is None:
+        return told
+    if deal.lost:
+        return None
+    currency = deal.currency or ("" if told is None else told.currency)
+    return DealValue(amount=deal.amount, currency=currency)
 
 
 def open_alert(alert: Alert) -> OpenAlert:

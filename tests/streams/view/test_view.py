@@ -543,7 +543,7 @@ def test_what_sales_did_is_kept_once_and_goes_with_the_lead(
     )
     assert done["Lead Snoozed"].until == T0 + MINUTE
     line = view.board.lines([ADA])[0]
-    assert line.work is not None
+    assert len(line.work) == 2
 
     write(view, Change(Erased(ADA), b""))
     assert [
@@ -551,3 +551,40 @@ def test_what_sales_did_is_kept_once_and_goes_with_the_lead(
         for key in contents(Redis.from_url(redis_url), view_prefix)
         if ADA.encode() in key
     ] == []
+
+
+def test_a_deal_is_worth_what_the_crm_said_last(view: View) -> None:
+    """In any order and as often as it comes; it moves with its lead and ends lost."""
+
+    def said(name: str, at: int, **properties: Any) -> Change:
+        told = msgspec.structs.replace(
+            event(event_id=f"{name}{at}", at=T0 + at),
+            type="track",
+            channel="crm",
+            name=name,
+            properties=properties,
+        )
+        return change(told)
+
+    first = said("Stage Changed", 1, stage="proposal", amount="8000", currency="eur")
+    later = said("Deal Corrected", 5, amount=9_500, currency="EUR")
+    write(view, change(update()), later)
+    write(view, first, later, first)
+
+    card = view.lead(ADA)
+    assert card is not None
+    assert card.deal is not None
+    assert (card.deal.amount, card.deal.currency, card.deal.at) == (9500, "EUR", T0 + 5)
+    (line,) = view.board.lines([ADA])
+    assert line.deal == card.deal
+
+    write(view, change(update(lead_id=BOB)))
+    write(view, change(update(sequence=2, merged_into=BOB)))
+    merged = view.lead(BOB)
+    assert merged is not None
+    assert merged.deal == card.deal
+    write(view, said("Deal Lost", 9))
+    lost = view.lead(BOB)
+    assert lost is not None
+    assert lost.deal is not None
+    assert lost.deal.lost

@@ -225,6 +225,7 @@ listen({
   lead: (told) => rows.lead(told),
   gone: () => rows.reset(),
   work: (told) => rows.work(told),
+  deal: (told) => rows.patch(told.lead_id, { deal_value: told.deal_value }),
   alert: (told) => {
     rows.alert(told);
     if (told.alert.kind !== "hot" || told.alert.recalled) return;

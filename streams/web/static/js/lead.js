@@ -57,7 +57,7 @@ function refresh() {
   }, 250);
 }
 const mine = (told) => (told.lead_id === leadId || (accountId && told.account_id === accountId)) && refresh();
-listen({ lead: mine, account: mine, alert: mine, work: mine, gone: mine, reset: refresh });
+listen({ lead: mine, account: mine, alert: mine, work: mine, deal: mine, gone: mine, reset: refresh });
 
 // -- what people do ------------------------------------------------------------
 

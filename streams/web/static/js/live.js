@@ -2,7 +2,7 @@
 
 import { ask } from "./page.js";
 
-const kinds = ["lead", "account", "alert", "work", "gone", "reset", "hello"];
+const kinds = ["lead", "account", "alert", "work", "deal", "gone", "reset", "hello"];
 
 /** Call `on[kind](data)` for what changes, and `on.status(isLive)` as the stream comes and goes. */
 export function listen(on) {
