@@ -174,6 +174,8 @@ lock: setup ## Resolve pyproject.toml into requirements/ with hashes
 		--constraint requirements/runtime.txt --output-file requirements/dev.txt
 	$(UV_COMPILE) pyproject.toml --extra telemetry --extra hubspot --extra salesforce \
 		--constraint requirements/runtime.txt --output-file requirements/crm.txt
+	$(UV_COMPILE) --group native \
+		--constraint requirements/dev.txt --output-file requirements/native.txt
 	$(UV_COMPILE) --group browser \
 		--constraint requirements/dev.txt --output-file requirements/browser.txt
 	$(UV_COMPILE) --group deploy \

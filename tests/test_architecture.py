@@ -150,17 +150,22 @@ def test_the_lock_holds_every_dependency() -> None:
                 r"^([a-z0-9-]+)==", path.read_text(encoding="utf-8"), re.MULTILINE
             )
         )
-        for name in ("runtime", "dev")
+        for name in ("runtime", "dev", "native")
         for path in [ROOT / "requirements" / f"{name}.txt"]
     }
 
     runtime = {_name(spec) for spec in project["project"]["dependencies"]}
     optional = project["project"]["optional-dependencies"]
     extras = [*optional["embedded"], *optional["learn"]]
-    developers = project["dependency-groups"]["dev"]
+    groups = project["dependency-groups"]
+    compiling = {_name(spec) for spec in groups["native"]}
+    included = {"include-group": "native"}
+    developers = [each for each in groups["dev"] if each != included]
 
     assert runtime <= lock["runtime"]
-    assert runtime | {_name(spec) for spec in (*extras, *developers)} <= lock["dev"]
+    assert compiling <= lock["native"]
+    wanted = {_name(spec) for spec in (*extras, *developers)}
+    assert runtime | compiling | wanted <= lock["dev"]
 
 
 def _name(requirement: str) -> str:
