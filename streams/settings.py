@@ -149,8 +149,8 @@ class Settings(BaseSettings):
     web_metrics: Annotated[dict[str, str], NoDecode] = Field(
         {},
         description="Where the web app reads the roles' metrics, as "
-        "`worker=http://127.0.0.1:9110/metrics[,…]`; its page Operations is empty if "
-        "unset.",
+        "`worker=http://127.0.0.1:9110/metrics[,…]`; `dns+http://…` asks every address "
+        "of the host. Its page Operations is empty if unset.",
     )
     reports_dir: Path | None = Field(
         None,
@@ -420,7 +420,7 @@ class Settings(BaseSettings):
         urls: dict[str, str] = {}
         for item in filter(None, (part.strip() for part in re.split(r"[,\n]", value))):
             name, _, url = item.partition("=")
-            if not (name and re.fullmatch(r"https?://[^\s]+", url)):
+            if not (name and re.fullmatch(r"(dns\+http|https?)://[^\s]+", url)):
                 msg = "write it as role=http://host:port/metrics[,…]"
                 raise ValueError(msg)
             urls[name] = url

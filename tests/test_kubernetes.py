@@ -12,7 +12,7 @@ import yaml
 from schemas.topics import EVENT_TOPICS, TOPICS
 from streams.app import SOURCES
 from streams.cli.main import COMMANDS
-from streams.settings import PREFIX, Settings
+from streams.settings import PREFIX, Settings, load_settings
 from streams.topics_admin import strimzi_topics
 
 ROOT = Path(__file__).parent.parent
@@ -26,7 +26,9 @@ def documents(path: Path) -> list[Any]:
 
 def files() -> list[Path]:
     """Return the manifests with roles in them."""
-    optional = [COMPONENTS / name / f"{name}.yaml" for name in ("delivery", "sinks")]
+    optional = [
+        COMPONENTS / name / f"{name}.yaml" for name in ("delivery", "sinks", "web")
+    ]
     return [*sorted((KUBERNETES / "base").glob("*.yaml")), *optional]
 
 
@@ -89,6 +91,8 @@ def test_a_pod_is_asked_whether_it_lives_and_whether_it_is_ready(role: str) -> N
         asked = container[f"{probe}Probe"]["httpGet"]
         assert asked == {"path": path, "port": port}
     assert numbers["metrics"] == Settings.model_fields["metrics_port"].default
+    if role == "web":
+        assert numbers["http"] == Settings.model_fields["web_port"].default
     if role == "collector":
         assert numbers["http"] == Settings.model_fields["collector_port"].default
     assert pod["terminationGracePeriodSeconds"] > 20
@@ -109,6 +113,32 @@ def test_one_pod_of_a_role_may_be_away(role: str) -> None:
     assert budgets[role]["selector"]["matchLabels"] == labels
     assert ROLES[role]["spec"]["selector"]["matchLabels"] == labels
     assert ROLES[role]["spec"]["replicas"] >= 2
+
+
+def test_the_app_asks_every_process_for_its_metrics() -> None:
+    """Each role of the base and the app itself, by a Service that leads to its pods."""
+    (container,) = ROLES["web"]["spec"]["template"]["spec"]["containers"]
+    (given,) = (
+        each["value"]
+        for each in container["env"]
+        if each["name"] == f"{PREFIX}WEB_METRICS"
+    )
+    found = documents(COMPONENTS / "web" / "metrics.yaml")
+    services = {
+        each["metadata"]["name"]: each["spec"]
+        for each in found
+        if each["kind"] == "Service"
+    }
+    asked = load_settings({}, web_metrics=given).web_metrics
+
+    assert set(asked) == set(ROLES) - {"delivery", "sinks"}
+    for role, url in asked.items():
+        port = Settings.model_fields["metrics_port"].default
+        assert url == f"dns+http://{role}-metrics:{port}/metrics"
+        service = services[f"{role}-metrics"]
+        assert service["clusterIP"] == "None"
+        labels = ROLES[role]["spec"]["template"]["metadata"]["labels"]
+        assert service["selector"] == labels
 
 
 def test_the_topics_are_those_of_the_contract() -> None:

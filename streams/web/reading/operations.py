@@ -3,11 +3,13 @@
 Every role is asked every few seconds; the last minutes are kept for small curves.
 """
 
+import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -23,6 +25,7 @@ KEPT: Final = 180
 _SPAN: Final = 12
 """Rates and latencies are told over so many samples: a minute."""
 
+ALL_OF: Final = "dns+"
 _COUNTERS: Final[Mapping[str, tuple[str, dict[str, str]]]] = {
     "collected": ("leadpulse_collector_events_total", {"verdict": "accepted"}),
     "scored": ("leadpulse_events_total", {"result": "scored"}),
@@ -169,7 +172,7 @@ class Watch:
         """Ask every role once."""
         found = {
             name: read_metrics([url], token=self._token)
-            for name, url in self._urls.items()
+            for name, url in _processes(self._urls)
         }
         told = _together(found.values())
         at = self._now()
@@ -221,6 +224,27 @@ class Watch:
             self.look()
             if self._stop.wait(self._every):
                 return
+
+
+def _processes(urls: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield where each process is; `dns+` before a URL names all that its host is."""
+    for name, url in urls.items():
+        if not url.startswith(ALL_OF):
+            yield name, url
+            continue
+        parts = urlsplit(url.removeprefix(ALL_OF))
+        try:
+            found = socket.getaddrinfo(
+                parts.hostname, parts.port or 80, type=socket.SOCK_STREAM
+            )
+        except OSError:
+            yield name, url.removeprefix(ALL_OF)  # which then does not answer
+            continue
+        hosts = sorted({str(address[0]) for *_, address in found})
+        for number, host in enumerate(hosts, 1):
+            shown = f"[{host}]" if ":" in host else host
+            place = parts._replace(netloc=f"{shown}:{parts.port or 80}").geturl()
+            yield (f"{name}-{number}" if len(hosts) > 1 else name), place
 
 
 def _together(found: Iterable[RoleMetrics | None]) -> RoleMetrics:

@@ -1,5 +1,6 @@
 """What the operations page knows: rates, latencies and lag out of roles' metrics."""
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,12 @@ from streams import metrics
 from streams.metrics_server import start_metrics_server
 from streams.processes import free_port
 from streams.settings import Settings
-from streams.web.reading.operations import OperationsReport, Watch, quantile
+from streams.web.reading.operations import (
+    OperationsReport,
+    Watch,
+    _processes,
+    quantile,
+)
 
 TOKEN = "a-token-of-the-scrapers"
 
@@ -104,3 +110,31 @@ def test_quantiles_are_those_of_prometheus(
 ) -> None:
     """Linear within a bucket; beyond the last bound it is that bound."""
     assert quantile(buckets, level) == expected
+
+
+def test_each_process_behind_a_name_is_asked(
+    url: str, instants: Iterator[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dns+` asks every address of a host; one that is not known is told as away."""
+    port = url.split(":")[2].partition("/")[0]
+
+    def addresses(host: str, *_: object, **__: object) -> list[object]:
+        if host != "worker-metrics":
+            raise socket.gaierror
+        found = ("127.0.0.1", "127.0.0.2", "127.0.0.1")
+        return [(0, 0, 0, "", (each, int(port))) for each in found]
+
+    place = f":{port}/metrics"
+    asked = {
+        "worker": f"dns+http://worker-metrics{place}",
+        "view": f"dns+http://127.0.0.3{place}",
+    }
+    watch = Watch(asked, lambda: next(instants), token=TOKEN)
+    with monkeypatch.context() as patched:
+        patched.setattr("streams.web.reading.operations.socket.getaddrinfo", addresses)
+        names = [name for name, _ in _processes(asked)]
+    watch.look()
+
+    assert names == ["worker-1", "worker-2", "view"]
+    assert [role.name for role in report_of(watch).roles] == ["worker", "view"]
+    assert not report_of(watch).roles[0].up
