@@ -4,7 +4,8 @@ import os
 import resource
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from redis import Redis
@@ -135,16 +136,23 @@ def broker_restarted(stage: Stage) -> None:
     stage.story.away["broker restarted in good order"].append(away)
 
 
-def broker_stalls(stage: Stage) -> None:
-    """The broker stands still, as on a disk that does not answer."""
+@contextmanager
+def broker_stalled(stage: Stage) -> Iterator[None]:
+    """Let the broker stand still."""
     child = stage.broker.broker.child
     assert child is not None
     assert child.pid is not None
     os.kill(child.pid, signal.SIGSTOP)
     try:
-        pause(stage, 0.5, 4.0)
+        yield
     finally:
         os.kill(child.pid, signal.SIGCONT)
+
+
+def broker_stalls(stage: Stage) -> None:
+    """The broker stands still, as on a disk that does not answer."""
+    with broker_stalled(stage):
+        pause(stage, 0.5, 4.0)
     stage.story.faults["broker stalls"] += 1
     stage.watch.mark()
     stage.watch.wait_served("after the broker stood still")
@@ -198,10 +206,15 @@ def redis_away(stage: Stage) -> None:
     stage.story.faults["redis away"] += 1
 
 
-def redis_flushed(stage: Stage) -> None:
-    """Somebody empties Redis."""
+def empty_redis(stage: Stage) -> None:
+    """Take everything out of Redis."""
     with Redis.from_url(stage.redis.url) as client:
         client.flushall()
+
+
+def redis_flushed(stage: Stage) -> None:
+    """Somebody empties Redis."""
+    empty_redis(stage)
     stage.story.faults["redis flushed"] += 1
 
 
@@ -242,15 +255,17 @@ def eager_model(path: Path, version: str = "1.0.0", points: int = 3) -> Path:
     return path
 
 
+def publish_model(stage: Stage, *, points: int) -> None:
+    """Publish a version of the model that gives so many points."""
+    path = stage.directory / "next.yaml"
+    eager_model(path, version=f"1.0.{now()}", points=points)
+    stage.command_line("model", "publish", str(path), "--no-backfill")
+
+
 def new_model(stage: Stage) -> None:
     """Another version of the model is published."""
     stage.story.faults["model change"] += 1
-    path = eager_model(
-        stage.directory / "next.yaml",
-        version=f"1.0.{now()}",
-        points=stage.chance.choice((2, 4, 6)),
-    )
-    stage.command_line("model", "publish", str(path), "--no-backfill")
+    publish_model(stage, points=stage.chance.choice((2, 4, 6)))
 
 
 EVERY: tuple[Fault, ...] = (

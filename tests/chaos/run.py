@@ -2,18 +2,25 @@
 
 import argparse
 import logging
+import signal
 import sys
 import tempfile
+import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import msgspec
+
+from scorers import scorer
 from streams.redis_server import RedisServer
 from streams.settings import Settings
 from streams.topics_admin import create_topics
 from tests.chaos.count import Findings, count, prove, settle
+from tests.chaos.dense import Dense
 from tests.chaos.faults import EVERY, WEIGHTS, Fault, eager_model, pause
 from tests.chaos.feed import Accepted, Feed
 from tests.chaos.stage import (
@@ -67,11 +74,13 @@ def play(
     command: Sequence[str] = PRODUCT,
     snapshots: float = SNAPSHOTS,
     warm: int = 0,
+    strike: Callable[[Stage], list[str]] | None = None,
 ) -> Outcome:
     """Return what came of a seed: of these `faults`, or of many until `events`.
 
     Nothing strikes before `warm` events were scored; without `snapshots` (seconds
-    between them) every restart reads its changelogs.
+    between them) every restart reads its changelogs. With `strike` that does the harm,
+    and returns what did not go as it should.
     """
     started = time.monotonic()
     name = f"chaos-{seed}-{uuid.uuid4().hex[:6]}"
@@ -105,7 +114,7 @@ def play(
         stage.start()
         patience = 60 + 4 * warm / rate
         wait_until(lambda: stage.watch.seen >= warm, patience, f"{warm} events scored")
-        _strike(stage, faults)
+        findings += (strike or partial(_strike, faults=faults))(stage)
         accepted = feed.finish()
         stage.tend()
         try:
@@ -123,19 +132,27 @@ def play(
     return Outcome(seed, stage.story, accepted, findings, time.monotonic() - started)
 
 
-def _strike(stage: Stage, faults: Sequence[Fault] | None) -> None:
+def _strike(
+    stage: Stage,
+    faults: Sequence[Fault] | None,
+    stopping: threading.Event | None = None,
+) -> list[str]:
     """Let every one of `faults` happen once, or any of them until the feed is done."""
     chance = stage.chance
+    stopped = threading.Event() if stopping is None else stopping
     if faults is not None:
         for fault in chance.sample(faults, len(faults)):
+            if stopped.is_set():
+                break
             pause(stage, 0.2, 1.5)
             _let(stage, fault)
-        return
+        return []
     weighted = list(WEIGHTS)
-    while not stage.feed.is_done:
+    while not stage.feed.is_done and not stopped.is_set():
         pause(stage, 0.1, 3.0)
         (fault,) = chance.choices(weighted, [WEIGHTS[each] for each in weighted])
         _let(stage, fault)
+    return []
 
 
 def _let(stage: Stage, fault: Fault) -> None:
@@ -163,6 +180,10 @@ def main() -> int:
         "--only", nargs="+", choices=sorted(BY_NAME), help="these faults, no others"
     )
     parser.add_argument("--plant", help="a bug of tests/chaos/planted.py")
+    parser.add_argument(
+        "--dense", type=float, metavar="MINUTES", help="many faults at once, so long"
+    )
+    parser.add_argument("--results", type=Path, help="add a line of JSON for each seed")
     given = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     command = (
@@ -176,6 +197,7 @@ def main() -> int:
     faults = EVERY if given.once else None
     if given.only:
         faults = tuple(BY_NAME[each] for each in given.only)
+    stopping = _stopped_by_a_signal()
     total, events, bad = Story(), 0, 0
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
@@ -187,21 +209,86 @@ def main() -> int:
                     redis,
                     directory,
                     seed=seed,
-                    events=given.events,
+                    events=sys.maxsize if given.dense else given.events,
+                    leads=_leads(given.dense, given.rate),
                     rate=given.rate,
-                    faults=faults,
                     command=command,
+                    strike=_densely(given.dense, stopping)
+                    or partial(_strike, faults=faults, stopping=stopping),
                 )
                 _tell("\n".join(outcome.lines()))
+                if given.results is not None:
+                    keep(given.results, outcome, rate=given.rate, dense=given.dense)
                 total.add(outcome.story)
                 events += outcome.accepted.events
                 bad += bool(outcome.findings)
                 spent = (time.monotonic() - began) / 60
                 if given.minutes is not None and spent > given.minutes:
                     break
+                if stopping.is_set():
+                    break
     _tell(f"\nall seeds: {events} events, {bad} seeds with findings")
     _tell("\n".join(total.lines()))
     return 1 if bad else 0
+
+
+def _leads(dense: float | None, rate: int) -> int | None:
+    """Return how many people a dense run is about, None where events say it."""
+    return None if dense is None else int(dense * 60 * rate / EVENTS_PER_LEAD)
+
+
+def _densely(
+    minutes: float | None, stopping: threading.Event
+) -> Callable[[Stage], list[str]] | None:
+    if minutes is None:
+        return None
+
+    def strike(stage: Stage) -> list[str]:
+        until = time.monotonic() + minutes * 60
+        return Dense(stage, stopping, until, _tell).run()
+
+    return strike
+
+
+def _stopped_by_a_signal() -> threading.Event:
+    """Let the first signal end the faults and the feed, and the count still be made.
+
+    The second one ends everything.
+    """
+    stopping = threading.Event()
+
+    def stop(number: int, _frame: object) -> None:
+        if stopping.is_set():
+            raise KeyboardInterrupt
+        _tell(f"stopped by {signal.Signals(number).name}: counting what there is")
+        stopping.set()
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, stop)
+    return stopping
+
+
+def keep(path: Path, outcome: Outcome, *, rate: int, dense: float | None) -> None:
+    """Add a line to `path` that says what became of a seed."""
+    taken = outcome.accepted
+    line = {
+        "at": time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime()),
+        "seed": outcome.seed,
+        "form": "by chance" if dense is None else "dense",
+        "minutes": dense,
+        "rate": rate,
+        "core": "compiled" if scorer.__file__.endswith(".so") else "python",
+        "events": taken.events,
+        "doubles": taken.doubles,
+        "unreadable": len(taken.rubbish),
+        "leads": len(taken.ids),
+        "seconds": round(outcome.seconds),
+        "faults": dict(sorted(outcome.story.faults.items())),
+        "endings": dict(outcome.story.endings),
+        "findings": list(outcome.findings),
+    }
+    with path.open("ab") as file:
+        file.write(msgspec.json.encode(line) + b"\n")
 
 
 if __name__ == "__main__":

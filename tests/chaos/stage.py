@@ -71,10 +71,13 @@ class Story:
     faults: Counter[str] = field(default_factory=Counter)
     away: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Seconds from a fault until every partition was scored again, by fault."""
+    endings: Counter[str] = field(default_factory=Counter)
+    """The last words of workers that ended by themselves."""
 
     def add(self, other: "Story") -> None:
         """Take in what was done elsewhere."""
         self.faults += other.faults
+        self.endings += other.endings
         for name, seconds in other.away.items():
             self.away[name] += seconds
 
@@ -90,6 +93,9 @@ class Story:
                 f"no service, {name}: p50 {p50:.1f} s, p99 {p99:.1f} s, "
                 f"n = {len(ordered)}"
             )
+        told += [
+            f"ended by itself {n} times: {each}" for each, n in self.endings.items()
+        ]
         return told
 
 
@@ -149,13 +155,19 @@ class Stage:
         self.feed.start()
         self.watch.wait_served("at the start")
 
-    def tend(self) -> None:
+    def tend(self, only: str | None = None) -> None:
         """Start again whatever ended by itself, as a supervisor would."""
         for name, worker in self.workers.items():
+            if only not in {None, name}:
+                continue
             if worker.process is not None and worker.process.poll() is not None:
                 self.story.faults["worker ended by itself, started again"] += 1
-                log.info("worker %s ended by itself: %s", name, worker.tail()[-400:])
+                last = worker.tail().strip().rpartition("\n")[2][:300]
+                self.story.endings[last] += 1
+                log.info("worker %s ended by itself: %s", name, last)
                 worker.start()
+        if only is not None:
+            return
         if self._view is not None and not self._view.running:
             self.story.faults["view ended by itself, started again"] += 1
             self._start_view()

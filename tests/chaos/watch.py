@@ -20,6 +20,29 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
+class Since:
+    """When each partition had its first event scored after an instant."""
+
+    def __init__(self, partitions: int) -> None:
+        """Begin to measure now."""
+        self.at = now()
+        self._partitions = partitions
+        self._first: dict[int, int] = {}
+
+    def note(self, partition: int, at: int) -> None:
+        """Hear that an event of a partition was scored."""
+        if at > self.at:
+            self._first.setdefault(partition, at)
+
+    def served(self) -> bool:
+        """Say whether every partition has had an event scored."""
+        return len(self._first) == self._partitions
+
+    def seconds(self) -> float:
+        """Return how long it took until the last partition had its first score."""
+        return (max(self._first.values()) - self.at) / 1_000
+
+
 class Watch:
     """Notes, for each partition, when the first event after an instant was scored.
 
@@ -30,8 +53,8 @@ class Watch:
     def __init__(self, settings: Settings) -> None:
         """Follow the states of a deployment from their beginning."""
         self._settings = settings
-        self._mark = 0
-        self._first: dict[int, int] = {}
+        self._waiting: list[Since] = []
+        self._last = Since(settings.partitions)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -48,23 +71,25 @@ class Watch:
         self._stop.set()
         self._thread.join(30)
 
-    def mark(self) -> int:
-        """Begin to measure from now on."""
+    def since(self) -> Since:
+        """Begin to measure from now on, beside others who do."""
+        begun = Since(self._settings.partitions)
         with self._lock:
-            self._mark = now()
-            self._first = {}
-            return self._mark
+            self._waiting = [each for each in self._waiting if not each.served()]
+            self._waiting.append(begun)
+        return begun
 
-    def served(self) -> bool:
-        """Say whether every partition has had an event scored since the mark."""
-        with self._lock:
-            return len(self._first) == self._settings.partitions
+    def mark(self) -> int:
+        """Begin to measure from now on, for `wait_served`."""
+        self._last = self.since()
+        return self._last.at
 
     def wait_served(self, why: str) -> float:
         """Return after how many seconds the last partition had its first score."""
-        wait_until(self.served, SERVED_SECONDS, f"scores on every partition, {why}")
-        with self._lock:
-            return (max(self._first.values()) - self._mark) / 1_000
+        wait_until(
+            self._last.served, SERVED_SECONDS, f"scores on every partition, {why}"
+        )
+        return self._last.seconds()
 
     def _run(self) -> None:
         consumer = Consumer(
@@ -94,5 +119,5 @@ class Watch:
     def _note(self, partition: int, at: int) -> None:
         self.seen += 1
         with self._lock:
-            if at > self._mark:
-                self._first.setdefault(partition, at)
+            for begun in self._waiting:
+                begun.note(partition, at)
