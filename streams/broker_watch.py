@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
@@ -21,6 +21,8 @@ from streams.errors import UserError
 from streams.kafka_access import client_config
 
 if TYPE_CHECKING:
+    from confluent_kafka import KafkaException
+
     from streams.settings import Settings
 
 _OURS: Final = re.compile(r"(scoring|view|delivery\..+|sink\..+)")
@@ -41,6 +43,11 @@ Place = tuple[str, int]
 
 class BrokerSilentError(UserError):
     """The broker did not tell what was asked."""
+
+
+def _silent(error: "KafkaException") -> BrokerSilentError:
+    msg = f"the broker does not tell how it is: {error.args[0].str()}"
+    return BrokerSilentError(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +100,7 @@ class Watcher:
         try:
             return self._look()
         except KafkaException as error:
-            msg = f"the broker does not tell how it is: {error.args[0].str()}"
-            raise BrokerSilentError(msg) from None
+            raise _silent(error) from None
 
     def _look(self) -> Sight:
         found = self._admin.list_topics(timeout=self._within)
@@ -112,21 +118,38 @@ class Watcher:
                     underreplicated.append(place)
         return Sight(
             brokers=len(found.brokers),
-            ends=self._ends(places),
+            ends=self._offsets(places, "latest"),
             committed={group: self._committed(group) for group in self._groups()},
             leaderless=leaderless,
             underreplicated=underreplicated,
         )
 
-    def _ends(self, places: Iterable[Place]) -> dict[Place, int]:
+    def begins(self, places: Iterable[Place]) -> dict[Place, int]:
+        """Return the offset of the first record that each partition still has.
+
+        Raises
+        ------
+        BrokerSilentError
+            When the broker does not answer.
+        """
+        from confluent_kafka import KafkaException  # noqa: PLC0415 - see `__init__`
+
+        try:
+            return self._offsets(places, "earliest")
+        except KafkaException as error:
+            raise _silent(error) from None
+
+    def _offsets(
+        self, places: Iterable[Place], which: Literal["earliest", "latest"]
+    ) -> dict[Place, int]:
         from confluent_kafka import TopicPartition  # noqa: PLC0415 - see `__init__`
         from confluent_kafka.admin import (  # type: ignore[attr-defined]  # noqa: PLC0415
             OffsetSpec,  # public, though its types do not say so
         )
 
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call] # the same
+        spec = getattr(OffsetSpec, which)()
         asked = {
-            TopicPartition(self._settings.topic(topic), number): latest
+            TopicPartition(self._settings.topic(topic), number): spec
             for topic, number in places
         }
         if not asked:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from streams.kafka_access import client_config
 from streams.redis_server import ask_redis
 
 if TYPE_CHECKING:
+    from streams.broker_watch import Sight, Watcher
     from streams.settings import Settings
     from streams.topics_admin import TopicReport
 
@@ -187,6 +189,7 @@ def _partitions(settings: "Settings") -> Iterator[Finding]:
             yield Finding(cast("Verdict", verdict), "partitions", text)
     if not (sight.leaderless or sight.underreplicated):
         yield Finding("ok", "partitions", "all led, all replicas in step")
+    yield from _deleted(watcher, sight)
     if any(sight.lag(group).total() for group in sight.committed):
         time.sleep(_PROGRESS_SECONDS)
     later = watcher.look()
@@ -205,6 +208,25 @@ def _partitions(settings: "Settings") -> Iterator[Finding]:
                 "See /readyz and its log"
             )
             yield Finding("fail", f"group {group}", text)
+
+
+def _deleted(watcher: "Watcher", sight: "Sight") -> Iterator[Finding]:
+    """Tell what topics did not keep until its reader came."""
+    places = {place for known in sight.committed.values() for place in known}
+    begins = watcher.begins(places)
+    for group, known in sight.committed.items():
+        gone: Counter[str] = Counter()
+        for place, offset in known.items():
+            gone[place[0]] += max(0, begins.get(place, 0) - offset)
+        if gone.total():
+            records = ", ".join(
+                f"{count} of {topic}" for topic, count in (+gone).items()
+            )
+            text = (
+                f"{records} were deleted before group {group} had taken them: start "
+                "its role, keep topics longer; see docs/runbooks/lost-to-retention.md"
+            )
+            yield Finding("fail", "retention", text)
 
 
 def _retention(settings: "Settings", reports: "list[TopicReport]") -> Iterator[Finding]:

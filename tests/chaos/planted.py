@@ -28,6 +28,7 @@ def _linger_between_state_and_outputs() -> None:
             nonlocal asked
             await confirm()
             asked += 1
+            # The fault itself: nothing is waited for here.
             await asyncio.sleep(_LINGER_SECONDS)
 
         await settle(self, cycle, confirm_late)

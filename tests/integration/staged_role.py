@@ -32,6 +32,7 @@ def ill() -> None:
     metrics.REBALANCES.inc(4)
     metrics.SPOOL_ASIDE.set(1)
     metrics.WORKER_ENDINGS.labels("dead-letters").inc()
+    metrics.LOST_TO_RETENTION.labels(WEB_EVENTS.name).inc(120)
     for _ in range(20):
         metrics.WAKEUP_LAG.observe(100)
     metrics.MODEL_INFO.labels("other", "0", "0ld", "default").set(1)
@@ -69,6 +70,7 @@ def well() -> None:
     """Show nothing of it any more."""
     metrics.RECOVERING.set(0)
     metrics.SPOOL_ASIDE.set(0)
+    metrics.LOST_TO_RETENTION.clear()
     metrics.MODEL_INFO.clear()
     metrics.DELIVERY_CIRCUIT_OPEN.labels("slack").set(0)
     metrics.LAG_SECONDS.labels("delivery.slack", "notifications.v1").set(0)

@@ -360,6 +360,7 @@ STAGED = {
     "LeadpulseDeliveryGivingUp",
     "LeadpulseSinkLag",
     "LeadpulseLineStopped",
+    "LeadpulseLostToRetention",
 }
 BAD_EVENTS = {"LeadpulseDeadLetters", "LeadpulseMachineTraffic"}
 BAD_WHILE_KAFKA_HANGS = {

@@ -18,6 +18,7 @@ from streams.sending_policy import (
     outcome_of_status,
     retry_after,
 )
+from tests.waiting import wait_until
 
 QUICK = SendingPolicy(
     first_wait_seconds=0.001,
@@ -80,10 +81,7 @@ def test_nobody_asks_again_before_the_target_said() -> None:
 
     thread = threading.Thread(target=sender.send, args=(first,))
     thread.start()
-    while not first.asked:
-        time.sleep(0.001)
-    while sender._closed_until == 0.0:
-        time.sleep(0.001)
+    wait_until(lambda: first.asked and sender._closed_until, 10, "the first to wait")
     sender.send(other)
     thread.join()
 
