@@ -23,13 +23,14 @@ from tests.worker_harness import WorkerProcess
 
 log = logging.getLogger("chaos")
 
-SPELL_SECONDS = 60.0
+SPELL_SECONDS = 90.0
 """How long faults fall thickly, until all pause."""
 CALM_SECONDS = 240.0
 """Within which every partition has a score again, on a machine with other work."""
 TAKEOVER_SECONDS = 60.0
 """A sleeper whose partitions nobody took by then was only dozing."""
 JOIN_SECONDS = 20.0
+READY_SECONDS = 12.0
 
 Deed = Callable[["Lane"], None]
 
@@ -128,7 +129,7 @@ class Lane:
                 log.exception("%s went wrong", deed.__name__)
                 self.dense.failed.append(f"{deed.__name__}: {error}")
                 return
-            self.pause(0.5, 4.0)
+            self.pause(0.2, 2.0)
 
     def pause(self, least: float, most: float) -> None:
         """Let the world go on for a time by chance."""
@@ -192,10 +193,13 @@ def killed_in_a_row(lane: Lane) -> None:
 def slept(lane: Lane) -> None:
     """A worker sleeps until others serve its partitions, then wakes among them."""
     with lane.victim() as victim:
-        deadline = time.monotonic() + TAKEOVER_SECONDS
+        deadline = time.monotonic() + READY_SECONDS
         while victim.get("/readyz")[0] != 200:
             # Who serves nothing would wake as nobody.
             if time.monotonic() > deadline or lane.dense.is_over:
+                victim.kill()
+                lane.note("worker kill")
+                victim.start()
                 return
             lane.pause(0.2, 0.5)
         victim.send(signal.SIGSTOP)
@@ -249,7 +253,7 @@ def broker_went(lane: Lane) -> None:
         broker.stop()
     broker.start()
     lane.note("broker restart")
-    lane.pause(2.0, 10.0)
+    lane.pause(10.0, 25.0)  # it takes as long to come back: workers live meanwhile
 
 
 def broker_stood_still(lane: Lane) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ from tests.chaos.stage import (
     brokers,
     log,
 )
+from tests.chaos.watch import NoMoreEventsError
 from tests.waiting import wait_until
 
 PARTITIONS = 4
@@ -157,7 +159,8 @@ def _strike(
 
 def _let(stage: Stage, fault: Fault) -> None:
     started = time.monotonic()
-    fault(stage)
+    with suppress(NoMoreEventsError):
+        fault(stage)
     stage.tend()
     spent = time.monotonic() - started
     log.info("%s: %.1f s, %s events", fault.__name__, spent, stage.feed.accepted.events)

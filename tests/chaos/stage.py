@@ -120,7 +120,7 @@ class Stage:
         self.feed = feed
         self.command = command
         self.story = Story()
-        self.watch = Watch(settings)
+        self.watch = Watch(settings, lambda: feed.is_done)
         self.far = settings.model_copy(update={"bootstrap": broker.far})
         self.workers = {
             "a": self.worker("a"),

@@ -49,7 +49,7 @@ def test_the_controller_fails_over(cluster: ApacheCluster, tmp_path: Path) -> No
     )
     create_topics(settings)
     feed = Feed(settings, seed=3, leads=200, rate=100, most=1_000_000)
-    watch = Watch(settings)
+    watch = Watch(settings, lambda: False)
     worker = WorkerProcess(settings, tmp_path / "worker.log")
     try:
         worker.start().wait_ready(60)

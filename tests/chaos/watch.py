@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 from confluent_kafka import Consumer, TopicPartition
 
@@ -18,6 +19,10 @@ SERVED_SECONDS = 30.0
 def now() -> int:
     """Return the instant by which records are stamped."""
     return time.time_ns() // 1_000_000
+
+
+class NoMoreEventsError(Exception):
+    """Nothing is left to be scored, so nobody can be seen to score."""
 
 
 class Since:
@@ -50,9 +55,13 @@ class Watch:
     has reached its caps is told nothing new.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Follow the states of a deployment from their beginning."""
+    def __init__(self, settings: Settings, is_over: Callable[[], bool]) -> None:
+        """Follow the states of a deployment from their beginning.
+
+        Once it `is_over` no events come any more.
+        """
         self._settings = settings
+        self._is_over = is_over
         self._waiting: list[Since] = []
         self._last = Since(settings.partitions)
         self._lock = threading.Lock()
@@ -85,11 +94,22 @@ class Watch:
         return self._last.at
 
     def wait_served(self, why: str) -> float:
-        """Return after how many seconds the last partition had its first score."""
+        """Return after how many seconds the last partition had its first score.
+
+        Raises
+        ------
+        NoMoreEventsError
+            When the feed has ended meanwhile.
+        """
+        last = self._last
         wait_until(
-            self._last.served, SERVED_SECONDS, f"scores on every partition, {why}"
+            lambda: last.served() or self._is_over(),
+            SERVED_SECONDS,
+            f"scores on every partition, {why}",
         )
-        return self._last.seconds()
+        if not last.served():
+            raise NoMoreEventsError
+        return last.seconds()
 
     def _run(self) -> None:
         consumer = Consumer(
