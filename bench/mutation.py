@@ -41,6 +41,8 @@ HEART = (
     "crossing.py",
     "curve.py",
     "decay.py",
+    "draft.py",
+    "facts.py",
     "masses.py",
     "memory.py",
     "quiet.py",

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from schemas.event import Event
 from schemas.time import Instant
-from scorers.compiled import CompiledModel, CompiledRule
+from scorers.compiled import CompiledModel
+from scorers.compiled_rules import CompiledRule
 from scorers.model import Rule
 from scorers.versions import Versions
 

@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from schemas.time import Instant
 from scorers import masses, memory
-from scorers.compiled import CompiledDormancy, CompiledModel, CompiledRule
+from scorers.compiled import CompiledModel
+from scorers.compiled_rules import CompiledDormancy, CompiledRule
 from scorers.curve import Curve
 from scorers.explain import lost_to
 from scorers.reading import UNLESS, curve_of

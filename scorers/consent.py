@@ -18,7 +18,8 @@ from msgspec.structs import replace
 from schemas.event import Event
 from schemas.time import Instant
 from scorers import masses
-from scorers.compiled import CompiledModel, CompiledRule
+from scorers.compiled import CompiledModel
+from scorers.compiled_rules import CompiledRule
 from scorers.consent_gate import EVERYTHING, Gate, fold
 from scorers.state import ConsentWord, LeadState, Span
 

@@ -9,7 +9,8 @@ import msgspec
 from schemas.locale import Locale
 from schemas.score import CLIP_MARK, ROUNDING, WHOLE_SCORE, Reason
 from schemas.time import Instant, to_datetime
-from scorers.compiled import CompiledModel, CompiledRule
+from scorers.compiled import CompiledModel
+from scorers.compiled_rules import CompiledRule
 from scorers.consent_gate import NO_CONSENT
 from scorers.curve import Curve, DormantPiece, Lull, Part
 from scorers.masses import counted

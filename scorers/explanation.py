@@ -8,6 +8,7 @@ from scorers import model as language
 from scorers.changes import Changes, changes_since
 from scorers.compiled import CompiledModel
 from scorers.explain import Ground, LedgerLine
+from scorers.facts import trait_text
 from scorers.reading import curve_of
 from scorers.scorer import read
 from scorers.state import LeadState
@@ -66,7 +67,7 @@ def explain_lead(model: CompiledModel, state: LeadState, now: Instant) -> Explan
         changes=changes_since(model, state, since, now),
         goal=goal,
         way=way_up(model, state, target, now) if goal else None,
-        stage=memory.trait_text(state, "lifecycle_stage") or "",
+        stage=trait_text(state, "lifecycle_stage") or "",
         next_change_at=reading.next_change_at,
         state=state,
     )
@@ -84,4 +85,4 @@ def unknown_traits(model: language.Model, state: LeadState) -> tuple[str, ...]:
     names = dict.fromkeys(
         path.split(".")[1] for path in paths if path.startswith(_TRAITS)
     )
-    return tuple(name for name in names if memory.trait_text(state, name) is None)
+    return tuple(name for name in names if trait_text(state, name) is None)

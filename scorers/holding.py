@@ -4,12 +4,11 @@ from schemas.event import CHANNELS
 from schemas.time import Instant
 from scorers import consent, masses
 from scorers.compiled import CompiledModel
+from scorers.facts import IDENTIFYING, latest_facts
 from scorers.memory import (
-    IDENTIFYING,
     bounded_ids,
     forget,
     latest_events,
-    latest_facts,
     latest_signs,
 )
 from scorers.reading import UNLESS

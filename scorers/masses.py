@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from schemas.event import Event
 from schemas.time import Instant
-from scorers.compiled import CompiledLimit, CompiledRule
+from scorers.compiled_rules import CompiledLimit, CompiledRule
 from scorers.decay import HalfLife, Linear, NoDecay, Stepped
 from scorers.state import Entry, Rank, RuleState
 

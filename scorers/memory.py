@@ -1,18 +1,20 @@
-"""How a lead's state takes in an event: facts, signs of life, matches, ids.
+"""How a lead's state takes in an event: signs of life, matches, ids.
 
 These functions change the state they are given: the reducer passes its own draft.
 Containers are replaced, never changed in place, so the draft's origin stays whole.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from msgspec.structs import replace
 
 from schemas.event import CHANNELS, Event
 from schemas.time import Instant, Millis
 from scorers import consent, masses
-from scorers.compiled import CompiledModel, CompiledRule
+from scorers.compiled import CompiledModel
+from scorers.compiled_rules import CompiledRule
+from scorers.facts import forget_facts, learn_fact, learn_traits
 from scorers.identity import derive_lead_id, is_legal, normalise, normalise_email
 from scorers.reading import UNLESS
 from scorers.state import (
@@ -30,22 +32,10 @@ from scorers.state import (
     TraitFact,
 )
 
-_LONGEST_TEXT: Final = 256
 _MOST_IDENTIFIERS: Final = 32
 _MOST_RECENT: Final = 5
 _SIGNS_KEPT: Final = 4
-_FORMER_KEPT: Final = 2
 _BACKFILLS_KEPT: Final = 4
-
-IDENTIFYING: Final = frozenset({"email_domain"})
-"""Traits that are told by an identifier; withdrawing an event leaves them."""
-
-_FACT_EVENTS: Final = {
-    "stage changed": (("lifecycle_stage", "stage"),),
-    "budget stated": (("budget", "amount"), ("budget_currency", "currency")),
-    "lead assigned": (("owner", "owner"),),
-}
-"""Events that state a trait: which trait, from which property."""
 
 WORK_EVENTS: Final = frozenset(
     {
@@ -89,14 +79,6 @@ def born(event: Event) -> LeadState:
     return LeadState(lead_id=lead_id)
 
 
-def trait_text(state: LeadState, name: str) -> str | None:
-    """Return a trait as text, None where it is unknown."""
-    fact = state.traits.get(name)
-    if fact is None or fact.value is None or fact.value == "":
-        return None
-    return str(fact.value)
-
-
 def adopted(model: CompiledModel, state: LeadState) -> LeadState:
     """Return `state` with its folds made by `model`: new points, new half-lives."""
     if state.model == model.digest:
@@ -133,7 +115,7 @@ def learn(
     if words:
         consent.heard(state, words, at, event_id)
     state.first_at = min(state.first_at, at) if state.first_at else at
-    _learn_traits(model, state, event, at, event_id)
+    learn_traits(model, state, event, at, event_id)
     if model.is_activity(event):
         _remember_id(state, event_id, at, CHANNELS.index(event.channel))
         _sign_of_life(state, event.channel, at, event_id)
@@ -184,7 +166,7 @@ def backfill(
     at = min(event.time, now)
     facts = state.traits, state.former
     if not machine:
-        _learn_traits(model, state, event, at, event_id, only=traits)
+        learn_traits(model, state, event, at, event_id, only=traits)
     known = state.rules
     for rule in model.candidates(event):
         if rule.name not in rules or (machine and not rule.counts_machines):
@@ -282,7 +264,7 @@ def _identify(state: LeadState, event: Event, at: Instant, event_id: int) -> Non
         _, sign, domain = email.rpartition("@")
         if sign:
             # Free-mail and competitor rules read it; the address itself is no trait.
-            _learn_fact(state, "email_domain", TraitFact(at, event_id, domain))
+            learn_fact(state, "email_domain", TraitFact(at, event_id, domain))
     if event.user_id is not None and is_legal(event.user_id):
         state.user_ids = _with(state.user_ids, normalise("user_id", event.user_id))
     if event.anonymous_id is not None and is_legal(event.anonymous_id):
@@ -299,68 +281,6 @@ def _with(known: tuple[str, ...], identifier: str) -> tuple[str, ...]:
 def bounded_names(names: Iterable[str]) -> tuple[str, ...]:
     """Return identifiers in the order and number in which they are kept."""
     return tuple(sorted(names)[:_MOST_IDENTIFIERS])
-
-
-def _learn_traits(
-    model: CompiledModel,
-    state: LeadState,
-    event: Event,
-    at: Instant,
-    event_id: int,
-    *,
-    only: frozenset[str] | None = None,
-) -> None:
-    kept = model.kept_traits if only is None else only
-    learnt: dict[str, Any] = {
-        name: value for name, value in event.traits.items() if name in kept
-    }
-    for trait, source in _FACT_EVENTS.get(event.name.casefold(), ()):
-        if source in event.properties and only is None:
-            learnt[trait] = event.properties[source]
-    for name, value in learnt.items():
-        _learn_fact(state, name, TraitFact(at, event_id, _bounded(value)))
-
-
-def _learn_fact(state: LeadState, name: str, fact: TraitFact) -> None:
-    """Keep the latest fact of a trait, and the ones before it to fall back on."""
-    known = state.traits.get(name)
-    if known is None:
-        state.traits = {**state.traits, name: fact}
-        return
-    latest, former = latest_facts(name, (*state.former.get(name, ()), known, fact))
-    if latest is fact:
-        state.traits = {**state.traits, name: fact}
-    if former:
-        state.former = {**state.former, name: former}
-
-
-def latest_facts(
-    name: str, facts: Iterable[TraitFact]
-) -> tuple[TraitFact, tuple[TraitFact, ...]]:
-    """Return the latest of a trait's facts, and those before it that are kept."""
-    *before, latest = sorted(facts, key=_order)
-    return latest, () if name in IDENTIFYING else tuple(before[-_FORMER_KEPT:])
-
-
-def _order(fact: TraitFact) -> tuple[Instant, int]:
-    return (fact.at, fact.id)
-
-
-def _bounded(value: object) -> object:
-    """Return a trait's value as far as it is kept: plain, and not too long."""
-    if isinstance(value, str):
-        return value[:_LONGEST_TEXT]
-    if value is None or isinstance(value, bool | float):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) < 1 << 63 else float(value)
-    if isinstance(value, dict):
-        return {
-            str(key)[:_LONGEST_TEXT]: _bounded(item)
-            for key, item in list(value.items())[:_MOST_IDENTIFIERS]
-            if isinstance(item, str | int | float | bool) or item is None
-        }
-    return str(value)[:_LONGEST_TEXT]
 
 
 def _sign_of_life(state: LeadState, channel: str, at: Instant, event_id: int) -> None:
@@ -450,29 +370,13 @@ def forget(
     state.recent = tuple(item for item in state.recent if item.id not in ids)
     state.gains = tuple(item for item in state.gains if item[1] not in ids)
     state.signs = tuple(item for item in state.signs if item[1] not in ids)
-    _forget_facts(state, ids)
+    forget_facts(state, ids)
     full = len(state.ids) >= MAX_IDS
     for known in ids:
         stamp = state.ids.get(known)
         at = now if stamp is None else stamp // MARKS
         _remember_id(state, known, at, mark)
     _see_again(state, ids, full=full)
-
-
-def _forget_facts(state: LeadState, ids: frozenset[int]) -> None:
-    former = {}
-    traits = {}
-    for name, latest in state.traits.items():
-        facts = [
-            fact
-            for fact in (*state.former.get(name, ()), latest)
-            if fact.id not in ids or name in IDENTIFYING
-        ]
-        if facts:
-            traits[name] = facts[-1]
-        if facts[:-1]:
-            former[name] = tuple(facts[:-1])
-    state.traits, state.former = traits, former
 
 
 def _see_again(state: LeadState, ids: frozenset[int], *, full: bool) -> None:

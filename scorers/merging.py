@@ -17,7 +17,9 @@ from msgspec.structs import replace
 from schemas.time import Instant
 from scorers import belonging, consent, judging, masses, memory
 from scorers.alert_merging import merged_alerts
-from scorers.compiled import CompiledModel, CompiledRule
+from scorers.compiled import CompiledModel
+from scorers.compiled_rules import CompiledRule
+from scorers.facts import latest_facts
 from scorers.linking import MAX_ABSORBED
 from scorers.reading import UNLESS
 from scorers.state import (
@@ -258,7 +260,7 @@ def _merge_facts(whole: LeadState, one: LeadState, other: LeadState) -> None:
             latest = side.traits.get(name)
             for fact in known if latest is None else (*known, latest):
                 facts[fact.at, fact.id] = fact
-        traits[name], before = memory.latest_facts(name, facts.values())
+        traits[name], before = latest_facts(name, facts.values())
         if before:
             former[name] = before
     whole.traits, whole.former = traits, former

@@ -12,8 +12,8 @@ from scorers.alert_rules import CompiledAlert
 from scorers.alerting import Verdict
 from scorers.compiled import CompiledModel
 from scorers.conditions import as_number
+from scorers.facts import trait_text
 from scorers.linking import present_owner
-from scorers.memory import trait_text
 from scorers.state import LeadState
 
 _SHOWN_TRAITS = ("name", "first_name", "last_name", "title", "company", "country")

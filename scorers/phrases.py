@@ -6,7 +6,7 @@ import msgspec
 
 from schemas.event import CHANNELS
 from schemas.locale import Locale
-from scorers.compiled import title_of
+from scorers.compiled_rules import title_of
 from scorers.model import (
     Condition,
     Decay,

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from operator import itemgetter
 
 from schemas.time import Instant
-from scorers.compiled import CompiledDormancy, CompiledModel, CompiledRule
+from scorers.compiled import CompiledModel
+from scorers.compiled_rules import CompiledDormancy, CompiledRule
 from scorers.curve import NEVER, Curve, DormantPiece, Lull, Part, Piece
 from scorers.decay import Linear, Stepped
 from scorers.masses import SETTLED, counted, is_silenced, met_in_time

@@ -5,7 +5,8 @@ import msgspec
 from schemas.locale import Locale
 from schemas.time import Instant, to_instant
 from scorers.changes import Change
-from scorers.compiled import CompiledModel, CompiledRule, title_of
+from scorers.compiled import CompiledModel
+from scorers.compiled_rules import CompiledRule, title_of
 from scorers.explain import Ground, LedgerLine, threshold_note, told_value
 from scorers.explanation import Explanation
 from scorers.machine_notes import not_counted

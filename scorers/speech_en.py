@@ -116,6 +116,12 @@ TEMPLATES: Final = {
     "account.usual": "{count} people in 24 hours, {usual} on a usual day",
     "account.person": "A person with {score} points ({tier})",
     "account.person.did": "A person with {score} points ({tier}): {did}",
+    # channels
+    "channel.web": "web",
+    "channel.email": "email",
+    "channel.social": "social",
+    "channel.content": "content",
+    "channel.crm": "CRM",
     # spans
     "span.second.1": "1 second",
     "span.second": "{count} seconds",

@@ -19,9 +19,9 @@ from scorers.belonging import account_id_of
 from scorers.compiled import CompiledModel
 from scorers.conditions import compile_test
 from scorers.explain import LedgerLine
+from scorers.facts import trait_text
 from scorers.free_mail import company_domain
 from scorers.identity import lead_id_of
-from scorers.memory import trait_text
 from scorers.parts import tell_duration
 from scorers.predicate import Test
 from scorers.replay import Replay, Told

@@ -16,7 +16,8 @@ from schemas.event import Event, EventType
 from schemas.time import Instant, to_datetime
 from scorers import masses, memory
 from scorers import model as language
-from scorers.compiled import CompiledModel, CompiledRule
+from scorers.compiled import CompiledModel
+from scorers.compiled_rules import CompiledRule
 from scorers.conditions import static_choices
 from scorers.reading import curve_of
 from scorers.state import LeadState, RuleState, TraitFact

@@ -3,7 +3,8 @@
 from typing import Any
 
 from scorers import crossing
-from scorers.compiled import CompiledModel, CompiledRule, compile_model
+from scorers.compiled import CompiledModel, compile_model
+from scorers.compiled_rules import CompiledRule
 from scorers.model import Model
 
 CLICK = {"event": "Offer Clicked"}

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.time import DAY, HOUR, MINUTE, Instant
 from scorers import masses
-from scorers.compiled import CompiledRule
+from scorers.compiled_rules import CompiledRule
 from scorers.masses import MAX_ENTRIES, MAX_RANKS, SETTLED
 from scorers.reading import curve_of
 from scorers.state import Entry, LeadState, RuleState

@@ -18,7 +18,8 @@ from scorers.comparison import (
     live,
     ranking_quality,
 )
-from scorers.compiled import CompiledModel, compile_model, title_of
+from scorers.compiled import CompiledModel, compile_model
+from scorers.compiled_rules import title_of
 from scorers.explanation import explain_lead
 from scorers.loading import ModelError, Problem, load_model
 from scorers.model import Model

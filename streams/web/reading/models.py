@@ -8,7 +8,8 @@ from typing import Final
 import structlog
 
 from schemas.locale import LOCALES, Locale
-from scorers.compiled import CompiledModel, title_of
+from scorers.compiled import CompiledModel
+from scorers.compiled_rules import title_of
 from scorers.texts import said
 from streams.errors import UserError
 from streams.model_files import read_model
