@@ -118,7 +118,9 @@ audit: setup ## Known holes in what is installed (asks PyPI; AUDIT_SERVICE=osv: 
 	@echo "build/sbom.cdx.json is what a release consists of"
 	$(RUN) pip_audit --strict --disable-pip --require-hashes \
 		--vulnerability-service $(AUDIT_SERVICE) \
-		--progress-spinner off -r requirements/runtime.txt
+		--progress-spinner off -r requirements/runtime.txt || { \
+		echo "make audit: holes are named above; or $(AUDIT_SERVICE) could not be" \
+			"asked, and nothing is known (docs/security.md)" >&2; exit 1; }
 
 native: setup ## The core compiled into build/native (needs a C compiler; two minutes)
 	"$(BIN)/python" deploy/native.py build/native

@@ -10,17 +10,19 @@ import uvicorn
 
 from streams.collector.app import create_app
 from streams.collector.fetching import Get, get_https
-from streams.collector.slow_clients import ImpatientProtocol
 from streams.collector.spooling import SpooledEventLog
 from streams.errors import UserError
 from streams.event_log import KafkaEventLog
 from streams.listening import listen
+from streams.metrics import COLLECTOR_REQUESTS
 from streams.metrics_server import start_metrics_server
 from streams.settings import Settings
+from streams.slow_clients import ImpatientProtocol
 from streams.spool import Spool
 from streams.suppression_feed import follow_suppressions
 from streams.suppressions import Suppressions
 
+_log = structlog.get_logger("collector")
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75
 """Longer than the load balancers in front, so that they close first."""
@@ -50,7 +52,7 @@ def run_collector(settings: Settings) -> None:
     listener = bind(settings)
     metrics_port = start_metrics_server(settings, "collector")
     server = create_server(settings)
-    structlog.get_logger("collector").info(
+    _log.info(
         "listening",
         url=f"http://{settings.host}:{listener.getsockname()[1]}",
         metrics=f"http://{settings.host}:{metrics_port}/metrics",
@@ -108,7 +110,7 @@ def create_server(settings: Settings, get: Get = get_https) -> uvicorn.Server:
         uvicorn.Config(
             app,
             loop="uvloop",
-            http=ImpatientProtocol,
+            http=_Protocol,
             ws="none",
             lifespan="on",
             log_config=None,
@@ -121,6 +123,14 @@ def create_server(settings: Settings, get: Get = get_https) -> uvicorn.Server:
             timeout_graceful_shutdown=math.ceil(settings.produce_timeout_seconds) + 1,
         )
     )
+
+
+class _Protocol(ImpatientProtocol):
+    """Tells what it refuses as the collector does."""
+
+    def note_refusal(self, status: int, reason: str) -> None:
+        COLLECTOR_REQUESTS.labels("other", str(status)).inc()
+        _log.info("request", route="other", status=status, reason=reason)
 
 
 def _event_log(settings: Settings) -> SpooledEventLog:

@@ -7,9 +7,11 @@ import structlog
 import uvicorn
 
 from streams.listening import listen
+from streams.metrics import WEB_REQUESTS
 from streams.metrics_server import start_metrics_server
 from streams.redis_access import redis_address
 from streams.settings import Settings
+from streams.slow_clients import ImpatientProtocol
 from streams.view import View, ViewAwayError, connect_view
 from streams.web.app import create_web
 from streams.web.live import Live
@@ -76,7 +78,7 @@ def create_server(sources: Sources) -> uvicorn.Server:
         uvicorn.Config(
             create_web(sources),
             loop="uvloop",
-            http="httptools",
+            http=_Protocol,
             ws="none",
             lifespan="on",
             log_config=None,
@@ -88,6 +90,13 @@ def create_server(sources: Sources) -> uvicorn.Server:
             timeout_graceful_shutdown=_GRACE_SECONDS,
         ),
     )
+
+
+class _Protocol(ImpatientProtocol):
+    """Counts what it refuses as the app does."""
+
+    def note_refusal(self, status: int, reason: str) -> None:  # noqa: ARG002 - its own
+        WEB_REQUESTS.labels("other", str(status)).inc()
 
 
 class _Server(uvicorn.Server):

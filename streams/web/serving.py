@@ -1,5 +1,6 @@
 """From declared endpoints to routes: who may, how often, and what went wrong."""
 
+import asyncio
 import hashlib
 import inspect
 import math
@@ -31,6 +32,8 @@ from streams.web.taste import taste_of
 from streams.web.templating import Templates
 
 _LARGEST_BODY: Final = 256_000
+BODY_SECONDS: Final = 10.0
+"""How long a body may take to arrive."""
 _POLICY: Final = (
     "default-src 'none'",
     "script-src 'self'",
@@ -117,20 +120,26 @@ class Serving:
         return answer
 
     def _admit(self, endpoint: Endpoint, request: Request) -> Holder | None:
-        holder = self._door.admit(
-            endpoint.least,
-            method=request.method,
-            headers=request.headers,
-            session=request.cookies.get(SESSION_COOKIE),
-        )
         client = "" if request.client is None else request.client.host
-        who = client if holder is None else holder.name
+        try:
+            holder = self._door.admit(
+                endpoint.least,
+                method=request.method,
+                headers=request.headers,
+                session=request.cookies.get(SESSION_COOKIE),
+            )
+        except AccessDeniedError:
+            self._slow_down(client)  # who guesses may not guess faster
+            raise
+        self._slow_down(client if holder is None else holder.name)
+        return holder
+
+    def _slow_down(self, who: str) -> None:
         if self._limit is not None and not self._limiter.hit(self._limit, who):
             stats = self._limiter.get_window_stats(self._limit, who)
             wait = max(1, math.ceil(stats.reset_time - time.time()))
             text = f"more than {self._limit}; see LEADPULSE_WEB_RATE_LIMIT"
             raise ProblemError(429, "too-many", text, {"Retry-After": str(wait)})
-        return holder
 
     async def _taken(
         self, endpoint: Endpoint, request: Request, holder: Holder | None
@@ -204,14 +213,19 @@ class Serving:
 
 
 async def _body(request: Request) -> bytes:
-    """Return the body, no more of it than anything asked here needs."""
+    """Return the body, no more of it than anything asked here needs, and in time."""
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > _LARGEST_BODY:
-            text = f"at most {_LARGEST_BODY} bytes"
-            raise ProblemError(413, "too-large", text)
-        parts.append(part)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > _LARGEST_BODY:
+                    text = f"at most {_LARGEST_BODY} bytes"
+                    raise ProblemError(413, "too-large", text)
+                parts.append(part)
+    except TimeoutError:
+        text = f"the body did not arrive within {BODY_SECONDS:g} s"
+        raise ProblemError(408, "too-slow", text, {"Connection": "close"}) from None
     return b"".join(parts)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from streams.collector import intake, server, slow_clients
+from streams import slow_clients
+from streams.collector import intake, server
 from streams.settings import Settings
 from tests.conftest import MakeTopics
 from tests.streams.collector.conftest import KEYS, running

@@ -1,11 +1,14 @@
 """Who comes in, from where, and how far: the matrix of roles, sessions, other sites."""
 
+import socket
 from pathlib import Path
 
 import httpx
 import pytest
 
+from streams import slow_clients
 from streams.settings import ROLES, Settings
+from streams.web import serving as serving_requests
 from streams.web.access import OpenToAllError
 from streams.web.app import endpoints
 from streams.web.endpoint import Endpoint
@@ -144,9 +147,40 @@ def test_one_token_may_ask_so_often(web_settings: Settings, web: Web) -> None:
         ]
         late = client.get("/api/v1/accounts", headers=shown[0])
         assert client.get("/api/v1/accounts", headers=shown[1]).status_code == 200
+        guesses = [
+            client.get(
+                "/api/v1/accounts", headers={"Authorization": f"Bearer guess-{number}"}
+            ).status_code
+            for number in range(4)
+        ]
 
+    assert guesses == [401, 401, 401, 429]
     assert statuses == [200, 200, 200, 429]
     assert int(late.headers["retry-after"]) >= 1
+
+
+def test_who_never_ends_and_who_sends_too_much(
+    web_settings: Settings, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heads and bodies without an end are cut off, those too large are refused."""
+    monkeypatch.setattr(slow_clients, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(serving_requests, "BODY_SECONDS", 0.3)
+    post = b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    large = b"X: " + b"x" * slow_clients.HEAD_BYTES
+    with serving(web_settings, web.view) as url:
+        for sent, status in (
+            (post, b"408"),
+            (post + b"Content-Length: 10\r\n\r\n{", b"408"),
+            (post + large[: slow_clients.HEAD_BYTES + 1 - len(post)], b"431"),
+        ):
+            port = httpx.URL(url).port
+            assert port is not None
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as peer:
+                peer.sendall(sent)
+                assert peer.recv(10_000).split()[1] == status
+        much = httpx.post(f"{url}/sign-in", content=b"x" * 300_000)
+        assert much.status_code == 413
+        assert httpx.get(f"{url}/sign-in").status_code == 200
 
 
 def test_every_word_is_there_in_every_language() -> None:

@@ -1,28 +1,23 @@
 """HTTP/1.1 for clients that are slow or never finish: they do not keep a connection.
 
 uvicorn waits for ever for the end of a request's head, and for the rest of a body whose
-answer was given early. Here both have a limit; bodies have theirs in `intake.py`.
+answer was given early. Here both have a limit; bodies have theirs where they are read.
 """
 
 import asyncio
 from typing import Final
 
 import msgspec
-import structlog
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
     RequestResponseCycle,
 )
 
-from streams.metrics import COLLECTOR_REQUESTS
-
 HEAD_SECONDS: Final = 10.0
 """How long a client may take from the first byte of a head to its last."""
 HEAD_BYTES: Final = 65_536
 """What a request's line and headers may weigh."""
-
-_log: Final = structlog.get_logger("collector")
 
 
 class ImpatientProtocol(HttpToolsProtocol):
@@ -88,8 +83,7 @@ class ImpatientProtocol(HttpToolsProtocol):
         self._stop_timer()
         if self.transport.is_closing():
             return
-        COLLECTOR_REQUESTS.labels("other", str(status)).inc()
-        _log.info("request", route="other", status=status, reason=reason)
+        self.note_refusal(status, reason)
         body = msgspec.json.encode(
             {"success": False, "error": {"reason": reason, "detail": detail}}
         )
@@ -98,6 +92,9 @@ class ImpatientProtocol(HttpToolsProtocol):
             b"connection: close\r\n\r\n%s" % (STATUS_LINE[status], len(body), body)
         )
         self.transport.close()
+
+    def note_refusal(self, status: int, reason: str) -> None:
+        """Count what was refused before it was a request; a role's own."""
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
