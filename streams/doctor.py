@@ -95,7 +95,7 @@ def _write_keys(settings: "Settings") -> Iterator[Finding]:
 
 
 def _spool(settings: "Settings") -> Iterator[Finding]:
-    from streams.spool import look  # noqa: PLC0415 - only here
+    from streams.spool_file import look  # noqa: PLC0415 - only here
 
     # `leadpulse up` gives each role a folder of its own.
     for directory in (settings.data_dir, settings.data_dir / "collector"):

@@ -5,7 +5,6 @@ many ask for at once is one transaction and one fsync. Nothing here knows of Kaf
 """
 
 import asyncio
-import fcntl
 import os
 import queue
 import sqlite3
@@ -14,34 +13,27 @@ import zlib
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from schemas.time import Instant
-from streams.errors import UserError
 from streams.event_log import NotDurableError, Record
+from streams.spool_file import (
+    ROW_BYTES,
+    SPOOL_FILE,
+    count,
+    damaged,
+    hold,
+    open_spool,
+)
 
 T = TypeVar("T")
 
-SPOOL_FILE: Final = "spool.sqlite3"
-_LOCK_FILE: Final = "spool.lock"
-_ROW_BYTES: Final = 64
-"""What a row costs beside its records, about."""
 _MOST_AT_ONCE: Final = 1_000
 _MOST_READ: Final = 8_000_000
 """Bytes that are in memory at once on their way to Kafka."""
 _FULL_RETRY_SECONDS: Final = 10
-_TABLE: Final = """
-CREATE TABLE IF NOT EXISTS parcels (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    at INTEGER NOT NULL,      -- instant of its receipt, ms
-    events INTEGER NOT NULL,  -- how many records
-    crc INTEGER NOT NULL,     -- of body
-    body BLOB NOT NULL,       -- the records, MessagePack
-    aside TEXT                -- why it is kept although it cannot be sent
-)
-"""
 
 
 class SpoolFullError(NotDurableError):
@@ -56,12 +48,6 @@ class SpoolFailedError(NotDurableError):
     retry_seconds = _FULL_RETRY_SECONDS
 
 
-class SpoolUnusableError(UserError):
-    """The spool cannot be opened; the text says why and what to do."""
-
-    exit_code: ClassVar[int] = 2
-
-
 class Parcel(msgspec.Struct, frozen=True):
     """What one request put on the spool: its records belong together."""
 
@@ -69,17 +55,6 @@ class Parcel(msgspec.Struct, frozen=True):
     at: Instant
     size: int
     records: list[Record]
-
-
-class SpoolReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What is on a spool, read from its file."""
-
-    events: int
-    size: int
-    oldest_at: Instant | None
-    aside: int
-    owner: int | None
-    """The process that holds it; None if none does."""
 
 
 class _Kept(NamedTuple):
@@ -137,13 +112,13 @@ class Spool:
         """
         self.path = directory / SPOOL_FILE
         self.limit = limit
-        self._lock = _hold(directory)
+        self._lock = hold(directory)
         try:
-            self._connection = _open(self.path)
-            found = _count(self._connection)
+            self._connection = open_spool(self.path)
+            found = count(self._connection)
         except sqlite3.Error as error:
             os.close(self._lock)
-            raise _damaged(self.path, error) from None
+            raise damaged(self.path, error) from None
         self.parcels, self.events, self.size, self.oldest_at, self.aside = found
         self._sent = 0
         self._last_refusal: NotDurableError | None = None
@@ -165,7 +140,7 @@ class Spool:
             At once, when there is no room. The future raises SpoolFailedError.
         """
         body = _encode(records)
-        size = len(body) + _ROW_BYTES
+        size = len(body) + ROW_BYTES
         if self.size + size > self.limit:
             msg = f"the spool is full: {self.size} of {self.limit} bytes"
             self._last_refusal = SpoolFullError(msg)
@@ -309,7 +284,7 @@ class Spool:
         )
         with closing(rows):
             for number, at, count, crc, body in rows:
-                size = len(body) + _ROW_BYTES
+                size = len(body) + ROW_BYTES
                 if zlib.crc32(body) != crc:
                     broken.append(_Broken(number, count, size))
                     continue
@@ -377,124 +352,3 @@ class _Broken(msgspec.Struct, frozen=True):
     id: int
     events: int
     size: int
-
-
-def look(directory: Path) -> SpoolReport | None:
-    """Return what is on the spool in `directory`, None if there is no spool.
-
-    It may be in use meanwhile; nothing is changed.
-
-    Raises
-    ------
-    SpoolUnusableError
-        When it cannot be read.
-    """
-    path = directory / SPOOL_FILE
-    if not path.exists():
-        return None
-    try:
-        with closing(_connect(path, mode="ro")) as connection:
-            _, events, size, oldest_at, aside = _count(connection)
-    except sqlite3.Error as error:
-        raise _damaged(path, error) from None
-    return SpoolReport(
-        events=events,
-        size=size,
-        oldest_at=oldest_at,
-        aside=aside,
-        owner=_owner(directory),
-    )
-
-
-def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,  # opened in one thread, used by another alone
-    )
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    connection = _connect(path, mode="rwc")
-    try:
-        for pragma in (
-            "journal_mode = WAL",
-            "synchronous = FULL",  # a commit returns when the log is on the disk
-            "fullfsync = ON",  # also where fsync alone does not mean that
-            "secure_delete = ON",
-        ):
-            connection.execute(f"PRAGMA {pragma}").fetchall()
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
-        connection.execute(_TABLE)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _count(
-    connection: sqlite3.Connection,
-) -> tuple[int, int, int, Instant | None, int]:
-    """Return parcels, events, bytes, the oldest instant, and the events aside."""
-    parcels, events, size, oldest_at = connection.execute(
-        "SELECT count(*), coalesce(sum(events), 0), coalesce(sum(length(body)), 0), "
-        "min(at) FROM parcels WHERE aside IS NULL"
-    ).fetchone()
-    (aside,) = connection.execute(
-        "SELECT coalesce(sum(events), 0) FROM parcels WHERE aside IS NOT NULL"
-    ).fetchone()
-    return parcels, events, size + parcels * _ROW_BYTES, oldest_at, aside
-
-
-def _hold(directory: Path) -> int:
-    """Return the open lock file of the spool in `directory`, ours as long as open."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = os.open(directory / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
-        # What people did is nobody else's to read.
-        os.close(os.open(directory / SPOOL_FILE, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        msg = (
-            f"cannot keep a spool in {directory}: {error.strerror}; set "
-            "LEADPULSE_DATA_DIR to a folder on a local disk that can be written, or "
-            "LEADPULSE_SPOOL_MAX_BYTES=0 to do without"
-        )
-        raise SpoolUnusableError(msg) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.pread(lock, 20, 0).decode(errors="replace").strip()
-        os.close(lock)
-        msg = (
-            f"the spool in {directory} is in use by the collector of process {owner}: "
-            "give each collector a LEADPULSE_DATA_DIR of its own"
-        )
-        raise SpoolUnusableError(msg) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
-
-
-def _owner(directory: Path) -> int | None:
-    """Return the process that holds the spool in `directory`, None for none."""
-    with suppress(OSError, ValueError):
-        lock = os.open(directory / _LOCK_FILE, os.O_RDONLY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return int(os.pread(lock, 20, 0))
-        finally:
-            os.close(lock)
-    return None
-
-
-def _damaged(path: Path, error: sqlite3.Error) -> SpoolUnusableError:
-    why = " ".join(str(error).split())
-    return SpoolUnusableError(
-        f"the spool {path} cannot be read: {why}. It may hold events that were "
-        "acknowledged: move it away, start again, and see docs/collector.md for how "
-        "to save what is in it"
-    )

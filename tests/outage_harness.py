@@ -13,7 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from streams.processes import Child, free_port
 from streams.settings import Settings
-from streams.spool import look
+from streams.spool_file import look
 from tests.waiting import wait_until
 
 KEY = "wk-1"

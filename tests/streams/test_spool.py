@@ -9,15 +9,8 @@ from pathlib import Path
 import pytest
 
 from streams.event_log import Record
-from streams.spool import (
-    SPOOL_FILE,
-    Parcel,
-    Spool,
-    SpoolFailedError,
-    SpoolFullError,
-    SpoolUnusableError,
-    look,
-)
+from streams.spool import Parcel, Spool, SpoolFailedError, SpoolFullError
+from streams.spool_file import SPOOL_FILE, SpoolUnusableError, look
 
 LIMIT = 1_000_000
 

@@ -15,7 +15,8 @@ from streams.collector.server import create_server
 from streams.collector.spooling import SpooledEventLog
 from streams.event_log import NotDurableError, Record, RecordRefusedError
 from streams.settings import Settings
-from streams.spool import Spool, SpoolFullError, SpoolUnusableError
+from streams.spool import Spool, SpoolFullError
+from streams.spool_file import SpoolUnusableError
 from streams.topics_admin import create_topics
 from tests.conftest import MakeTopics
 from tests.outage_harness import ids_by_partition
