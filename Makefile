@@ -40,7 +40,7 @@ help: ## Show this list
 setup: $(STAMP) assets ## Make the virtual environment from the locked requirements
 
 assets: ## Fonts and scripts of the web app, from npm's packages (cheap when there)
-	@sh deploy/web/assets.sh
+	@sh deploy/web/assets.sh "$(BIN)"
 
 $(STAMP): requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 	@python="$$(sh deploy/find-python.sh "$(PYTHON)")" \

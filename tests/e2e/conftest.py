@@ -12,7 +12,9 @@ import httpx
 import pytest
 
 from streams.settings import Settings
+from streams.supervisor import Stack
 from tests.conftest import MakeTopics
+from tests.e2e.pages_of_the_app import team
 from tests.streams.collector.conftest import running
 
 if TYPE_CHECKING:
@@ -138,3 +140,10 @@ def collector(make_topics: MakeTopics, site: Site) -> Iterator[Collector]:
     )
     with running(settings) as (http, _):
         yield Collector(http, settings)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Stack]":
+    """Every role on this machine, over some weeks of a sales team."""
+    with team(tmp_path_factory.mktemp("team")) as stack:
+        yield stack

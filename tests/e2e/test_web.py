@@ -1,6 +1,8 @@
 """The web app in a real browser, on the whole product."""
 
 import base64
+import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,6 +15,7 @@ import pytest
 from streams.settings import load_settings
 from streams.supervisor import Stack
 from streams.view import connect_view
+from tests.e2e.pages_of_the_app import KEY
 from tests.streams.web.conftest import TOKENS, serving
 from tests.waiting import wait_until
 
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.clients]
 
-KEY = "web-write-key"
 TRAITS = {
     "employees": 50,
     "annual_revenue": 20_000_000,
@@ -31,34 +33,6 @@ TRAITS = {
     "company": "Initech",
 }
 ORDER = "[...document.querySelectorAll('.b-body [data-lead]')]"
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Every role on this machine, with a few leads."""
-    settings = load_settings(
-        {},
-        data_dir=tmp_path_factory.mktemp("stack"),
-        collector_port=0,
-        metrics_port=0,
-        partitions=1,
-        write_keys=f"website={KEY}",
-    )
-    with Stack(settings) as stack:
-        for n in range(6):
-            send(stack, f"cold{n}", "page", name="Pricing", properties={"path": "/x"})
-        heat(stack, "warm")
-        with closing(httpx.Client(base_url=stack.web_url, timeout=20)) as api:
-            wait_until(
-                lambda: (
-                    api.get("/api/v1/leads?tier=gold").json()["total"] == 1
-                    and api.get("/api/v1/leads").json()["total"] == 7
-                    and api.get("/api/v1/accounts").json()["accounts"]
-                ),
-                30,
-                "the leads in the view",
-            )
-        yield stack
 
 
 def send(stack: Stack, who: str, call: str, **given: Any) -> None:
@@ -93,9 +67,11 @@ def open_page(browser: "Browser", stack: Stack) -> Iterator[OpenPage]:
     contexts: list[BrowserContext] = []
     wrong: list[str] = []
 
-    def open_(path: str = "/", url: str = "", **given: Any) -> "Page":
+    def open_(path: str = "/", url: str = "", init: str = "", **given: Any) -> "Page":
         context = browser.new_context(**{"locale": "en-GB", **given})
         contexts.append(context)
+        if init:
+            context.add_init_script(init)
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on(
@@ -124,26 +100,54 @@ def row(page: "Page", who: str) -> Any:
     return page.locator(".b-row", has_text=who)
 
 
+TOLD = """
+window.notices = []; window.notes = 0;
+window.Notification = class {
+  static permission = "granted";
+  static async requestPermission() { return "granted"; }
+  constructor(text) { window.notices.push(text); }
+};
+const sounding = AudioContext.prototype.createOscillator;
+AudioContext.prototype.createOscillator = function () {
+  window.notes += 1;
+  return sounding.call(this);
+};
+"""
+"""Hears what the page tells of hot leads outside of itself."""
+
+
 def test_a_lead_turns_hot_on_the_board_by_itself(
-    stack: Stack, open_page: OpenPage
+    stack: Stack, open_page: OpenPage, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Within a second of its SDK call, without a reload; on a phone, too."""
+    """Within a second of its SDK call, without a reload; on a phone, too.
+
+    Who asked for it hears of it by a sound and a notice.
+    """
     page, phone = (
-        live(open_page()),
+        live(open_page(init=TOLD)),
         live(open_page(viewport={"width": 390, "height": 844})),
     )
     page.evaluate("window.stayed = true")
+    for name in ("sound", "notices"):
+        page.locator(f"#{name}").click()
+        page.locator(f"#{name}[aria-pressed=true]").wait_for()
+    chimes = page.evaluate("window.notes")
     seconds = []
-    for n in range(3):
+    for n in range(7):
         heat(stack, f"quick{n}")
         called = time.monotonic()
         row(page, f"quick{n}").locator(".chip.bad").wait_for(timeout=60_000)
         seconds.append(time.monotonic() - called)
 
-    # Of three, for the machine may have had something else to do.
-    assert min(seconds) < 1.0, seconds
+    told = ", ".join(f"{each:.2f}" for each in sorted(seconds))
+    with capsys.disabled():
+        sys.stdout.write(f"\nfrom an SDK's call to a hot row: {told} s\n")
+    assert statistics.median(seconds) < 1.0, seconds
     assert page.evaluate("window.stayed")
-    row(phone, "quick2").locator(".chip.bad").wait_for()
+    wait_until(lambda: len(page.evaluate("window.notices")) >= 7, what="the notices")
+    assert "quick6" in " ".join(page.evaluate("window.notices"))
+    assert page.evaluate("window.notes") > chimes
+    row(phone, "quick6").locator(".chip.bad").wait_for()
     wide = phone.evaluate("document.documentElement.scrollWidth")
     assert wide <= 390
     scores = page.evaluate(
@@ -151,6 +155,34 @@ def test_a_lead_turns_hot_on_the_board_by_itself(
         ".map((row) => +row.querySelector('b').textContent)"
     )
     assert scores == sorted(scores, reverse=True)
+
+
+def test_an_admin_erases_a_person_from_the_page(
+    stack: Stack, open_page: OpenPage
+) -> None:
+    """Asked twice; then nobody is known by that name, on any screen."""
+    heat(stack, "forgotten")
+    page = live(open_page())
+    row(page, "forgotten").locator(".b-name a").click()
+    page.wait_for_selector("#why[data-ready]")
+    lead = page.url.rpartition("/")[2]
+    page.locator("[data-act=erase]").click()
+    page.locator("#erase button[value='']").click()
+    page.locator("[data-act=erase]").click()
+    page.locator("#erase button[value=yes]").click()
+    page.wait_for_url(f"{stack.web_url}/", timeout=60_000)
+
+    with closing(httpx.Client(base_url=stack.web_url, timeout=20)) as api:
+        wait_until(
+            lambda: (
+                api.get(f"/api/v1/leads/{lead}").status_code == 404
+                and not api.get("/api/v1/leads?text=forgotten").json()["leads"]
+            ),
+            60,
+            "nobody to be known by that name",
+        )
+    page.goto(f"{stack.web_url}/leads/{lead}")
+    assert page.locator(".big-number").inner_text() == "404"
 
 
 def test_people_work_by_keyboard_and_others_see_it(
@@ -292,43 +324,3 @@ def test_roles_see_what_they_may(
         "sales": (4, 2, 403),
         "admin": (5, 2, 200),
     }
-
-
-def test_nothing_serious_stands_in_the_way_of_anybody(
-    stack: Stack, open_page: OpenPage, modules: Path
-) -> None:
-    """Axe finds no serious violation on any page, in either language and theme."""
-    axe = (modules / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
-    with closing(httpx.Client(base_url=stack.web_url, timeout=20)) as api:
-        lead = api.get("/api/v1/leads").json()["leads"][0]["lead_id"]
-        account = api.get("/api/v1/accounts").json()["accounts"][0]["account"]
-    pages = [
-        "/",
-        f"/leads/{lead}",
-        "/accounts",
-        f"/accounts/{account['account_id']}",
-        "/team",
-        "/quality",
-        "/studio",
-        "/operations",
-        "/nowhere",
-    ]
-    found = []
-    for lang, scheme in (("en", "light"), ("fa", "dark")):
-        page = open_page("/", color_scheme=scheme)
-        for path in pages:
-            page.goto(f"{stack.web_url}{path}?lang={lang}")
-            page.wait_for_load_state("load")
-            if path == "/":
-                live(page)
-            page.evaluate(axe)
-            told = page.evaluate(
-                "axe.run({ resultTypes: ['violations'] }).then((r) => r.violations)"
-            )
-            found += [
-                (path, lang, each["id"], each["nodes"][0]["target"])
-                for each in told
-                if each["impact"] in {"serious", "critical"}
-            ]
-
-    assert found == []

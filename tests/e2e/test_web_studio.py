@@ -1,100 +1,28 @@
 """The managers' pages in a real browser: readable by all, a draft tried, published."""
 
-import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import Producer
 
-from schemas.dead_letter import DeadLetter
-from schemas.model_version import PRIMARY
-from schemas.time import to_datetime
-from schemas.topics import DEAD_LETTERS, WEB_EVENTS
-from streams.clock import SystemClock
-from streams.metrics_server import start_metrics_server
-from streams.model_desk import ModelDesk
-from streams.model_files import read_model_text
-from streams.settings import Settings
-from streams.topics_admin import create_topics
-from streams.view import connect_view
-from tests.e2e.conftest import MODULES, missing
-from tests.streams.view.records import change
-from tests.streams.web import seeding
-from tests.streams.web.conftest import serving
+from streams.supervisor import Stack
+from streams.web.texts.words import WORDS
+from tests.e2e.pages_of_the_app import FOREIGN, paths, settled, tasted
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.e2e, pytest.mark.clients]
 
-PAGES = ("team", "quality", "studio", "operations")
 PATIENCE = 30_000
 """Milliseconds that something may take to show on a busy machine."""
 
 
 @pytest.fixture(scope="module")
-def url(
-    broker: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """The app over some weeks of life on topics and in the view."""
-    unique = f"e{uuid.uuid4().hex[:8]}"
-    metrics = start_metrics_server(Settings(metrics_port=0), "worker")
-    settings = Settings.model_validate(
-        {
-            "bootstrap": broker,
-            "redis_url": redis_url,
-            "partitions": 1,
-            "topic_prefix": f"{unique}.",
-            "app_id": unique,
-            "web_port": 0,
-            "web_rate_limit": "",
-            "web_metrics": f"worker=http://127.0.0.1:{metrics}/metrics",
-            "data_dir": tmp_path_factory.mktemp("managing"),
-        }
-    )
-    create_topics(settings)
-    now = SystemClock().now()
-    models = ("0ld0ld0ld0ld", read_model_text(None)[1].digest)
-    seeding.put(settings, seeding.browsed(30, now))
-    seeding.put(settings, seeding.followed_up(40, now))
-    seeding.put(settings, seeding.learnt(400, now, models))
-    _bury(settings)
-    # In a thread: Playwright has an event loop of its own in this one.
-    with ThreadPoolExecutor(1) as apart:
-        apart.submit(_publish, settings).result()
-    with closing(connect_view(redis_url, prefix=settings.topic_prefix)) as view:
-        view.write(view.build(), map(change, seeding.view_of(40, now)), {})
-        with serving(settings, view) as url:
-            yield url
-
-
-def _publish(settings: Settings) -> None:
-    """Put the shipped model into the history, as the first worker does."""
-    text, compiled = read_model_text(None)
-    desk = ModelDesk(settings)
-    desk.publish(
-        desk.version(compiled, text, slot=PRIMARY, alerts=False, note="the first")
-    )
-
-
-def _bury(settings: Settings) -> None:
-    letter = DeadLetter(
-        stage="scoring",
-        reason="invalid-json",
-        detail="expected an object",
-        topic=settings.topic(WEB_EVENTS.name),
-        partition=0,
-        offset=1,
-        at=to_datetime(SystemClock().now()),
-    )
-    producer = Producer({"bootstrap.servers": settings.bootstrap})
-    topic = settings.topic(DEAD_LETTERS.name)
-    producer.produce(topic, b"{", b"k", headers=letter.headers())
-    assert producer.flush(20) == 0
+def url(stack: Stack) -> str:
+    """The app, open to whoever is on this machine."""
+    return stack.web_url
 
 
 @pytest.fixture
@@ -107,41 +35,44 @@ def page(browser: "Browser", url: str) -> Iterator["Page"]:
     context.close()
 
 
-@pytest.mark.parametrize("lang", ["en", "fa"])
-def test_each_page_is_for_everybody(browser: "Browser", url: str, lang: str) -> None:
-    """No serious hurdle by axe, no error, nothing wider than a desk or a phone."""
-    axe = MODULES / "axe-core" / "axe.min.js"
-    if not axe.is_file():
-        missing("npm has not installed axe-core")
-    narrow = {"width": 390, "height": 844}
-    wide = {"width": 1280, "height": 900}
-    for size, theme in ((wide, "light"), (narrow, "dark")):
-        # Without our policy, for axe is a script of somebody else's.
-        context = browser.new_context(
-            viewport=size,  # type: ignore[arg-type] # a plain dictionary
-            bypass_csp=True,
+@pytest.mark.parametrize("taste", ["en desk light", "fa phone dark", "fa desk light"])
+def test_each_page_is_for_everybody(
+    browser: "Browser", url: str, modules: Path, taste: str
+) -> None:
+    """No serious hurdle by axe, nothing too wide, in Persian no word of English."""
+    lang, size, theme = taste.split()
+    axe = (modules / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+    page = tasted(browser, url, size=size, lang=lang, theme=theme)
+    page.set_default_timeout(PATIENCE)
+    wrong: list[object] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    for name, path in paths(url).items():
+        page.goto(f"{url}{path}")
+        settled(page, name)
+        over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        wrong += [(name, "too wide")] if over > 0 else []
+        if lang == "fa":
+            wrong += [(name, each) for each in page.evaluate(FOREIGN)]
+            english = set(WORDS["en"].values()) - set(WORDS["fa"].values())
+            wrong += [(name, each) for each in page.evaluate(SHOWN) if each in english]
+        page.evaluate(axe)
+        told = page.evaluate(
+            "axe.run({ resultTypes: ['violations'] }).then((r) => r.violations)"
         )
-        context.set_default_timeout(PATIENCE)
-        for name, value in (("lp_lang", lang), ("lp_theme", theme)):
-            context.add_cookies([{"name": name, "value": value, "url": url}])
-        shown = context.new_page()
-        for path in PAGES:
-            shown.goto(f"{url}/{path}")
-            shown.wait_for_selector(".stats, .rules, .card")
-            assert _hurdles(shown, axe) == [], (path, lang, theme)
-            over = shown.evaluate("document.documentElement.scrollWidth - innerWidth")
-            assert over <= 0, (path, size)
-        context.close()
+        wrong += [
+            (name, each["id"], each["nodes"][0]["html"])
+            for each in told
+            if each["impact"] in {"serious", "critical"}
+        ]
+    page.context.close()
+
+    assert wrong == []
 
 
-def _hurdles(page: "Page", axe: Path) -> list[tuple[str, str]]:
-    page.add_script_tag(path=axe)
-    found: dict[str, Any] = page.evaluate("axe.run({resultTypes: ['violations']})")
-    return [
-        (each["id"], each["nodes"][0]["html"])
-        for each in found["violations"]
-        if each["impact"] in {"serious", "critical"}
-    ]
+SHOWN = """() => [...document.querySelectorAll("body *")]
+  .filter((at) => !at.children.length && !at.closest("script, textarea, [lang=en]"))
+  .map((at) => at.textContent.trim()).filter((text) => text.length > 2)"""
+"""Says every text of a page, whatever it stands in."""
 
 
 def test_a_draft_is_tried_published_and_taken_back(page: "Page", url: str) -> None:
