@@ -111,7 +111,14 @@ def calibrate(
     report("judging the draft")
     present = design.score[judged]
     drafted = read_or_reckoned(proposal, design.only(judged), rest)
-    gate = judge(proposal.model, model, drafted.scores, present, design.won[judged])
+    gate = judge(
+        proposal.model,
+        model,
+        drafted.scores,
+        present,
+        design.won[judged],
+        leads=design.leads[judged],
+    )
     report("evidence")
     found = grounds(part, recalibrated)
     told = suggestions(model, [known[row] for row in learn], part, recalibrated)

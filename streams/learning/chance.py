@@ -8,10 +8,10 @@ import numpy as np
 
 from scorers.snapshots import Example
 from streams.learning.design import Design, Flags, Floats
-from streams.learning.drift import Watch
+from streams.learning.drift import Watch, watched
 from streams.learning.evidence import wilson
 from streams.learning.foretold import Figure
-from streams.learning.measuring import DRAWS, Cells, counts
+from streams.learning.measuring import DRAWS, Cells, resamples
 
 _BANDS: Final = 10
 _CROWD: Final = 20
@@ -161,12 +161,13 @@ def bands_of(design: Design) -> tuple[Band, ...]:
     """Return the bands of the score, by resampling with their intervals."""
     bounds = np.arange(0, 101, 100 // _BANDS)
     place = np.clip(np.searchsorted(bounds, design.score, side="right") - 1, 0, 9)
-    chosen = np.random.default_rng(_RANDOM)
     levels, cell = np.unique(design.score, return_inverse=True)
     drawn = np.array(
         [
-            _level_chances(levels, cell, design.won, counts(chosen, len(design)))
-            for _ in range(DRAWS // 2)
+            _level_chances(levels, cell, design.won, counted)
+            for counted in resamples(
+                len(design), design.leads, draws=DRAWS // 2, seed=_RANDOM
+            )
         ]
     )
     middle = _level_chances(levels, cell, design.won, np.ones(len(design)))
@@ -222,9 +223,10 @@ def segments_of(
     # The score's own log odds are not penalised: a large unit makes them free.
     table = np.column_stack((odds * 100, marks))
     regression = LogisticRegression(C=1 / _PRIOR, max_iter=1_000)
-    regression.fit(table, design.won)
+    counts = design.weight
+    regression.fit(table, design.won, sample_weight=counts)
     chance = regression.predict_proba(table)[:, 1]
-    weight = chance * (1 - chance)
+    weight = counts * chance * (1 - chance)
     found = []
     for place, segment in enumerate(names):
         mine = marks[:, place] > 0
@@ -262,7 +264,7 @@ def rolling_of(design: Design, examples: Sequence[Example]) -> Rolling:
     loss = river.utils.Rolling(river.metrics.LogLoss, window)
     brier = river.utils.Rolling(river.metrics.MSE, window)
     auc = river.metrics.RollingROCAUC(window)
-    watch = Watch()
+    watch, judged = Watch(), watched(design)
     names = design.bounds.names
     step = max(len(design) // 200, 1)
     at, losses, briers, aucs, drifts = [], [], [], [], []
@@ -276,7 +278,7 @@ def rolling_of(design: Design, examples: Sequence[Example]) -> Rolling:
         loss.update(won, {True: chance, False: 1 - chance})
         brier.update(float(won), chance)
         auc.update(won, {True: chance, False: 1 - chance})
-        if watch.heard(shot.score, won=won):
+        if judged[row] and watch.heard(shot.score, won=won):
             drifts.append(int(design.ended[row]))
         if number >= _CROWD and number % step == 0:
             at.append(int(design.ended[row]))

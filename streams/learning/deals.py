@@ -40,11 +40,16 @@ class Deals(msgspec.Struct, frozen=True):
     def worth(self, at: Instant) -> Floats:
         """Return what each deal is worth as far as is known at `at`.
 
-        Where nobody said it is what those that had been won by then brought.
+        It is what those that had been won by then brought, where nobody said, and
+        everywhere if what was said told less of them than that.
         """
-        brought = self.amount[self.won_by(at)]
-        told = brought[~np.isnan(brought)]
-        usual = float(told.mean()) if len(told) else 0.0
+        won = self.won_by(at) & (self.amount > 0)
+        usual = float(self.amount[won].mean()) if won.any() else 0.0
+        told = won & (self.value > 0)
+        if told.sum() > LEAST // 2:
+            brought = np.log(self.amount[told])
+            if np.std(brought - np.log(self.value[told])) > np.std(brought):
+                return np.full(len(self.value), usual)
         return np.where(np.isnan(self.value), usual, self.value)
 
     def past(self, at: Instant) -> Past | None:

@@ -81,6 +81,22 @@ class Design:
         places = {name: place for place, name in enumerate(self.bounds.names)}
         return np.array([places[number.group] for number in self.numbers], np.int64)
 
+    @property
+    def weight(self) -> Floats:
+        """How much each example counts: those of one lead together as much as one."""
+        _, member, many = np.unique(self.leads, return_inverse=True, return_counts=True)
+        weight: Floats = 1.0 / many[member]
+        return weight
+
+    def firsts(self, has: Flags) -> Flags:
+        """Return which examples are the first of their lead among those that `has`."""
+        rows = np.flatnonzero(has)
+        order = rows[np.argsort(self.at[rows], kind="stable")]
+        _, place = np.unique(self.leads[order], return_index=True)
+        found = np.zeros(len(self), np.bool_)
+        found[order[place]] = True
+        return found
+
     def only(self, rows: Flags | Whole) -> "Design":
         """Return the design of some of the examples."""
         return replace(

@@ -5,10 +5,26 @@ from typing import Any, Final
 
 import numpy as np
 
+from streams.learning.design import Design, Flags
+
 REFERENCE: Final = 300
 """Outcomes from which it is learnt what scores mean before changes are looked for."""
+_STEADY: Final = 0.9
+"""The share of outcomes that must have had time to come."""
 _DELTA: Final = 0.002
 """ADWIN's own: how unlikely a change by chance must be."""
+
+
+def watched(design: Design) -> Flags:
+    """Return which examples show drift: the first of each lead, once it is steady.
+
+    At the beginning only what ends soon has ended, and it is won more often or less.
+    """
+    lasted = design.ended - design.at
+    steady = design.at.min() + np.quantile(lasted, _STEADY)
+    first = design.firsts(np.ones(len(design), np.bool_))
+    found: Flags = first & (design.ended >= steady)
+    return found
 
 
 class Watch:

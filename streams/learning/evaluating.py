@@ -97,8 +97,10 @@ def evaluate(
     held = _held(text, design, known, split, report)
     won = design.won[held.rows]
     report("intervals")
+    leads = design.leads[held.rows]
     qualities = {
-        name: quality(chance, chance, won) for name, chance in held.chance.items()
+        name: quality(chance, chance, won, leads=leads)
+        for name, chance in held.chance.items()
     }
     recalibrated = held.chance[RECALIBRATED]
     return (
@@ -112,8 +114,12 @@ def evaluate(
             qualities=qualities,
             share_of_ceiling=qualities[RECALIBRATED].auc.value
             / qualities[BOOSTING].auc.value,
-            over_naive_bayes=difference(recalibrated, held.chance[NAIVE_BAYES], won),
-            over_present=difference(recalibrated, held.chance[PRESENT], won),
+            over_naive_bayes=difference(
+                recalibrated, held.chance[NAIVE_BAYES], won, leads=leads
+            ),
+            over_present=difference(
+                recalibrated, held.chance[PRESENT], won, leads=leads
+            ),
         ),
         held,
         won,

@@ -63,13 +63,19 @@ class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
 
 def grounds(design: Design, found: Recalibrated) -> list[Ground]:
     """Return what speaks for every number of the model."""
-    base = float(design.won.mean())
-    return [_ground(design, found, place, base) for place in range(len(design.numbers))]
+    base = float(design.weight @ design.won / design.weight.sum())
+    people = len(np.unique(design.leads))
+    return [
+        _ground(design, found, place, base, people)
+        for place in range(len(design.numbers))
+    ]
 
 
-def _ground(design: Design, found: Recalibrated, place: int, base: float) -> Ground:
+def _ground(
+    design: Design, found: Recalibrated, place: int, base: float, people: int
+) -> Ground:
     number = design.numbers[place]
-    has = design.units[:, place] != 0
+    has = design.firsts(design.units[:, place] != 0)
     leads, won = int(has.sum()), int((has & design.won).sum())
     rate = wilson(won, leads)
     after = float(found.points[place])
@@ -86,7 +92,7 @@ def _ground(design: Design, found: Recalibrated, place: int, base: float) -> Gro
         won=won,
         rate=rate,
         lift=Figure(*(each / base for each in (rate.value, rate.low, rate.high))),
-        worth=_worth(leads, len(design), number.points, after, low, high),
+        worth=_worth(leads, people, number.points, after, low, high),
     )
 
 
@@ -134,33 +140,39 @@ def suggestions(
 ) -> list[Suggestion]:
     """Return properties that no rule reads, and that would tell more than chance.
 
-    Each is held against what the recalibrated model expects already (a score test);
-    of those told, one in a hundred may be chance (Benjamini and Hochberg).
+    Each is held against what the recalibrated model expects already (a score test, in
+    which the decisions on a lead stand for one another); of those told, one in a
+    hundred may be chance (Benjamini and Hochberg).
     """
     from scipy.stats import false_discovery_control, norm  # noqa: PLC0415 - heavy
 
     expected = chances(design, found.fit, design)
-    weight = expected * (1 - expected)
-    off = design.won - expected
+    counts = design.weight
+    weight = counts * expected * (1 - expected)
+    off = counts * (design.won - expected)
+    _, member = np.unique(design.leads, return_inverse=True)
     candidates: list[Suggestion] = []
     for name, value, has in _properties(model, examples):
-        leads = int(has.sum())
-        if leads < _COMMON or leads > len(design) - _COMMON:
+        mine = design.firsts(has)
+        leads = int(mine.sum())
+        if leads < _COMMON or counts[~has].sum() < _COMMON:
             continue
         centred = has - (weight @ has) / weight.sum()
         information = float(weight @ centred**2)
         if information <= 0:
             continue
         score = float(off @ centred)
+        apart = np.sqrt((np.bincount(member, off * centred) ** 2).sum())
+        sure = abs(score) / max(float(apart), float(np.sqrt(information)))
         candidates.append(
             Suggestion(
                 property=name,
                 value=value,
                 leads=leads,
-                won=int((has & design.won).sum()),
-                expected=float(expected[has].sum()),
+                won=int((mine & design.won).sum()),
+                expected=float(expected[mine].sum()),
                 points=round(score / information * found.per_logit),
-                p_value=float(2 * norm.sf(abs(score) / np.sqrt(information))),
+                p_value=float(2 * norm.sf(sure)),
             )
         )
     if not candidates:

@@ -12,7 +12,7 @@ import msgspec
 from scorers.compiled import CompiledModel
 from streams.errors import UserError
 from streams.learning.design import Flags, Floats
-from streams.learning.measuring import DRAWS, Cells, difference
+from streams.learning.measuring import DRAWS, Cells, Names, difference
 from streams.learning_gate import SUFFIX, Gate
 
 _LEAST: Final = 20
@@ -25,6 +25,7 @@ def judge(
     present: Floats,
     won: Flags,
     *,
+    leads: Names | None = None,
     draws: int = DRAWS,
     seed: int = 7,
 ) -> Gate:
@@ -36,7 +37,7 @@ def judge(
     wins = int(won.sum())
     if min(wins, len(won) - wins) < _LEAST:
         return _gate(draft, against, len(won), better=False, why="too few outcomes")
-    gained = difference(drafted, present, won, draws=draws, seed=seed)
+    gained = difference(drafted, present, won, leads=leads, draws=draws, seed=seed)
     cells = Cells(drafted, drafted, won), Cells(present, present, won)
     better = gained.low > 0
     return Gate(

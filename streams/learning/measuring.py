@@ -1,16 +1,20 @@
 """How good predictions are: AUC, Brier, log loss, lift, each with an interval.
 
-Intervals are percentiles over resampled examples.
+Intervals are percentiles over resampled leads, all examples of a lead together.
 Scores have few distinct values, so a resample is a new weight for each of them.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from streams.learning.design import Flags, Floats
 from streams.learning.foretold import Figure
+
+Names = NDArray[np.str_]
 
 DRAWS: Final = 400
 LEVELS: Final = 1_000
@@ -105,15 +109,19 @@ def quality(
     chance: Floats,
     won: Flags,
     *,
+    leads: Names | None = None,
     draws: int = DRAWS,
     seed: int = 7,
 ) -> Quality:
-    """Return how well `predicted` ranks and `chance` foretells who was won."""
+    """Return how well `predicted` ranks and `chance` foretells who was won.
+
+    Decisions on the same of `leads` are not independent: they are resampled together.
+    """
     cells = Cells(predicted, chance, won)
     point = cells.measures(cells.weights())
-    chosen = np.random.default_rng(seed)
     drawn = [
-        cells.measures(cells.weights(counts(chosen, len(won)))) for _ in range(draws)
+        cells.measures(cells.weights(counted))
+        for counted in resamples(len(won), leads, draws=draws, seed=seed)
     ]
     return Quality(
         **{
@@ -131,11 +139,27 @@ def counts(chosen: np.random.Generator, size: int) -> Floats:
     return np.bincount(picked, minlength=size).astype(np.float64)
 
 
+def resamples(
+    size: int, leads: Names | None, *, draws: int, seed: int
+) -> Iterator[Floats]:
+    """Yield how often each example is in each of `draws` resamples of the leads."""
+    chosen = np.random.default_rng(seed)
+    names, member = (
+        (None, None) if leads is None else np.unique(leads, return_inverse=True)
+    )
+    for _ in range(draws):
+        if names is None or len(names) == size:
+            yield counts(chosen, size)
+        else:
+            yield counts(chosen, len(names))[member]
+
+
 def difference(
     better: Floats,
     worse: Floats,
     won: Flags,
     *,
+    leads: Names | None = None,
     draws: int = DRAWS,
     seed: int = 7,
 ) -> Figure:
@@ -144,13 +168,10 @@ def difference(
     Both are judged on the same resamples, so what they have in common cancels out.
     """
     first, second = Cells(better, better, won), Cells(worse, worse, won)
-    chosen = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(draws):
-        counted = counts(chosen, len(won))
-        drawn.append(
-            first.auc(first.weights(counted)) - second.auc(second.weights(counted))
-        )
+    drawn = [
+        first.auc(first.weights(counted)) - second.auc(second.weights(counted))
+        for counted in resamples(len(won), leads, draws=draws, seed=seed)
+    ]
     value = first.auc(first.weights()) - second.auc(second.weights())
     return Figure(value, *_ends(drawn))
 

@@ -88,22 +88,25 @@ def fitted(design: Design, strength: float) -> Fit:
     prior = slope * design.points
     offset = slope * design.fixed.sum(axis=1)
     won = design.won.astype(np.float64)
-    size = len(won)
+    counts = design.weight
+    size = float(counts.sum())
 
     def loss(at: Floats) -> tuple[float, Floats]:
         odds = at[0] + offset + units @ at[1:]
         gap = at[1:] - prior
         missed = np.logaddexp(0.0, odds) - won * odds
-        off = expit(odds) - won
+        off = counts * (expit(odds) - won)
         slopes = np.concatenate(([off.sum()], units.T @ off + strength * gap))
-        total = missed.sum() + strength * (gap @ gap) / 2
+        total = counts @ missed + strength * (gap @ gap) / 2
         return float(total) / size, slopes / size
 
     signs = np.array([number.sign for number in design.numbers])
     limits = [(None, None)] + [
         (0.0 if sign > 0 else None, 0.0 if sign < 0 else None) for sign in signs
     ]
-    start = np.concatenate(([_logit(won.mean()) - (units @ prior).mean()], prior))
+    start = np.concatenate(
+        ([_logit(float(counts @ won) / size) - (units @ prior).mean()], prior)
+    )
     found = minimize(
         loss,
         start,
@@ -117,7 +120,7 @@ def fitted(design: Design, strength: float) -> Fit:
     return Fit(
         intercept=float(found.x[0]),
         weights=weights,
-        spread=_spread(units, chance * (1 - chance), strength),
+        spread=_spread(units, counts * chance * (1 - chance), strength),
         prior=prior,
         strength=strength,
     )
@@ -136,7 +139,7 @@ def _slope(design: Design) -> float:
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - heavy
 
     plain = LogisticRegression(C=1e6)
-    plain.fit(design.score[:, None] / 10, design.won)
+    plain.fit(design.score[:, None] / 10, design.won, sample_weight=design.weight)
     found = float(plain.coef_[0, 0]) / 10
     return found if found > _SLOPE / 10 else _SLOPE / 3
 
@@ -161,7 +164,10 @@ def best_strength(design: Design, *, folds: int = 3, seed: int = 7) -> float:
         for strength in STRENGTHS:
             fit = fitted(part, strength)
             losses[strength] += log_loss(
-                rest.won, chances(rest, fit, part), labels=[False, True]
+                rest.won,
+                chances(rest, fit, part),
+                labels=[False, True],
+                sample_weight=rest.weight,
             )
     return min(losses, key=losses.__getitem__)
 
