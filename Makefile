@@ -8,6 +8,7 @@ JOBS ?= auto
 SEEDS ?= 1 2 3
 EVENTS ?= 100000
 RATE ?= 500
+MINUTES ?= 10
 FUZZ_RUNS ?= 1000000
 AUDIT_SERVICE ?= pypi
 TRIALS ?= 30
@@ -31,7 +32,7 @@ COVERAGE_CORE := 96
 COVERAGE_STREAMS := 70
 
 .DEFAULT_GOAL := help
-.PHONY: help setup assets check test native test-native it deploy-tools deploy-check laws fuzz chaos chaos-planted downtime mutation e2e clients demo up format docs lock clean audit
+.PHONY: help setup assets check test native test-native it deploy-tools deploy-check laws fuzz chaos chaos-long chaos-planted downtime mutation e2e clients demo up format docs lock clean audit
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -95,6 +96,10 @@ laws: setup ## The laws of scoring, fuzz of sources, 1,000 new examples each; 10
 
 chaos: setup ## Faults by chance under load on Apache Kafka, then the count (SEEDS="1 2 3" EVENTS=100000)
 	$(RUN) tests.chaos.run --seeds $(SEEDS) --events $(EVENTS) --rate $(RATE)
+
+chaos-long: setup ## Many faults at once, for hours; a signal ends it with the count (SEEDS MINUTES=10 RATE)
+	$(RUN) tests.chaos.run --seeds $(SEEDS) --dense $(MINUTES) --rate $(RATE) \
+		--results tests/chaos/results.jsonl
 
 chaos-planted: setup ## The same on workers with a bug on purpose: each must be found
 	! $(RUN) tests.chaos.run --plant no-positions --only kill kill_and_leave kill storm

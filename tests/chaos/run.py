@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
 from scorers import scorer
 from streams.redis_server import RedisServer
 from streams.settings import Settings
@@ -24,6 +22,7 @@ from tests.chaos.count import Findings, count, prove, settle
 from tests.chaos.dense import Dense
 from tests.chaos.faults import EVERY, WEIGHTS, Fault, eager_model, pause
 from tests.chaos.feed import Accepted, Feed
+from tests.chaos.results import Line, keep, told
 from tests.chaos.stage import (
     SESSION,
     SNAPSHOTS,
@@ -221,7 +220,8 @@ def main() -> int:
                 )
                 _tell("\n".join(outcome.lines()))
                 if given.results is not None:
-                    keep(given.results, outcome, rate=given.rate, dense=given.dense)
+                    keep(given.results, kept(outcome, given.rate, given.dense))
+                    _tell(told(given.results))
                 total.add(outcome.story)
                 events += outcome.accepted.events
                 bad += bool(outcome.findings)
@@ -253,6 +253,27 @@ def _densely(
     return strike
 
 
+def kept(outcome: Outcome, rate: int, dense: float | None) -> Line:
+    """Return what is kept of a seed."""
+    taken = outcome.accepted
+    return Line(
+        at=time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime()),
+        seed=outcome.seed,
+        form="by chance" if dense is None else "dense",
+        minutes=dense,
+        rate=rate,
+        core="compiled" if scorer.__file__.endswith(".so") else "python",
+        events=taken.events,
+        doubles=taken.doubles,
+        unreadable=len(taken.rubbish),
+        leads=len(taken.ids),
+        seconds=round(outcome.seconds),
+        faults=dict(sorted(outcome.story.faults.items())),
+        endings=dict(outcome.story.endings),
+        findings=list(outcome.findings),
+    )
+
+
 def _stopped_by_a_signal() -> threading.Event:
     """Let the first signal end the faults and the feed, and the count still be made.
 
@@ -269,29 +290,6 @@ def _stopped_by_a_signal() -> threading.Event:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, stop)
     return stopping
-
-
-def keep(path: Path, outcome: Outcome, *, rate: int, dense: float | None) -> None:
-    """Add a line to `path` that says what became of a seed."""
-    taken = outcome.accepted
-    line = {
-        "at": time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime()),
-        "seed": outcome.seed,
-        "form": "by chance" if dense is None else "dense",
-        "minutes": dense,
-        "rate": rate,
-        "core": "compiled" if scorer.__file__.endswith(".so") else "python",
-        "events": taken.events,
-        "doubles": taken.doubles,
-        "unreadable": len(taken.rubbish),
-        "leads": len(taken.ids),
-        "seconds": round(outcome.seconds),
-        "faults": dict(sorted(outcome.story.faults.items())),
-        "endings": dict(outcome.story.endings),
-        "findings": list(outcome.findings),
-    }
-    with path.open("ab") as file:
-        file.write(msgspec.json.encode(line) + b"\n")
 
 
 if __name__ == "__main__":
