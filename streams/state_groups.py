@@ -1,11 +1,10 @@
 """How far the workers' group is, told and set from outside while nobody is in it."""
 
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from schemas.topics import ACCOUNT_MEMBERS, COMMANDS, EVENT_TOPICS
+from schemas.topics import ACCOUNT_MEMBERS, COMMANDS, EVENT_TOPICS, Topic
 from streams.errors import UserError
 from streams.group_offsets import read_committed
 from streams.kafka_access import client_config
@@ -27,8 +26,12 @@ class WorkersRunningError(UserError):
     """Workers are in the group, so its positions are theirs to set."""
 
 
-def committed_by_topic(settings: "Settings", partitions: int) -> dict[str, list[int]]:
-    """Return how far the workers have acknowledged each source, by base name.
+def positions_of(
+    settings: "Settings", topics: Iterable[Topic], partitions: int
+) -> dict[tuple[str, int], int]:
+    """Return how far the workers have acknowledged each partition of `topics`.
+
+    By the topics' names as they are on the broker; 0 where nothing is acknowledged.
 
     Raises
     ------
@@ -38,26 +41,36 @@ def committed_by_topic(settings: "Settings", partitions: int) -> dict[str, list[
     from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415 - heavy
 
     consumer = _outsider(settings)
+    asked = [
+        TopicPartition(settings.topic(topic.name), partition)
+        for topic in topics
+        for partition in range(partitions)
+    ]
     try:
-        found = read_committed(
-            consumer,
-            [
-                TopicPartition(settings.topic(topic.name), partition)
-                for topic in SOURCES
-                for partition in range(partitions)
-            ],
-            within=_SECONDS,
-        )
+        found = read_committed(consumer, asked, within=_SECONDS)
     except KafkaException as error:
         msg = f"the workers' positions are unknown: {error.args[0].str()}"
         raise UserError(msg) from None
     finally:
         consumer.close()
-    base = {settings.topic(topic.name): topic.name for topic in SOURCES}
-    positions: dict[str, list[int]] = defaultdict(lambda: [0] * partitions)
-    for each in found:
-        positions[base[each.topic]][each.partition] = max(0, each.offset)
-    return dict(positions)
+    return {(each.topic, each.partition): max(0, each.offset) for each in found}
+
+
+def committed_by_topic(settings: "Settings", partitions: int) -> dict[str, list[int]]:
+    """Return how far the workers have acknowledged each source, by base name.
+
+    Raises
+    ------
+    UserError
+        When no broker answers.
+    """
+    known = positions_of(settings, SOURCES, partitions)
+    return {
+        topic.name: [
+            known[settings.topic(topic.name), each] for each in range(partitions)
+        ]
+        for topic in SOURCES
+    }
 
 
 def marks_of(

@@ -34,13 +34,12 @@ from streams.event_proof import (
     of_several,
     taken,
 )
-from streams.group_offsets import read_committed
 from streams.hand_overs import read_hand_overs
-from streams.kafka_access import client_config
 from streams.model_book import ModelBook
 from streams.person_proof import PersonProof
 from streams.proof import Held, Place, Report
 from streams.rebuilding import Rebuilt
+from streams.state_groups import positions_of
 from streams.state_records import OWNER_KEY, ChangelogError
 from streams.suppression_feed import load_suppressions
 from streams.suppressions import Suppressions
@@ -55,7 +54,6 @@ if TYPE_CHECKING:
 
     from streams.settings import Settings
 
-_ANSWER_SECONDS: Final = 10.0
 _REPORTED: Final = 1_000
 _SOURCES: Final = (*EVENT_TOPICS, COMMANDS)
 
@@ -105,7 +103,7 @@ class _Verification:
 
     def _run(self) -> Report:
         # First how far the workers are: what they did by then must be found below.
-        committed = committed_positions(self._settings, self._partitions)
+        committed = positions_of(self._settings, _SOURCES, self._partitions)
         dead, dead_cut = self._dead_letters()
         positions = Positions(self._partitions, committed, dead, dead_cut)
         forwards = Forwards()
@@ -228,45 +226,3 @@ class _Verification:
 
     def _tell(self) -> None:
         self._progress(self._done, self._partitions, self._report.records)
-
-
-def committed_positions(
-    settings: "Settings", partitions: int
-) -> dict[tuple[str, int], int]:
-    """Return how far the workers have acknowledged each source; nobody is joined.
-
-    Raises
-    ------
-    UserError
-        When no broker answers.
-    """
-    from confluent_kafka import (  # noqa: PLC0415 - loads librdkafka
-        Consumer,
-        KafkaException,
-        TopicPartition,
-    )
-
-    consumer = Consumer(
-        {
-            **client_config(settings),
-            "group.id": f"{settings.app_id}.scoring",
-            "enable.auto.commit": False,
-            "log_level": 0,
-        }
-    )
-    try:
-        found = read_committed(
-            consumer,
-            [
-                TopicPartition(settings.topic(topic.name), partition)
-                for topic in _SOURCES
-                for partition in range(partitions)
-            ],
-            within=_ANSWER_SECONDS,
-        )
-    except KafkaException as error:
-        msg = f"the workers' positions are unknown: {error.args[0].str()}"
-        raise UserError(msg) from None
-    finally:
-        consumer.close()
-    return {(each.topic, each.partition): max(0, each.offset) for each in found}

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli.printing import print_schema
+
 if TYPE_CHECKING:
     from streams.settings import Settings
 
@@ -98,11 +100,9 @@ def check(file: DeliveryPath = None) -> None:
 @app.command()
 def schema() -> None:
     """Write the JSON Schema of delivery files, for editors."""
-    import json
-
     from streams.delivery.files import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    print_schema(json_schema())
 
 
 def _path(settings: "Settings") -> Path:

@@ -8,6 +8,7 @@ import typer
 
 from schemas.locale import Locale
 from streams.cli import publishing
+from streams.cli.printing import print_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,11 +141,9 @@ def test(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of a model file: editors complete and check with it."""
-    import json
-
     from scorers.editor import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    print_schema(json_schema())
 
 
 @app.command()

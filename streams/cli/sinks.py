@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli.printing import print_schema
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from threading import Event
@@ -85,11 +87,9 @@ def check(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of a sink's file: editors complete and check with it."""
-    import json
-
     from streams.sinks.files import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    print_schema(json_schema())
 
 
 @app.command()

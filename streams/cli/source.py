@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streams.cli.printing import print_schema
+
 if TYPE_CHECKING:
     from streams.collector.mapping.compiled import CompiledMapping, Mapped
     from streams.collector.mapping.files import MappingFileError
@@ -137,11 +139,9 @@ def test(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of a mapping file: editors complete and check with it."""
-    import json
-
     from streams.collector.mapping.files import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    print_schema(json_schema())
 
 
 def _of_row(mapping: "CompiledMapping", record: Any, now: int) -> "Mapped":
