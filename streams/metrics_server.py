@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -103,7 +104,14 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
-    """Keeps scrapes out of the log."""
+    """Keeps scrapes out of the log, and nobody who says nothing."""
+
+    timeout = 10.0
+
+    def handle(self) -> None:
+        """Answer one request, unless it does not come."""
+        with suppress(TimeoutError):
+            super().handle()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name
         """Say nothing."""

@@ -1,10 +1,12 @@
 """What a role serves beside its metrics: two probes, and nothing that looks so."""
 
+import socket
 import urllib.error
 import urllib.request
 
 import pytest
 
+from streams import metrics_server
 from streams.metrics_server import start_metrics_server
 from streams.settings import Settings
 
@@ -37,3 +39,17 @@ def test_a_probe_says_what_is_wrong() -> None:
 
     assert get(port, "/readyz") == (503, "recovering\n")
     assert get(port, "/healthz") == (200, "ok\n")
+
+
+def test_who_says_nothing_is_let_go(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A connection without a request ends by itself, and is nothing for the log."""
+    monkeypatch.setattr(metrics_server._Handler, "timeout", 0.2)
+    port = start_metrics_server(Settings(metrics_port=0), "tester")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as peer:
+        peer.sendall(b"GET /met")
+        assert peer.recv(100) == b""
+
+    assert get(port, "/healthz") == (200, "ok\n")
+    assert "Traceback" not in capfd.readouterr().err

@@ -98,6 +98,23 @@ def test_recorded_webhooks_over_http(make_topics: MakeTopics) -> None:
     assert len(read_all(settings, DEAD_LETTERS)) == rejected > 0
 
 
+def test_a_webhook_that_is_sent_again_is_the_same_events(
+    make_topics: MakeTopics,
+) -> None:
+    """Where no signed time tells a replay, its ids do: no lead counts it twice."""
+    keys = ",".join(f"{name}=wk-{name}" for name in RECORDINGS)
+    settings = make_topics(write_keys=keys, collector_port=0, partitions=1)
+    told = []
+    with running(settings) as (http, _):
+        for _ in range(2):
+            for name, (provider, _) in RECORDINGS.items():
+                replayed(http, name, provider)
+            told.append({(each.source, each.id) for each in events_on(settings)})
+
+    assert told[0] == told[1]
+    assert len(told[0]) > 30
+
+
 def replayed(http: httpx.Client, name: str, provider: str) -> int:
     """Send all requests of a file; return how many records were rejected."""
     rejected = 0
