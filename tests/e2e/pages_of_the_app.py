@@ -176,7 +176,12 @@ def _photograph(browser: "Browser", url: str, given: Any) -> list[str]:
             settled(page, name) if page.goto(f"{url}{path}") else None
             whole = size == "desk" and name not in {"now", "studio"}
             target = given.folder / f"{name}-{lang}-{theme}-{size}.png"
-            page.screenshot(path=target, full_page=whole)
+            if whole:  # as tall as it is, so that its sides are, too
+                tall = page.evaluate("document.documentElement.scrollHeight")
+                page.set_viewport_size({"width": SIZES[size]["width"], "height": tall})
+            page.screenshot(path=target)
+            if whole:
+                page.set_viewport_size(SIZES[size])  # type: ignore[arg-type]
             if lang == "fa" and theme == "light":
                 odd += [f"{name} {size}: {each}" for each in page.evaluate(FOREIGN)]
         page.context.close()

@@ -12,13 +12,15 @@ import pytest
 import yaml
 
 from schemas import vocabulary
+from scorers import speech_fa
+from scorers.account_phrases import account_phrases
 from scorers.advice import advice
 from scorers.compiled import compile_model
 from scorers.document import read_document
 from scorers.editor import json_schema
 from scorers.loading import ModelError, load_model
 from scorers.model import Model
-from scorers.phrases import phrases
+from scorers.phrases import dormancy_phrases, phrases
 from scorers.timeline import load_timelines
 from scorers.timeline_run import run_timeline
 
@@ -234,6 +236,32 @@ def test_every_rule_can_be_put_in_words(path: Path) -> None:
         assert rule.when
         assert rule.points
         assert "None" not in f"{rule.when}{rule.points}{rule.most}{rule.fades}"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_rule_can_be_told_in_persian(path: Path) -> None:
+    """Latin letters are those of data alone, which stand apart, from left to right."""
+    model = load_model(path.read_text("utf-8"), str(path))
+    accounts = [] if model.accounts is None else account_phrases(model.accounts, "fa")
+    told = [
+        *((each.when, each.points, each.fades) for each in phrases(model, "fa")),
+        *(
+            (each.when, each.factor, each.floor)
+            for each in dormancy_phrases(model, "fa")
+        ),
+        *((says,) for _, says in accounts),
+    ]
+
+    for text in (text for texts in told for text in texts):
+        own = re.sub("[\u2066\u2067].*?\u2069", "", text)
+        assert not re.search("[A-Za-z]", own), text
+
+
+def test_every_event_has_a_name_in_persian() -> None:
+    """What adapters send is called by what people call it."""
+    known = {name for names in vocabulary.NAMES.values() for name in names}
+
+    assert known - set(speech_fa.EVENTS) == set()
 
 
 def test_the_vocabulary_of_the_default_model_is_the_adapters_own() -> None:

@@ -1,5 +1,7 @@
 """Who comes in, from where, and how far: the matrix of roles, sessions, other sites."""
 
+import html
+import re
 import socket
 from pathlib import Path
 
@@ -202,3 +204,41 @@ def test_the_policy_is_strict(web: Web) -> None:
     assert "style=" not in page.text
     assert " onclick" not in page.text
     assert "<script>" not in page.text
+
+
+def test_the_first_rows_come_with_the_page(web: Web) -> None:
+    """Before any script, and by pages for browsers without; a filter narrows them."""
+    web.put(*(lead(f"row{n}", 90 - n / 10, tier="silver") for n in range(30)))
+    client = web.known("viewer")
+
+    page = client.get("/?tier=silver").text
+    onward = re.search(r'<noscript><p class="more"><a [^>]*href="([^"]+)"', page)
+    assert onward is not None
+    rest = client.get(html.unescape(onward.group(1))).text
+
+    shown = [re.findall(r'title="(row\d+)@', text) for text in (page, rest)]
+    assert shown[0] == [f"row{n}" for n in range(24)]
+    assert shown[1] == [f"row{n}" for n in range(24, 30)]
+    assert 'src="/static' in page
+    assert "board.js" not in rest
+
+
+def test_files_are_kept_for_good_and_compressed_once(web: Web) -> None:
+    """By an address that changes with them; there is nothing beside them."""
+    client = web.of(None)
+    page = web.known("viewer").get("/").text
+    (style,) = re.findall(r'href="(/static/\w+/css/app.css)"', page)
+
+    plain = client.get(style, headers={"Accept-Encoding": "identity"})
+    packed = client.get(style, headers={"Accept-Encoding": "gzip"})
+
+    assert plain.text == packed.text
+    assert "--accent" in plain.text
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "immutable" in packed.headers["cache-control"]
+    assert packed.headers["x-content-type-options"] == "nosniff"
+    folder = style.removesuffix("css/app.css")
+    for path in ("nothing.css", "../app.py", "%2e%2e/app.py", "css", ""):
+        assert client.get(f"{folder}{path}").status_code in {404, 405}, path
+    assert client.post(style).status_code == 405
