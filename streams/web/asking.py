@@ -13,12 +13,9 @@ from streams.web.problems import ProblemError
 from streams.web.sources import Sources
 from streams.web.taste import Taste
 from streams.web.templating import Templates
-from streams.web.writing import SIGNS, Writing
+from streams.web.writing import ANYBODY, SIGNS, Writing
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
-
-ANYBODY: Final = "anybody"
-"""Who acts where there are no tokens, so that nobody has a name."""
 
 
 class Ask:

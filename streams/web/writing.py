@@ -31,6 +31,8 @@ SIGNS: Final[Mapping[str, str]] = {
     "IRR": "﷼",
 }
 """Currencies that have a sign; others are written by their three letters."""
+ANYBODY: Final = "anybody"
+"""Who acts where there are no tokens, so that nobody has a name."""
 _MILLION: Final = 1_000_000
 _STEPS: Final = (("days", DAY), ("hours", HOUR), ("minutes", MINUTE))
 
@@ -141,6 +143,10 @@ class Writing:
     def tier(self, name: str) -> str:
         """Return a tier's name: the model's own where it is none of ours."""
         return self.t(f"tier.{name}") if self.has(f"tier.{name}") else name
+
+    def who(self, name: str) -> str:
+        """Return who did something; without tokens nobody has a name."""
+        return self.t("app.anybody") if name == ANYBODY else name
 
     def event(self, name: str) -> str:
         """Return what an event is called; one of somebody's own as it is."""

@@ -10,6 +10,7 @@ WORDS: Final[Mapping[str, str]] = {
     "app.signed_in": "{name} · {role}",
     "app.open": "Open to this machine",
     "app.preferences": "Language and looks",
+    "app.anybody": "somebody",
     "nav.now": "Now",
     "nav.accounts": "Accounts",
     "pref.lang": "Language",

@@ -10,6 +10,7 @@ WORDS: Final[Mapping[str, str]] = {
     "app.signed_in": "{name} · {role}",
     "app.open": "باز برای همین دستگاه",
     "app.preferences": "زبان و نما",
+    "app.anybody": "کسی",
     "nav.now": "اکنون",
     "nav.accounts": "شرکت‌ها",
     "pref.lang": "زبان",

@@ -39,6 +39,9 @@ export function money({ amount, currency }) {
 /** A tier's name: the model's own where it is none of ours. */
 export const tier = (name) => boot.words[`tier.${name}`] ?? shown(name);
 
+/** Who did something; without tokens nobody has a name. */
+export const who = (name) => (name === "anybody" ? t("app.anybody") : name);
+
 const instant = new Intl.DateTimeFormat(boot.tag, { dateStyle: "medium", timeStyle: "short" });
 export const time = (at) => instant.format(new Date(at));
 

@@ -1,7 +1,7 @@
 // One row of the board. It is written anew only when what it shows changed.
 
 import { Component, html } from "../vendor/htm-preact.js";
-import { ago, boot, money, number, shown, signed, t, tier, time } from "./page.js";
+import { ago, boot, money, number, shown, signed, t, tier, time, who } from "./page.js";
 import { standing } from "./rows.js";
 import { Spark } from "./spark.js";
 
@@ -35,9 +35,9 @@ function Standing({ row, how }) {
   if (how === "open")
     return html`<span class="chip bad">${t(row.alert.kind === "hot" ? "now.hot" : "now.call")}</span>`;
   if (how === "snoozed")
-    return html`<span class="chip warn" title=${time(row.work.until)}>${t("now.snoozed", { by: row.work.by })}</span>`;
+    return html`<span class="chip warn" title=${time(row.work.until)}>${t("now.snoozed", { by: who(row.work.by) })}</span>`;
   if (how === "taken")
-    return html`<span class="chip good">${row.work.by ? t("now.taken", { by: row.work.by }) : t("now.worked")}</span>`;
+    return html`<span class="chip good">${row.work.by ? t("now.taken", { by: who(row.work.by) }) : t("now.worked")}</span>`;
   if (how === "unfit") return html`<span class="chip">${t("now.unfit")}</span>`;
   return "";
 }
