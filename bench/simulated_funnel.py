@@ -113,6 +113,7 @@ def design(model: CompiledModel, truth: Truth, count: int, seed: int) -> Design:
         ended=np.arange(count, dtype=np.int64) * HOUR + 1,
         leads=np.arange(count).astype(np.str_),
         score=score,
+        kept=np.ones((count, 1)),
     )
 
 
@@ -166,6 +167,8 @@ def replaced(example: Example, by: int) -> Example:
     """Return an example that is later."""
     shot, verdict = example.snapshot, example.verdict
     return Example(
-        snapshot=msgspec.structs.replace(shot, at=shot.at + by),
+        snapshot=msgspec.structs.replace(
+            shot, at=shot.at + by, lead_id=f"{shot.lead_id}-later"
+        ),
         verdict=verdict and msgspec.structs.replace(verdict, at=verdict.at + by),
     )

@@ -11,7 +11,7 @@ from scorers.compiled import CompiledModel
 from scorers.snapshots import Example
 from streams.learning.chance import Chances, captured, chances_of
 from streams.learning.design import Design, design_of
-from streams.learning.evaluating import decided
+from streams.learning.evaluating import decided, ready_by
 from streams.learning.evidence import (
     Ground,
     Suggestion,
@@ -166,8 +166,8 @@ def held_out(design: Design, split: Split) -> tuple[np.ndarray, np.ndarray]:
         began = np.array([first[lead] for lead in design.leads])
         late = began > np.quantile(began, 1 - HELD_OUT)
         if late.any():
-            ready = design.ended <= design.at[late].min()
-            return np.flatnonzero(~late & ready), np.flatnonzero(late)
+            ready = ready_by(design, np.flatnonzero(~late), int(design.at[late].min()))
+            return ready, np.flatnonzero(late)
     names, place = np.unique(design.leads, return_inverse=True)
     chosen = np.random.default_rng(7).random(len(names)) < HELD_OUT
     return np.flatnonzero(~chosen[place]), np.flatnonzero(chosen[place])

@@ -28,8 +28,18 @@ class Known:
     """What was known of leads, as columns: texts and numbers."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
-        """Gather the columns that are there."""
+        """Gather the columns that are there.
+
+        A training log has no properties; there what each rule gave is what was known.
+        """
         rows = [each.snapshot.known for each in examples]
+        self.is_of_rules = not any(rows)
+        if self.is_of_rules:
+            given = sorted({rule for each in examples for rule in each.snapshot.points})
+            rows = [
+                {rule: each.snapshot.points.get(rule, 0.0) for rule in given}
+                for each in examples
+            ]
         names = sorted({name for row in rows for name in row})
         self.texts: dict[str, list[str]] = {}
         self.numbers: dict[str, Floats] = {}

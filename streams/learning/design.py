@@ -37,6 +37,8 @@ class Number:
     points: float
     sign: int
     """1 for points that are given, -1 for those that are taken, 0 for either."""
+    most: float | None = None
+    """The rule's own maximum, if it has one; it moves with the points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class Design:
     leads: NDArray[np.str_]
     score: Floats
     """The score as it was."""
+    kept: Floats
+    """What dormancy left of each group, where that was positive."""
 
     def __len__(self) -> int:
         """Return how many examples there are."""
@@ -108,6 +112,7 @@ class Design:
             ended=self.ended[rows],
             leads=self.leads[rows],
             score=self.score[rows],
+            kept=self.kept[rows],
         )
 
     def sums(self, points: Floats) -> Floats:
@@ -122,11 +127,11 @@ class Design:
     def scored(self, points: Floats, bounds: Bounds | None = None) -> Floats:
         """Return the scores with other points and bounds, before rounding.
 
-        It is what the core says where nothing is dormant and no rule is at its own
-        maximum; what is published is always read by the core.
+        Rules' own maxima move with their points, so a rule counts as often as it did.
         """
         held = self.bounds if bounds is None else bounds
         sums = np.clip(self.sums(points), held.floors, held.caps)
+        sums *= np.where(sums > 0, self.kept, 1.0)
         scores: Floats = np.clip(sums.sum(axis=1), 0.0, _MOST)
         return scores
 
@@ -151,13 +156,15 @@ def design_of(model: CompiledModel, examples: Sequence[Example]) -> Design:
             elif place >= 0:
                 units[row, start + place] = column.amount(points)
             start += len(column.numbers)
+    bounds = Bounds(
+        names,
+        tuple(group.cap for group in model.groups),
+        tuple(group.floor for group in model.groups),
+    )
     return Design(
         numbers=numbers,
-        bounds=Bounds(
-            names,
-            tuple(group.cap for group in model.groups),
-            tuple(group.floor for group in model.groups),
-        ),
+        bounds=bounds,
+        kept=_kept(model, bounds, examples),
         units=units,
         fixed=fixed,
         won=np.array([bool(each.verdict and each.verdict.won) for each in examples]),
@@ -168,6 +175,26 @@ def design_of(model: CompiledModel, examples: Sequence[Example]) -> Design:
         leads=np.array([each.snapshot.lead_id for each in examples], np.str_),
         score=np.array([each.snapshot.score for each in examples], np.float64),
     )
+
+
+def _kept(model: CompiledModel, bounds: Bounds, examples: Sequence[Example]) -> Floats:
+    """Return what dormancy left of each group: what it gave of what its rules gave."""
+    kept = np.ones((len(examples), len(bounds.names)))
+    fades = {group for dormancy in model.source.dormancy for group in dormancy.groups}
+    rules: dict[str, list[str]] = {}
+    for rule in model.rules:
+        rules.setdefault(rule.group, []).append(rule.name)
+    for place, name in enumerate(bounds.names):
+        if name not in fades:
+            continue
+        for row, example in enumerate(examples):
+            given = example.snapshot.points
+            whole = sum(given.get(rule, 0.0) for rule in rules.get(name, ()))
+            whole = min(max(whole, bounds.floors[place]), bounds.caps[place])
+            if whole > 0:
+                left = example.snapshot.groups.get(name, whole) / whole
+                kept[row, place] = min(max(left, 0.0), 1.0)
+    return kept
 
 
 def _traits(example: Example) -> dict[str, Any]:
@@ -234,6 +261,7 @@ class _Column:
                 label=f"{rule.name}: {what}" if what else rule.name,
                 points=points,
                 sign=sign,
+                most=rule.max if inner == ("points",) else None,
             )
             for inner, what, points in found
         ]

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from schemas.time import Instant
 from scorers.compiled import CompiledModel
 from scorers.snapshots import Example
 from streams.errors import UserError
@@ -24,6 +25,8 @@ from streams.learning.proposals import propose, read_or_reckoned
 PRESENT: Final = "points as they are"
 RECALIBRATED: Final = "recalibrated points"
 FOLDS: Final = 5
+_SETTLED: Final = 0.9
+"""The share of outcomes that must have had time to come."""
 LEAST: Final = 50
 """Leads of either kind without which no figure is worth anything."""
 
@@ -182,13 +185,32 @@ def folds_of(design: Design, split: Split) -> Iterator[tuple[np.ndarray, np.ndar
         chosen = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=7)
         yield from chosen.split(design.units, design.won, design.leads)
         return
-    order = np.argsort(design.at, kind="stable")
+    names, member = np.unique(design.leads, return_inverse=True)
+    began = np.full(len(names), np.iinfo(np.int64).max)
+    np.minimum.at(began, member, design.at)
+    order = np.argsort(began, kind="stable")
     for learn, judge in TimeSeriesSplit(FOLDS).split(order):
-        learnt, judged = order[learn], order[judge]
-        ready = design.ended[learnt] <= design.at[judged].min()
-        met = np.isin(design.leads[judged], design.leads[learnt])
-        if _both(design.won[learnt[ready]]):
-            yield learnt[ready], judged[~met]
+        learnt = np.flatnonzero(np.isin(member, order[learn]))
+        judged = np.flatnonzero(np.isin(member, order[judge]))
+        ready = ready_by(design, learnt, int(design.at[judged].min()))
+        if _both(design.won[ready]):
+            yield ready, judged
+
+
+def ready_by(design: Design, rows: np.ndarray, at: Instant) -> np.ndarray:
+    """Return which of `rows` could be learnt from at an instant.
+
+    What became of them was known. Of the latest only what ends soon has ended, which is
+    won more often or less than others: they are left out where enough remain.
+    """
+    over: np.ndarray = rows[design.ended[rows] <= at]
+    if not len(over):
+        return over
+    lasted = np.quantile((design.ended - design.at)[over], _SETTLED)
+    settled: np.ndarray = over[design.at[over] <= at - lasted]
+    if len(settled) >= len(over) / 2 and _both(design.won[settled]):
+        return settled
+    return over
 
 
 def _both(won: Flags) -> bool:

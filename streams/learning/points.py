@@ -83,10 +83,10 @@ def fitted(design: Design, strength: float) -> Fit:
     from scipy.optimize import minimize  # noqa: PLC0415 - heavy
     from scipy.special import expit  # noqa: PLC0415 - heavy
 
-    units = design.units.astype(np.float64)
+    units = _felt(design)
     slope = _slope(design)
     prior = slope * design.points
-    offset = slope * design.fixed.sum(axis=1)
+    offset = slope * (design.fixed * design.kept).sum(axis=1)
     won = design.won.astype(np.float64)
     counts = design.weight
     size = float(counts.sum())
@@ -176,8 +176,14 @@ def chances(design: Design, fit: Fit, of: Design) -> Floats:
     """Return P(won) of every example by a fit that was made `of` another design."""
     from scipy.special import expit  # noqa: PLC0415 - heavy
 
-    offset = _slope(of) * design.fixed.sum(axis=1)
-    return np.asarray(expit(fit.intercept + offset + design.units @ fit.weights))
+    offset = _slope(of) * (design.fixed * design.kept).sum(axis=1)
+    return np.asarray(expit(fit.intercept + offset + _felt(design) @ fit.weights))
+
+
+def _felt(design: Design) -> Floats:
+    """Return how often each number counted, less what dormancy took of its group."""
+    felt: Floats = design.units * design.kept[:, design.group_of]
+    return felt
 
 
 def _sample(design: Design, seed: int) -> np.ndarray:

@@ -40,6 +40,11 @@ def propose(text: str, design: Design, recalibrated: Recalibrated) -> Proposal:
         number.path: float(points)
         for number, points in zip(design.numbers, recalibrated.points, strict=True)
     }
+    for number, points in zip(design.numbers, recalibrated.points, strict=True):
+        # A rule counts as often as before its maximum was reached, not less.
+        if number.most is not None and points:
+            most = number.most * abs(float(points) / number.points)
+            changes[*number.path[:-1], "max"] = min(round(most, 1), 100.0)
     bounds = recalibrated.bounds
     for name, cap, floor in zip(bounds.names, bounds.caps, bounds.floors, strict=True):
         changes["groups", name, "cap"] = cap
@@ -62,7 +67,8 @@ def _thresholds(model: Model, before: Floats, after: Floats) -> dict[Path, float
     ceiling = 100.0
     for place, tier in enumerate(model.tiers):  # the highest stands first
         moved = min(_as_many(before, after, tier.at), ceiling - 1)
-        ceiling = max(moved, 1.0)
+        # Every tier below has to have its own place.
+        ceiling = max(moved, float(len(model.tiers) - place))
         changes["tiers", place, "at"] = ceiling
     for place, alert in enumerate(model.alerts):
         for key in ("enter", "leave"):
