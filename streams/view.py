@@ -1,9 +1,9 @@
 """The Redis view: ranked leads and accounts, their cards, alerts, a live channel.
 
-The only owner of the layout (docs/view.md). Everything in it comes from topics and
-every write is idempotent, so it can be dropped and rebuilt at any time. Where in
-each topic the view stands is kept beside the data: a Redis that lost the data has
-lost the positions too, and is filled again from the beginning by itself.
+The only owner of the layout (docs/view.md), with `view_writer`. Everything in it comes
+from topics and every write is idempotent, so it can be dropped and rebuilt at any time.
+Where in each topic the view stands is kept beside the data: a Redis that lost the data
+has lost the positions too, and is filled again from the beginning by itself.
 """
 
 import uuid
@@ -20,13 +20,12 @@ from redis.retry import Retry
 from schemas.account import AccountScore
 from schemas.alert import Alert
 from schemas.event import Event
-from schemas.score import Identifiers, ScoreUpdate
-from schemas.time import Instant, to_instant
+from schemas.score import ScoreUpdate
 from schemas.workspace import DEFAULT_WORKSPACE, workspace_of
-from scorers.identity import KINDS, Kind, derive_lead_id, lead_id_of, normalise
+from scorers.identity import KINDS
 from streams.view_accounts import AccountsView
 from streams.view_board import BoardView
-from streams.view_deals import DealState, deal_of, read_deal
+from streams.view_deals import read_deal
 from streams.view_records import (
     AccountCard,
     Change,
@@ -34,35 +33,16 @@ from streams.view_records import (
     LeadCard,
     ScorePoint,
     SeenEvent,
-    WorkDone,
     read_alerts,
     read_point,
     read_work,
-    stored_event,
-    stored_point,
-    work_of,
 )
 from streams.view_redis import ViewAwayError, answering, text
 from streams.view_scripts import (
     ADVANCE,
-    ERASE,
-    PUT_ALERT,
-    PUT_DEAL,
-    PUT_EVENTS,
-    PUT_MERGED,
-    PUT_UPDATE,
-    PUT_WORK,
     RIGHTS,
 )
-
-RECENT_EVENTS: Final = 20
-"""How many events of a lead are kept, newest by event time."""
-HISTORY: Final = 120
-"""How many scores of a lead are kept."""
-LEAD_ALERTS: Final = 20
-LEAD_WORK: Final = 20
-LATEST_ALERTS: Final = 500
-"""How many alerts are kept for one lead, what was done with it, alerts of all."""
+from streams.view_writer import RECENT_EVENTS, ViewWriter, derived_id, lead_key
 
 __all__ = [
     "AccountCard",
@@ -78,8 +58,6 @@ __all__ = [
 
 Position = tuple[str, int]
 """A topic and a partition."""
-
-_Scored = ScoreUpdate | AccountScore
 
 
 class View:
@@ -97,18 +75,12 @@ class View:
         self._workspace = workspace
         self._of = {workspace: self}
         self._make = partial(View, redis, prefix=prefix)
-        self._put_update = redis.register_script(PUT_UPDATE)
-        self._put_merged = redis.register_script(PUT_MERGED)
-        self._put_events = redis.register_script(PUT_EVENTS)
-        self._put_alert = redis.register_script(PUT_ALERT)
-        self._put_work = redis.register_script(PUT_WORK)
-        self._put_deal = redis.register_script(PUT_DEAL)
-        self._erase = redis.register_script(ERASE)
         self._advance = redis.register_script(ADVANCE)
         self.accounts = AccountsView(
             redis, self._prefix, workspace, lambda leads: self._cards(leads, events=1)
         )
         self.board = BoardView(redis, self._prefix)
+        self._writer = ViewWriter(redis, self._prefix, self.accounts)
 
     @property
     def live_channel(self) -> str:
@@ -202,140 +174,7 @@ class View:
         for change in changes:
             apart.setdefault(_workspace_of(change), []).append(change)
         for workspace, own in apart.items():
-            self.of(workspace)._apply_own(pipe, own)  # noqa: SLF001 - of its kind
-
-    def _apply_own(self, pipe: Pipeline, changes: Iterable[Change]) -> None:
-        """Queue the changes, those of one lead and kind together: fewer commands."""
-        updates: dict[str, list[tuple[_Scored, bytes]]] = {}
-        events: dict[str, dict[bytes, Instant]] = {}
-        works: list[tuple[str, WorkDone]] = []
-        deals: dict[str, DealState] = {}
-        for change in changes:
-            match change.value:
-                case ScoreUpdate() as update:
-                    updates.setdefault(update.lead_id, []).append((update, change.raw))
-                case AccountScore() as score:
-                    updates.setdefault(score.account_id, []).append((score, change.raw))
-                case Event() as event:
-                    _sort_event(event, events, works, deals)
-                case Alert() as alert:
-                    self._apply_alert(pipe, alert, change.raw)
-                case Erased(lead_id):
-                    # What came before it must not come back after it.
-                    updates.pop(lead_id, None)
-                    events.pop(lead_id, None)
-                    works = [each for each in works if each[0] != lead_id]
-                    deals.pop(lead_id, None)
-                    self._apply_erasure(pipe, lead_id)
-        for subject, given in updates.items():
-            self._apply_updates(pipe, subject, given)
-        for lead_id, members in events.items():
-            scored = [part for event, at in members.items() for part in (at, event)]
-            self._put_events(
-                args=(self._prefix, lead_id, RECENT_EVENTS, *scored), client=pipe
-            )
-        self._apply_work(pipe, works)
-        for lead_id, deal in deals.items():
-            body = msgspec.json.encode(deal)
-            self._put_deal(args=(self._prefix, lead_id, deal.at, body), client=pipe)
-
-    def _apply_work(
-        self, pipe: Pipeline, works: Iterable[tuple[str, WorkDone]]
-    ) -> None:
-        for lead_id, work in works:
-            body, name = map(msgspec.json.encode, (work, work.id))
-            self._put_work(
-                args=(self._prefix, lead_id, LEAD_WORK, work.at, body, name),
-                client=pipe,
-            )
-
-    def _apply_erasure(self, pipe: Pipeline, lead_id: str) -> None:
-        """Queue the end of everything about a lead, also under its other ids."""
-        body = self._redis.hget(self._lead(lead_id), "update")
-        if body is not None:
-            known = _aliases(_UPDATE.decode(body).identifiers, lead_id)
-            if known:
-                pipe.hdel(self._key("aliases"), *known)
-        self._erase(args=(self._prefix, lead_id), client=pipe)
-
-    def _apply_updates(
-        self, pipe: Pipeline, subject: str, given: Sequence[tuple[_Scored, bytes]]
-    ) -> None:
-        """Queue a lead's or an account's: all points of its history, the newest card.
-
-        An account is ranked beside the leads, as somebody whom nobody owns.
-        """
-        update, raw = max(given, key=lambda pair: pair[0].sequence)
-        if isinstance(update, AccountScore):
-            own, place = self.accounts.key(subject), f"{self._prefix}account-"
-            owner = account = None
-            aliases = list(self.accounts.aliases(update))
-        elif update.merged_into is not None:
-            self._put_merged(
-                args=(
-                    self._prefix,
-                    subject,
-                    update.sequence,
-                    update.merged_into,
-                    RECENT_EVENTS,
-                    raw,
-                ),
-                client=pipe,
-            )
-            return
-        else:
-            own, place = self._lead(subject), self._prefix
-            owner, account = update.owner, update.account_id
-            aliases = _aliases(update.identifiers, subject)
-        points: list[int | str] = []
-        for each, _ in given:
-            points += (each.sequence, stored_point(each))
-        self._put_update(
-            keys=(
-                own,
-                f"{place}rank",
-                f"{own}:history",
-                f"{place}aliases",
-                self._key("live"),
-            ),
-            args=(
-                place,
-                subject,
-                update.sequence,
-                repr(update.score),
-                update.tier,
-                owner or "",
-                account or "",
-                HISTORY,
-                raw,
-                len(points),
-                *points,
-                *aliases,
-            ),
-            client=pipe,
-        )
-
-    def _apply_alert(self, pipe: Pipeline, alert: Alert, raw: bytes) -> None:
-        own = self._lead(alert.lead_id)
-        if alert.account is not None:
-            own = self.accounts.key(alert.subject)
-        self._put_alert(
-            keys=(
-                self._key("alerts"),
-                self._key("alerts:body"),
-                f"{own}:alerts",
-                f"{own}:alerts:body",
-                self._key("live"),
-            ),
-            args=(
-                alert.id,
-                to_instant(alert.decided_at),
-                raw,
-                LATEST_ALERTS,
-                LEAD_ALERTS,
-            ),
-            client=pipe,
-        )
+            self.of(workspace)._writer.apply(pipe, own)  # noqa: SLF001 - of its kind
 
     # -- reading ---------------------------------------------------------------
 
@@ -359,9 +198,9 @@ class View:
         """Return all about one lead, or None when the view has never seen it."""
         with answering():
             cards = self._cards([lead_id], events=RECENT_EVENTS)
-            bodies = self._redis.hvals(self._lead(lead_id, "alerts:body"))
-            done = self._redis.zrevrange(self._lead(lead_id, "work"), 0, -1)
-            deals = self._redis.zrevrange(self._lead(lead_id, "deal"), 0, 0)
+            bodies = self._redis.hvals(lead_key(self._prefix, lead_id, "alerts:body"))
+            done = self._redis.zrevrange(lead_key(self._prefix, lead_id, "work"), 0, -1)
+            deals = self._redis.zrevrange(lead_key(self._prefix, lead_id, "deal"), 0, 0)
         if not cards:
             return None
         return msgspec.structs.replace(
@@ -378,7 +217,7 @@ class View:
         """
         derived = [
             term.strip(),
-            *(_derive(kind, term, self._workspace) for kind in KINDS),
+            *(derived_id(kind, term, self._workspace) for kind in KINDS),
         ]
         with answering():
             aliases = self._redis.hmget(self._key("aliases"), derived)
@@ -389,7 +228,7 @@ class View:
             unique = list(dict.fromkeys(candidates))
             with self._redis.pipeline(transaction=False) as pipe:
                 for lead_id in unique:
-                    pipe.hexists(self._lead(lead_id), "update")
+                    pipe.hexists(lead_key(self._prefix, lead_id), "update")
                 there = pipe.execute()
         return tuple(
             lead_id for lead_id, exists in zip(unique, there, strict=True) if exists
@@ -413,9 +252,9 @@ class View:
     def _cards(self, lead_ids: Sequence[str], *, events: int) -> tuple[LeadCard, ...]:
         with self._redis.pipeline(transaction=False) as pipe:
             for lead_id in lead_ids:
-                pipe.hget(self._lead(lead_id), "update")
-                pipe.zrange(self._lead(lead_id, "history"), 0, -1)
-                pipe.zrevrange(self._lead(lead_id, "events"), 0, events - 1)
+                pipe.hget(lead_key(self._prefix, lead_id), "update")
+                pipe.zrange(lead_key(self._prefix, lead_id, "history"), 0, -1)
+                pipe.zrevrange(lead_key(self._prefix, lead_id, "events"), 0, events - 1)
             answers = iter(pipe.execute())
         return tuple(
             LeadCard(
@@ -432,27 +271,6 @@ class View:
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}{name}"
-
-    def _lead(self, lead_id: str, part: str = "") -> str:
-        return f"{self._prefix}lead:{lead_id}{':' if part else ''}{part}"
-
-
-def _sort_event(
-    event: Event,
-    events: dict[str, dict[bytes, Instant]],
-    works: list[tuple[str, WorkDone]],
-    deals: dict[str, DealState],
-) -> None:
-    """Put an event to those of its lead, and to what else it says."""
-    lead = derive_lead_id(event)
-    if lead is None:
-        return
-    events.setdefault(lead, {})[stored_event(event)] = event.time
-    if (work := work_of(event)) is not None:
-        works.append((lead, work))
-    before, deal = deals.get(lead), deal_of(event)
-    if deal is not None and (before is None or deal.at >= before.at):
-        deals[lead] = deal
 
 
 def _workspace_of(change: Change) -> str:
@@ -481,20 +299,6 @@ def connect_view(url: str, *, prefix: str = "") -> View:
 _UPDATE: Final = msgspec.json.Decoder(ScoreUpdate)
 _ALERT: Final = msgspec.json.Decoder(Alert)
 _EVENT: Final = msgspec.json.Decoder(SeenEvent)
-
-
-def _derive(kind: Kind, value: str, workspace: str) -> str:
-    return lead_id_of(kind, normalise(kind, value), workspace)
-
-
-def _aliases(identifiers: Identifiers, lead_id: str) -> list[str]:
-    """Return the ids that weaker identifiers of this lead would derive to."""
-    derived = (
-        _derive(kind, value, workspace_of(lead_id))
-        for kind in KINDS
-        for value in getattr(identifiers, kind)
-    )
-    return [alias for alias in derived if alias != lead_id]
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

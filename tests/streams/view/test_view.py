@@ -14,15 +14,8 @@ from schemas.time import MINUTE, to_datetime
 from scorers.belonging import account_id_of
 from scorers.identity import lead_id_of
 from streams.redis_server import RedisServer
-from streams.view import (
-    HISTORY,
-    RECENT_EVENTS,
-    Change,
-    Erased,
-    View,
-    ViewAwayError,
-    connect_view,
-)
+from streams.view import Change, Erased, View, ViewAwayError, connect_view
+from streams.view_writer import HISTORY, RECENT_EVENTS
 from tests.streams.view.records import (
     ACME,
     ADA,
