@@ -21,7 +21,7 @@ from streams.errors import UserError
 from streams.kafka_access import client_config
 
 if TYPE_CHECKING:
-    from confluent_kafka import KafkaException
+    from confluent_kafka import Consumer, KafkaException
 
     from streams.settings import Settings
 
@@ -82,6 +82,7 @@ class Watcher:
 
         self._settings = settings
         self._within = within
+        self._outsiders: dict[str, Consumer] = {}
         self._names = {settings.topic(topic.name): topic.name for topic in TOPICS}
         self._admin: AdminClient = AdminClient(
             {**client_config(settings), "log_level": 0}
@@ -119,7 +120,10 @@ class Watcher:
         return Sight(
             brokers=len(found.brokers),
             ends=self._offsets(places, "latest"),
-            committed={group: self._committed(group) for group in self._groups()},
+            committed={
+                group: self._committed(group, [*places, *leaderless])
+                for group in self._groups()
+            },
             leaderless=leaderless,
             underreplicated=underreplicated,
         )
@@ -172,19 +176,35 @@ class Watcher:
         }
         return sorted(found.union(_ALWAYS))
 
-    def _committed(self, group: str) -> dict[Place, int]:
+    def _committed(self, group: str, places: Iterable[Place]) -> dict[Place, int]:
+        """Return how far a group is, asked as one who could be in it and never joins.
+
+        The administrator's own question for it ends the process where a broker goes
+        meanwhile (librdkafka frees twice what waits for the answer).
+        """
         from confluent_kafka import (  # noqa: PLC0415 - see `__init__`
-            ConsumerGroupTopicPartitions,
+            Consumer,
+            TopicPartition,
         )
 
-        asked = ConsumerGroupTopicPartitions(f"{self._settings.app_id}.{group}")
-        (future,) = self._admin.list_consumer_group_offsets(
-            [asked], request_timeout=self._within
-        ).values()
+        if group not in self._outsiders:
+            self._outsiders[group] = Consumer(
+                {
+                    **client_config(self._settings),
+                    "group.id": f"{self._settings.app_id}.{group}",
+                    "enable.auto.commit": False,
+                    "log_level": 0,
+                }
+            )
+        asked = [
+            TopicPartition(self._settings.topic(topic), number)
+            for topic, number in places
+        ]
+        found = self._outsiders[group].committed(asked, timeout=self._within)
         return {
             (self._names[each.topic], each.partition): each.offset
-            for each in future.result().topic_partitions or ()
-            if each.offset >= 0 and each.topic in self._names
+            for each in found
+            if each.error is None and each.offset >= 0
         }
 
 

@@ -6,6 +6,7 @@ letters, the updates, the alerts and the view for it.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from math import isclose
 
 import msgspec
@@ -49,9 +50,16 @@ def settle(settings: Settings, accepted: Accepted, within: float = 120.0) -> Non
 
 
 def count(
-    settings: Settings, accepted: Accepted, redis_url: str | None = None
+    settings: Settings,
+    accepted: Accepted,
+    redis_url: str | None = None,
+    *,
+    tend: Callable[[], None] = lambda: None,
 ) -> Findings:
-    """Return what does not add up; no worker runs that could still change it."""
+    """Return what does not add up; no worker runs that could still change it.
+
+    The view's role may need somebody to `tend` it.
+    """
     findings = Findings()
     states = stored_states(settings)
     _states(findings, accepted, states)
@@ -59,7 +67,7 @@ def count(
     last = _updates(findings, settings, states)
     _alerts(findings, settings)
     if redis_url is not None:
-        _view(findings, settings, redis_url, last)
+        _view(findings, settings, redis_url, last, tend)
     return findings
 
 
@@ -160,11 +168,13 @@ def _view(
     settings: Settings,
     redis_url: str,
     last: dict[str, ScoreUpdate],
+    tend: Callable[[], None],
 ) -> None:
     view = connect_view(redis_url, prefix=settings.topic_prefix)
     try:
 
         def behind() -> int:
+            tend()
             shown = {
                 each.update.lead_id: each.update.sequence
                 for each in view.top(limit=len(last) + 1)

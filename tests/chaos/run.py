@@ -124,7 +124,7 @@ def play(
         except AssertionError as error:
             findings.append(f"it did not come to rest: {error}")
         log.info("at rest")
-        findings += count(settings, accepted, redis.url)
+        findings += count(settings, accepted, redis.url, tend=stage.tend_view)
         log.info("counted")
     finally:
         stage.end()

@@ -166,10 +166,15 @@ class Stage:
                 self.story.endings[last] += 1
                 log.info("worker %s ended by itself: %s", name, last)
                 worker.start()
-        if only is not None:
-            return
+        if only is None:
+            self.tend_view()
+
+    def tend_view(self) -> None:
+        """Start the view's role again if it ended by itself."""
         if self._view is not None and not self._view.running:
             self.story.faults["view ended by itself, started again"] += 1
+            last = (self._view.tail(1) or [""])[-1][:300]
+            self.story.endings[f"view: {last}"] += 1
             self._start_view()
 
     def victim(self) -> WorkerProcess:
