@@ -102,7 +102,8 @@ def verdict_of(
 
     It is won if any of its deals is, else lost once something was lost and nothing is
     open again. What is told twice counts once, in whatever order it came. `since`
-    itself does not count: what was known then is no outcome of it.
+    itself does not count: what was known then is no outcome of it. What several deals
+    brought is added up in the currency of the first; others are left out.
 
     >>> won = Outcome(event_id="1", at=5, kind="won", deal="a", amount=10.0)
     >>> again = Outcome(event_id="2", at=7, kind="reopened", deal="a")
@@ -132,8 +133,22 @@ def verdict_of(
     won = [verdict for verdict in deals.values() if verdict.won]
     if won:
         first = min(won, key=lambda verdict: verdict.at)
-        amounts = [verdict.amount for verdict in won if verdict.amount is not None]
-        return msgspec.structs.replace(first, amount=sum(amounts) if amounts else None)
+        currency = (
+            first.currency
+            or min(
+                (each for each in won if each.currency),
+                key=lambda verdict: verdict.at,
+                default=first,
+            ).currency
+        )
+        amounts = [
+            verdict.amount
+            for verdict in won
+            if verdict.amount is not None and verdict.currency in {"", currency}
+        ]
+        return msgspec.structs.replace(
+            first, amount=sum(amounts) if amounts else None, currency=currency
+        )
     return max(deals.values(), key=lambda verdict: verdict.at, default=None)
 
 

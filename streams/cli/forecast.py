@@ -10,6 +10,13 @@ from streams.cli.evaluate import Data, Dataset, ModelFile, Out
 app = typer.Typer()
 
 
+def _currency(text: str) -> str:
+    if not (len(text) == 3 and text.isascii() and text.isalpha()):  # noqa: PLR2004 - ISO 4217
+        msg = "a currency has three letters, such as EUR"
+        raise typer.BadParameter(msg)
+    return text.upper()
+
+
 @app.command()
 def forecast(
     dataset: Dataset,
@@ -24,6 +31,14 @@ def forecast(
         ),
     ] = None,
     months: Annotated[int, typer.Option(min=1, max=24, help="How far ahead.")] = 3,
+    currency: Annotated[
+        str | None,
+        typer.Option(
+            parser=_currency,
+            metavar="EUR",
+            help="Foretell deals in this currency; the one that most have if absent.",
+        ),
+    ] = None,
     runs: Annotated[
         int, typer.Option(min=100, help="How often the future is drawn.")
     ] = 1_000,
@@ -40,7 +55,7 @@ def forecast(
     from scorers.snapshots import Instants
     from streams.cli.evaluate import progress
     from streams.cli.replay import parse_at
-    from streams.learning.forecast_page import forecast_page, foretold
+    from streams.learning.forecast_page import about_money, forecast_page, foretold
     from streams.learning.pages import write_report
     from streams.learning.sources import source_of
 
@@ -58,7 +73,8 @@ def forecast(
             source.name,
             source.examples,
             source.until,
-            currency=source.model.value.currency,
+            value=source.model.value,
+            currency=currency,
             at=None if at is None else parse_at(at),
             months=months,
             runs=runs,
@@ -71,6 +87,8 @@ def forecast(
             found,
         )
     told, past = found.forecast, found.back_test
+    for sentence in about_money(found):
+        typer.echo(sentence, err=True)
     for month in told.months:
         typer.echo(
             f"{month.month}  {month.value.value:>14,.0f} {told.currency}  "

@@ -119,7 +119,7 @@ def report(
     need_learning()
     from scorers.training import examples_of
     from streams.learning.following import last_of, read_training
-    from streams.learning.forecast_page import forecast_page, foretold
+    from streams.learning.forecast_page import about_money, forecast_page, foretold
     from streams.learning.pages import write_report
     from streams.model_files import read_model
     from streams.settings import load_settings
@@ -131,7 +131,7 @@ def report(
         "training",
         list(examples_of(records, until)),
         until,
-        currency=read_model(settings.model_path).value.currency,
+        value=read_model(settings.model_path).value,
         months=months,
     )
     path = write_report(
@@ -141,6 +141,8 @@ def report(
         found,
     )
     told = found.forecast
+    for sentence in about_money(found):
+        typer.echo(sentence, err=True)
     typer.echo(
         f"{told.open:,} open deals, {told.total.value:,.0f} {told.currency} expected "
         f"in {months} months; report: {path}"

@@ -7,6 +7,7 @@ import numpy as np
 
 from schemas.time import DAY, Instant
 from scorers.snapshots import Example
+from streams.learning.currencies import worth_of
 from streams.learning.design import Flags, Floats, Whole
 from streams.learning.futures import LEAST, Past, month_of
 
@@ -111,7 +112,10 @@ def deals_of(examples: Sequence[Example], until: Instant) -> Deals:
         ),
         won=np.array([float(bool(e.verdict and e.verdict.won)) for e in known]),
         open=np.array([float(each.verdict is None) for each in known]),
-        value=np.array([_value(each) for each in known], float),
+        value=np.array(
+            [np.nan if (told := worth_of(each)) is None else told for each in known],
+            float,
+        ),
         amount=amounts,
         score=np.array([each.snapshot.score for each in known], float),
         leads=[each.snapshot.lead_id for each in known],
@@ -122,14 +126,6 @@ def deals_of(examples: Sequence[Example], until: Instant) -> Deals:
             "stage": [_kind(each, "lifecycle_stage") for each in known],
         },
     )
-
-
-def _value(example: Example) -> float:
-    for name in ("deal_value", "amount", "budget"):
-        value = example.snapshot.known.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-    return float("nan")
 
 
 def _kind(example: Example, *names: str) -> str:

@@ -2,15 +2,20 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from schemas.time import Instant
 from scorers.snapshots import Example
 from streams.learning.back_testing import back_test, corrections
 from streams.learning.charts import band, ranges
+from streams.learning.currencies import in_one_currency
 from streams.learning.deals import deals_of
 from streams.learning.forecasting import RUNS, forecast
 from streams.learning.foretold import Foretold
 from streams.learning.pages import Page
+
+if TYPE_CHECKING:
+    from scorers.model import Value
 
 
 def foretold(
@@ -18,21 +23,27 @@ def foretold(
     examples: Sequence[Example],
     until: Instant,
     *,
-    currency: str,
+    value: "Value",
+    currency: str | None = None,
     at: Instant | None = None,
     months: int = 3,
     runs: int = RUNS,
     report: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Foretold:
-    """Return what the deals that are open at `at` (the end if None) will bring."""
-    deals = deals_of(examples, until)
+    """Return what the deals that are open at `at` (the end if None) will bring.
+
+    It is told in `currency`, or in the one that most of their money has; `value` is
+    what the model says of it.
+    """
+    money = in_one_currency(examples, value, currency)
+    deals = deals_of(money.examples, until)
     past, tracks = back_test(deals, until, months=months, report=report)
     told = forecast(
         deals,
         until if at is None else at,
         months=months,
         runs=runs,
-        currency=currency,
+        currency=money.currency,
         tracks=tracks,
         known_until=until,
     )
@@ -41,7 +52,26 @@ def foretold(
         forecast=told,
         back_test=past,
         corrected=corrections(tracks, until),
+        left_out=money.left_out,
+        unnamed=money.unnamed,
     )
+
+
+def about_money(found: Foretold) -> list[str]:
+    """Return, in sentences, what the currency of a forecast leaves to be said."""
+    currency, said = found.forecast.currency, []
+    if found.left_out:
+        others = ", ".join(f"{n:,} in {name}" for name, n in found.left_out.items())
+        said.append(
+            f"Money of several currencies is not added up: this is about {currency}; "
+            f"left out are leads with deals {others}. Foretell those with --currency."
+        )
+    if found.unnamed and found.left_out:
+        said.append(
+            f"The money of {found.unnamed:,} leads names no currency and counts as "
+            f"{currency}."
+        )
+    return said
 
 
 def forecast_page(title: str, found: Foretold) -> Page:
@@ -57,6 +87,8 @@ def forecast_page(title: str, found: Foretold) -> Page:
         f"{told.currency} (80 %: {told.total.low:,.0f} to {told.total.high:,.0f}).",
         good=True,
     )
+    for sentence in about_money(found):
+        page.say(sentence)
     page.head("By month")
     page.plot(
         ranges(

@@ -104,3 +104,7 @@ class Foretold(msgspec.Struct, frozen=True, kw_only=True):
     back_test: BackTest
     corrected: tuple[Correction, ...] = ()
     """What past forecasts missed by, and so these are moved and spread by."""
+    left_out: dict[str, int] = {}
+    """Leads with money in other currencies, which is not added up, by currency."""
+    unnamed: int = 0
+    """Leads whose money names no currency: it counts as the forecast's."""

@@ -67,6 +67,16 @@ def examples(model: CompiledModel, *events: Event, **instants: Any) -> list[Exam
             True,
             3,
         ),
+        # Money of two currencies is not added up: the first says which counts.
+        (
+            [
+                told(1, "won", 5, deal="a", amount=1, currency="EUR"),
+                told(2, "won", 6, deal="b", amount=2, currency="JPY"),
+                told(3, "won", 7, deal="c", amount=4),
+            ],
+            True,
+            5,
+        ),
         ([told(1, "qualified", 5)], None, None),
         ([told(1, "disqualified", 5)], False, None),
         # What happened at the snapshot or before is no outcome of it.

@@ -1,12 +1,16 @@
 """Forecasts: what open deals bring, and how forecasts of the past did."""
 
 import numpy as np
+from msgspec.structs import replace
 
 from schemas.time import DAY
+from scorers.model import Value
 from scorers.outcomes import Verdict
 from scorers.snapshots import Example, Snapshot
 from streams.learning.back_testing import back_test
+from streams.learning.currencies import in_one_currency
 from streams.learning.deals import deals_of
+from streams.learning.forecast_page import about_money, forecast_page, foretold
 from streams.learning.forecasting import forecast, months_after
 from streams.learning.misses import Track, Tracks
 
@@ -116,3 +120,62 @@ def test_a_day_that_is_left_of_a_month_is_part_of_the_next() -> None:
     hour = DAY // 24
     assert months_after(31 * DAY - hour, 2) == [59 * DAY, 90 * DAY]
     assert months_after(29 * DAY, 1) == [31 * DAY]
+
+
+def paid_in(currency: str, found: list[Example], name: str = "") -> list[Example]:
+    """Return the deals with the currency named by those that ended."""
+    return [
+        replace(
+            each,
+            snapshot=replace(each.snapshot, lead_id=f"{name}{each.snapshot.lead_id}"),
+            verdict=each.verdict and replace(each.verdict, currency=currency),
+        )
+        for each in found
+    ]
+
+
+def test_a_forecast_is_in_the_currency_of_the_deals() -> None:
+    """What outcomes name counts, not what the model says where they are silent."""
+    until = 60 * DAY
+    euros = paid_in("EUR", pipeline(40, 60, seed=6))
+
+    found = foretold("euros", euros, until, value=Value(), runs=20)
+
+    assert (found.forecast.currency, found.left_out) == ("EUR", {})
+    assert found.forecast.open > 0
+    assert about_money(found) == [], "nothing that needs to be told"
+    assert "EUR" in forecast_page("euros", found).text()
+
+
+def test_several_currencies_are_never_added_up() -> None:
+    """The one that most deals have is foretold; the others are told, not counted."""
+    until = 60 * DAY
+    euros = [e for e in paid_in("EUR", pipeline(40, 60, seed=6)) if e.verdict]
+    yen = [e for e in paid_in("JPY", pipeline(20, 60, seed=7), "yen_") if e.verdict]
+
+    both = foretold("two", euros + yen, until, value=Value(), runs=20)
+    kept = in_one_currency(euros + yen, Value())
+    other = in_one_currency(euros + yen, Value(), "JPY")
+
+    assert (kept.examples, kept.left_out) == (euros, {"JPY": len(yen)})
+    assert (other.examples, other.left_out) == (yen, {"EUR": len(euros)})
+    assert both.left_out == kept.left_out
+    assert f"left out are leads with deals {len(yen)} in JPY" in about_money(both)[0]
+    assert "JPY" in forecast_page("two", both).text()
+
+
+def test_money_without_a_currency_is_in_that_of_the_model() -> None:
+    """A model that says its currency is believed where leads are silent."""
+    silent = pipeline(30, 60, seed=8)
+    euros = paid_in("EUR", pipeline(10, 60, seed=8), "eur_")
+    euros = [each for each in euros if each.verdict]
+
+    said = in_one_currency(silent + euros, Value(currency="GBP"))
+    unsaid = in_one_currency(silent + euros, Value())
+
+    assert (said.currency, said.left_out, said.unnamed) == (
+        "GBP",
+        {"EUR": len(euros)},
+        30,
+    )
+    assert (unsaid.currency, unsaid.left_out, unsaid.unnamed) == ("EUR", {}, 30)

@@ -8,6 +8,7 @@ import pytest
 from schemas.time import DAY, Instant, to_datetime
 from schemas.topics import TRAINING
 from schemas.training import TrainingOutcome, TrainingRecord, TrainingSnapshot
+from scorers.model import Value
 from streams.web.reading.foretold import latest_forecast
 from streams.web.reading.ranking import (
     RankingBook,
@@ -183,7 +184,7 @@ def test_the_latest_readable_forecast_is_shown(tmp_path: Path) -> None:
     assert latest_forecast(tmp_path / "nowhere") is None
     (tmp_path / "broken.forecast.json").write_text("{", "utf-8")
     assert latest_forecast(tmp_path) is None
-    told = foretold("training", [], NOW, currency="EUR", runs=100)
+    told = foretold("training", [], NOW, value=Value(currency="EUR"), runs=100)
     write_report(tmp_path, "training.forecast", Page("t", "w"), told)
     found = latest_forecast(tmp_path)
     assert found is not None
