@@ -27,7 +27,7 @@ def calibration_page(title: str, found: Calibration) -> Page:
     _points(page, found)
     page.head("What changes for people: tiers and alerts of the held-out leads")
     page.table(
-        ["", "from", "now from", "leads", "now", "won", "now", "new", "no more"],
+        ["", "from", "draft", "leads", "draft", "won", "draft", "new", "no more"],
         [_effect(each) for each in found.effects],
     )
     _chances(page, found.chances)
@@ -72,7 +72,7 @@ def _points(page: Page, found: Calibration) -> None:
                 s.value,
                 f"{s.leads:,}",
                 f"{s.won:,}",
-                f"{s.expected:.0f}",
+                f"{s.expected:,.0f}",
                 f"{s.points:+g}",
             ]
             for s in found.suggestions
@@ -146,7 +146,7 @@ def _chances(page: Page, found: Chances) -> None:
                     s.name,
                     f"{s.leads:,}",
                     f"{s.won:,}",
-                    f"{s.expected:.0f}",
+                    f"{s.expected:,.0f}",
                     f"{s.odds.value:.2f} ({s.odds.low:.2f} – {s.odds.high:.2f})",
                 ]
                 for s in segments
@@ -155,8 +155,7 @@ def _chances(page: Page, found: Chances) -> None:
     rolling = found.rolling
     if len(rolling.at) > 1:
         page.head("Does it go on meaning that? Tested first, learnt then")
-        began, ended = rolling.at[0], rolling.at[-1]
-        across = [(at - began) / max(ended - began, 1) for at in rolling.at]
+        across = [to_datetime(at) for at in rolling.at]
         page.plot(
             curves(
                 {
@@ -164,7 +163,7 @@ def _chances(page: Page, found: Chances) -> None:
                     "AUC": (across, rolling.auc),
                     "Brier": (across, rolling.brier),
                 },
-                f"{to_datetime(began):%Y-%m-%d} to {to_datetime(ended):%Y-%m-%d}",
+                "",
                 "of the last 500",
                 percent=False,
             ),

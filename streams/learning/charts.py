@@ -1,6 +1,7 @@
 """Plots as SVG that stands in a page by itself: no scripts, no fonts from elsewhere."""
 
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -12,6 +13,12 @@ INK: Final = "#1f2933"
 FAINT: Final = "#d5dbe1"
 _CROWDED: Final = 8
 COLOURS: Final = ("#2563a8", "#c2571a", "#2e8540", "#7b4fa3", "#5b6770")
+_NAMED: Final = {INK: "--ink", FAINT: "--line"} | {
+    colour: f"--c{place}" for place, colour in enumerate(COLOURS, start=1)
+}
+"""What a page calls each colour: it has another form in the dark."""
+_LABELLED: Final = re.compile(r'(<g) id="[^"]*"')
+_WITHOUT: Final = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
 def drawn(
@@ -34,17 +41,31 @@ def drawn(
     axes.xaxis.label.set(color=INK, fontsize=9)
     axes.yaxis.label.set(color=INK, fontsize=9)
     draw(axes)
-    legend = axes.get_legend()
-    if legend is not None:
-        legend.set_frame_on(False)
     from matplotlib import rc_context  # noqa: PLC0415 - heavy
 
     out = io.StringIO()
     # Text stays text: it can be read out, searched and enlarged.
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "leadpulse"}):
-        canvas.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+        canvas.savefig(out, format="svg", transparent=True, metadata=_WITHOUT)
     text = out.getvalue()
-    return text[text.index("<svg") :]
+    # Ids of groups would be there once for each plot of a page; nothing points at them.
+    text = _LABELLED.sub(r"\1", text[text.index("<svg") :])
+    for colour, name in _NAMED.items():
+        text = text.replace(colour, f"var({name},{colour})")
+    return text
+
+
+def _legend(axes: Any, count: int) -> None:
+    """Name the lines above the plot, where nothing lies beneath the names."""
+    axes.legend(
+        fontsize=9,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=min(count, 3),
+        frameon=False,
+        labelcolor=INK,
+        borderaxespad=0.2,
+    )
 
 
 def bars(
@@ -114,7 +135,7 @@ def reliability(
 
 
 def curves(
-    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    lines: Mapping[str, tuple[Sequence[Any], Sequence[float]]],
     x_label: str,
     y_label: str,
     *,
@@ -135,8 +156,10 @@ def curves(
         if percent:
             axes.xaxis.set_major_formatter(_percent)
             axes.yaxis.set_major_formatter(_percent)
+        else:
+            axes.tick_params(axis="x", rotation=30)
         if len(lines) > 1:
-            axes.legend(fontsize=9, loc="lower right")
+            _legend(axes, len(lines))
 
     return drawn(draw)
 
@@ -174,6 +197,8 @@ def ranges(
         )
         axes.set_ylabel(label)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.set_xlim(-0.5, len(rows) - 0.5)
+        axes.grid(visible=False, axis="x")
         axes.set_ylim(bottom=0)
 
     return drawn(draw, width=7.6, height=4)
@@ -203,7 +228,7 @@ def band(
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.tick_params(axis="x", rotation=30)
-        axes.legend(fontsize=9, loc="upper right")
+        _legend(axes, 3)
 
     return drawn(draw, width=7.6, height=4)
 

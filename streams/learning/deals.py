@@ -1,6 +1,7 @@
 """Deals as numbers: what was known of each at an instant, and what came of it."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -10,6 +11,9 @@ from scorers.snapshots import Example
 from streams.learning.currencies import worth_of
 from streams.learning.design import Flags, Floats, Whole
 from streams.learning.futures import LEAST, Past, month_of
+
+UNKNOWN: Final = "not known"
+"""The part of what nobody says."""
 
 
 class Deals(msgspec.Struct, frozen=True):
@@ -133,4 +137,4 @@ def _kind(example: Example, *names: str) -> str:
         value = example.snapshot.known.get(name)
         if value is not None:
             return str(value)
-    return "not known"
+    return UNKNOWN

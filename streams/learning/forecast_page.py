@@ -9,7 +9,7 @@ from scorers.snapshots import Example
 from streams.learning.back_testing import back_test, corrections
 from streams.learning.charts import band, ranges
 from streams.learning.currencies import in_one_currency
-from streams.learning.deals import deals_of
+from streams.learning.deals import UNKNOWN, deals_of
 from streams.learning.forecasting import RUNS, forecast
 from streams.learning.foretold import Foretold
 from streams.learning.pages import Page
@@ -84,8 +84,7 @@ def forecast_page(title: str, found: Foretold) -> Page:
     )
     page.verdict(
         f"Expected in the next {len(told.months)} months: {told.total.value:,.0f} "
-        f"{told.currency} (80 %: {told.total.low:,.0f} to {told.total.high:,.0f}).",
-        good=True,
+        f"{told.currency} (80 %: {told.total.low:,.0f} to {told.total.high:,.0f})."
     )
     for sentence in about_money(found):
         page.say(sentence)
@@ -113,6 +112,10 @@ def forecast_page(title: str, found: Foretold) -> Page:
         ],
     )
     for by in dict.fromkeys(part.by for part in told.parts):
+        parts = [part for part in told.parts if part.by == by]
+        if [part.name for part in parts] == [UNKNOWN]:
+            continue  # nobody says, so there is nothing to tell apart
+        parts.sort(key=lambda part: -part.value.value)
         page.head(f"By {by}")
         page.table(
             [by, "open deals", "expected", "80 % from", "to"],
@@ -122,8 +125,7 @@ def forecast_page(title: str, found: Foretold) -> Page:
                     f"{p.deals:,}",
                     *_money(p.value.value, p.value.low, p.value.high),
                 ]
-                for p in told.parts
-                if p.by == by
+                for p in parts
             ],
         )
     page.head("Forecasts of the past, held against what happened")

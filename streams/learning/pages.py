@@ -10,26 +10,41 @@ import msgspec
 from streams.errors import UserError
 
 _STYLE: Final = """
-:root{color-scheme:light}
-body{font:16px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;color:#1f2933;
-background:#fff;max-width:60rem;margin:2.5rem auto;padding:0 1.25rem}
+:root{color-scheme:light dark;--paper:#fff;--ink:#1f2933;--soft:#52606d;--line:#d5dbe1;
+--good:#2e8540;--good-paper:#f1f7f2;--bad:#b3261e;--bad-paper:#fbf1f0;
+--c1:#2563a8;--c2:#c2571a;--c3:#2e8540;--c4:#7b4fa3;--c5:#5b6770}
+@media screen and (prefers-color-scheme:dark){:root{--paper:#14191f;--ink:#e4e9ee;
+--soft:#a3b0ba;--line:#39434d;--good:#62bd78;--good-paper:#17261c;--bad:#f2867e;
+--bad-paper:#2d1a19;--c1:#6aa5e8;--c2:#f0935b;--c3:#62bd78;--c4:#b994e0;--c5:#a3b0ba}}
+body{font:16px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;color:var(--ink);
+background:var(--paper);max-width:60rem;margin:2.5rem auto;padding:0 1.25rem}
 h1{font-size:1.7rem;line-height:1.25;margin:0 0 .25rem}
-h2{font-size:1.2rem;margin:2.25rem 0 .5rem;border-top:1px solid #d5dbe1;
+h2{font-size:1.2rem;margin:2.25rem 0 .5rem;border-top:1px solid var(--line);
 padding-top:1.25rem}
 p{margin:.5rem 0;max-width:44rem}
-.what{color:#52606d}
-.verdict{padding:.75rem 1rem;border-left:4px solid #2e8540;background:#f1f7f2;
-font-weight:600}
-.verdict.no{border-color:#b3261e;background:#fbf1f0}
+.what{color:var(--soft)}
+.verdict{padding:.75rem 1rem;border-left:4px solid var(--good);
+background:var(--good-paper);font-weight:600}
+.verdict.no{border-color:var(--bad);background:var(--bad-paper)}
+.verdict.plain{border-color:var(--c1);background:none}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:.875rem;margin:.75rem 0;
 font-variant-numeric:tabular-nums}
-th,td{text-align:right;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #e4e7eb;
+th,td{text-align:right;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line);
 white-space:nowrap}
-th:first-child,td:first-child{text-align:left}
-th{font-weight:600;color:#52606d}
+th:first-child,td:first-child{text-align:left;position:sticky;left:0;
+background:var(--paper)}
+th{font-weight:600;color:var(--soft)}
+figure{margin:0}
 svg{max-width:100%;height:auto;display:block;margin:.75rem 0}
-@media print{body{margin:0}}
+svg text{font-family:inherit!important}
+@media screen and (max-width:40rem){body{margin:1.25rem auto;padding:0 1rem}
+h1{font-size:1.35rem}svg{min-width:33rem}
+th:first-child,td:first-child{white-space:normal;max-width:9rem;min-width:6rem}}
+@media print{@page{margin:15mm}body{margin:0;padding:0;max-width:none;font-size:10.5pt}
+.scroll{overflow:visible}table{font-size:8pt}th,td{padding-right:.5rem}
+h1,h2{break-after:avoid}figure,tr,.verdict{break-inside:avoid}
+.verdict{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
 
 
@@ -52,9 +67,9 @@ class Page:
         """Add a paragraph."""
         self._parts.append(f"<p>{escape(text)}</p>")
 
-    def verdict(self, text: str, *, good: bool) -> None:
-        """Add what it all comes to."""
-        kind = "verdict" if good else "verdict no"
+    def verdict(self, text: str, *, good: bool | None = None) -> None:
+        """Add what it all comes to; None where it is neither good nor bad."""
+        kind = {None: "verdict plain", True: "verdict", False: "verdict no"}[good]
         self._parts.append(f'<p class="{kind}">{escape(text)}</p>')
 
     def table(self, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -65,7 +80,7 @@ class Page:
             for row in rows
         )
         self._parts.append(
-            f"<div class=scroll><table><thead><tr>{top}</tr></thead>"
+            f'<div class="scroll" tabindex="0"><table><thead><tr>{top}</tr></thead>'
             f"<tbody>{body}</tbody></table></div>"
         )
 
@@ -73,7 +88,8 @@ class Page:
         """Add a plot; `what` is said to those who cannot see it."""
         label = escape(what, quote=True)
         self._parts.append(
-            f'<figure style="margin:0" role="img" aria-label="{label}">{svg}</figure>'
+            f'<figure class="scroll" tabindex="0" role="img" aria-label="{label}">'
+            f"{svg}</figure>"
         )
 
     def text(self) -> str:
