@@ -140,7 +140,7 @@ def evaluate(
     from rich.table import Table
 
     table = Table(
-        title=f"{source.title}: {found.examples:,} leads, {found.won:,} won, "
+        title=f"{source.title}: {found.examples:,} decisions, {found.won:,} won, "
         f"{found.split}",
         title_justify="left",
     )

@@ -10,9 +10,9 @@ def evaluation_page(title: str, found: Evaluation, held: Held, won: Flags) -> Pa
     """Return the report of `found`."""
     page = Page(
         f"Does the ranking work? {title}",
-        f"{found.examples:,} leads of which it is known what became of them, "
-        f"{found.won:,} won ({found.won / found.examples:.1%}); {found.open:,} still "
-        f"open. Model {found.model}. {found.split.capitalize()}: everybody is "
+        f"{found.examples:,} decisions on leads of which it is known what became of "
+        f"them, {found.won:,} won ({found.won / found.examples:.1%}); {found.open:,} "
+        f"still open. Model {found.model}. {found.split.capitalize()}: everybody is "
         "judged by what was learnt from others.",
     )
     better = found.over_naive_bayes.low > 0

@@ -42,7 +42,8 @@ svg text{font-family:inherit!important}
 h1{font-size:1.35rem}svg{min-width:33rem}
 th:first-child,td:first-child{white-space:normal;max-width:9rem;min-width:6rem}}
 @media print{@page{margin:15mm}body{margin:0;padding:0;max-width:none;font-size:10.5pt}
-.scroll{overflow:visible}table{font-size:8pt}th,td{padding-right:.5rem}
+.scroll{overflow:visible}table{font-size:8pt}
+th,td{padding-right:.5rem;white-space:normal}
 h1,h2{break-after:avoid}figure,tr,.verdict{break-inside:avoid}
 .verdict{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """

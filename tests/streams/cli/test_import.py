@@ -14,6 +14,7 @@ import pytest
 from schemas.event import Event
 from schemas.time import to_instant
 from schemas.topics import EVENT_TOPICS
+from scorers.outcomes import outcome_of
 from streams.processes import free_port
 from streams.settings import Settings
 from tests.conftest import MakeTopics
@@ -288,6 +289,43 @@ def test_the_shipped_mappings_take_real_exports(
     assert f"{events:,} events, {passed:,} rows passed over, 0 bad rows" in ran.err
     found = Counter(event.name for event in events_in(folder / "out.ndjson"))
     assert {each: found[each] for each in named} == named
+
+
+HISTORY = """\
+contact_id,timestamp,_fivetran_synced,source,name,value,source_id
+7,2026-01-05 10:00:00.001,2026-01-06 00:00:00,CRM_UI,lifecyclestage,lead,
+7,2026-01-06 10:00:00.001,2026-01-07 00:00:00,CRM_UI,hs_lead_status,OPEN_DEAL,
+7,2026-02-01 10:00:00.001,2026-02-02 00:00:00,CRM_UI,lifecyclestage,customer,
+8,2026-02-03 10:00:00.001,2026-02-04 00:00:00,CRM_UI,hs_lead_status,UNQUALIFIED,
+8,2026-02-03 11:00:00.001,2026-02-04 00:00:00,CRM_UI,zip,10115,
+"""
+
+
+def test_hubspots_history_tells_outcomes(leadpulse: Callable, folder: Path) -> None:
+    """Who became a customer was won when that was noted, and not before."""
+    (folder / "history.csv").write_text(HISTORY)
+    ran = leadpulse(
+        "import", "history.csv", "--map", "hubspot-property-history",
+        "--to", "out.ndjson",
+    )  # fmt: skip
+
+    assert ran.code == 0, ran.err
+    found = events_in(folder / "out.ndjson")
+    told = [(event.user_id, event.name) for event in found]
+    assert sorted(told) == [
+        ("hubspot:7", "Deal Won"),
+        ("hubspot:7", "Lead Qualified"),
+        ("hubspot:7", "Stage Changed"),
+        ("hubspot:7", "Stage Changed"),
+        ("hubspot:8", "Lead Disqualified"),
+    ]
+    assert len({event.id for event in found}) == len(found)
+    outcomes = list(map(outcome_of, found))
+    kinds = [outcome.kind for outcome in outcomes if outcome is not None]
+    assert kinds == ["qualified", "won", "disqualified"]
+    judged = leadpulse("evaluate", "out.ndjson", "--out", "reports")
+    assert judged.code == 1
+    assert "at least 50 that were and 50 that were not are needed" in judged.err
 
 
 def test_snowplow_lines_without_a_header(leadpulse: Callable, folder: Path) -> None:
