@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from scorers.snapshots import Example
 
@@ -31,7 +32,9 @@ def in_one_currency(
     """Return the examples in `wanted`, or in the currency that most leads' money has.
 
     Money that names no currency is in that of the model where the model says one, else
-    in the one that others name most. Leads without money stay.
+    in the one that others name most. Leads without money stay. Who brought money of
+    another currency that nobody foresaw was not won in this one: an open deal of which
+    nothing is known is foretold in each currency what it will bring there.
     """
     stated = value.currency if "currency" in value.model_fields_set else ""
     named: dict[str, str] = {}
@@ -49,8 +52,17 @@ def in_one_currency(
     said[home] += nameless
     chosen = wanted or min(said, key=lambda name: (-said[name], name))
     gone = {lead for lead in with_money if (named[lead] or home) != chosen}
+    foreseen = gone & {
+        each.snapshot.lead_id
+        for each in examples
+        if _foreseen(each) or worth_of(each) is not None
+    }
     return InOneCurrency(
-        examples=[each for each in examples if each.snapshot.lead_id not in gone],
+        examples=[
+            each if each.snapshot.lead_id not in gone else _elsewhere(each)
+            for each in examples
+            if each.snapshot.lead_id not in foreseen
+        ],
         currency=chosen,
         left_out={n: count for n, count in said.most_common() if count and n != chosen},
         unnamed=nameless if home == chosen else 0,
@@ -78,5 +90,17 @@ def _named(example: Example) -> str:
     verdict = example.verdict
     if verdict is not None and verdict.currency:
         return verdict.currency
+    return _foreseen(example)
+
+
+def _foreseen(example: Example) -> str:
+    """Return the currency that was known of a lead before anything came of it."""
     known = (example.snapshot.known.get(name) for name in _NAMING)
     return next((str(name).upper()[:3] for name in known if name), "")
+
+
+def _elsewhere(example: Example) -> Example:
+    """Return the example of a lead that was won, though not in this currency."""
+    if example.verdict is None:
+        return example
+    return replace(example, verdict=replace(example.verdict, won=False, amount=None))

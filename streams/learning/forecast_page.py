@@ -64,7 +64,7 @@ def about_money(found: Foretold) -> list[str]:
         others = ", ".join(f"{n:,} in {name}" for name, n in found.left_out.items())
         said.append(
             f"Money of several currencies is not added up: this is about {currency}; "
-            f"left out are leads with deals {others}. Foretell those with --currency."
+            f"the money of other deals is left out, {others} (see --currency)."
         )
     if found.unnamed and found.left_out:
         said.append(

@@ -160,8 +160,32 @@ def test_several_currencies_are_never_added_up() -> None:
     assert (kept.examples, kept.left_out) == (euros, {"JPY": len(yen)})
     assert (other.examples, other.left_out) == (yen, {"EUR": len(euros)})
     assert both.left_out == kept.left_out
-    assert f"left out are leads with deals {len(yen)} in JPY" in about_money(both)[0]
+    assert f"left out, {len(yen)} in JPY" in about_money(both)[0]
     assert "JPY" in forecast_page("two", both).text()
+
+
+def test_what_was_won_in_another_currency_was_not_won_in_this() -> None:
+    """An open deal of which nothing is known is not foretold twice over."""
+    euros, yen = (
+        [
+            replace(each, snapshot=replace(each.snapshot, known={}))
+            for each in paid_in(name, pipeline(20, 60, seed=9), name)
+            if each.verdict and each.verdict.won
+        ]
+        for name in ("EUR", "JPY")
+    )
+    unknown = [replace(each, verdict=None) for each in euros[:3]]
+    open_deals = [
+        replace(each, snapshot=replace(each.snapshot, lead_id=f"open_{place}"))
+        for place, each in enumerate(unknown)
+    ]
+
+    found = in_one_currency(euros + yen + open_deals, Value(), "EUR")
+
+    assert len(found.examples) == len(euros) + len(yen) + len(open_deals)
+    won = [each for each in found.examples if each.verdict and each.verdict.won]
+    assert won == euros
+    assert found.left_out == {"JPY": len(yen)}
 
 
 def test_money_without_a_currency_is_in_that_of_the_model() -> None:
