@@ -79,7 +79,7 @@ def forecast_page(title: str, found: Foretold) -> Page:
     told, past = found.forecast, found.back_test
     page = Page(
         f"What open deals will bring: {title}",
-        f"{told.open:,} deals are open at {told.at[:10]}, worth "
+        f"Open deals at {told.at[:10]}: {told.open:,}, worth "
         f"{told.pipeline:,.0f} {told.currency} if all were won.",
     )
     page.verdict(

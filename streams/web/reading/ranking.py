@@ -5,6 +5,7 @@ what was known then is no outcome, so nothing foretells itself.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from math import sqrt
@@ -88,7 +89,11 @@ class RankingReport(msgspec.Struct, frozen=True, kw_only=True):
     known: int
     """Leads in the training log, decided or not."""
     amount: float
+    """What those won in `currency`, or in none that was named, brought."""
     currency: str
+    """The one that most of those who were won paid in."""
+    otherwise: int
+    """Leads won in other currencies: in the counts, and in no amount."""
     until: Instant | None
     auc: Share | None
     tiers: tuple[Part, ...]
@@ -190,6 +195,14 @@ def ranking_report(
     found: Sequence[Standing], tiers: Sequence[str], *, known: int, until: Instant
 ) -> RankingReport:
     """Return what the standings of decided leads say of the ranking."""
+    paid = Counter(each.currency for each in found if each.won and each.currency)
+    currency = min(paid, key=lambda name: (-paid[name], name), default="")
+    otherwise = paid.total() - paid[currency]
+    # Two currencies are never added up.
+    found = [
+        replace(each, amount=0.0) if each.currency not in {"", currency} else each
+        for each in found
+    ]
     won = sum(each.won for each in found)
     ordered = sorted(found, key=lambda each: -each.score)
     telling = min(won, len(found) - won) >= ENOUGH
@@ -198,7 +211,8 @@ def ranking_report(
         won=won,
         known=known,
         amount=sum(each.amount for each in found),
-        currency=next((each.currency for each in found if each.currency), ""),
+        currency=currency,
+        otherwise=otherwise,
         until=until or None,
         auc=_auc(found),
         tiers=tuple(_tiers(found, tiers)),

@@ -97,6 +97,7 @@ WORDS: Final[Mapping[str, str]] = {
     "quality.few.text": "Curves need at least 20 leads that were won and 20 that "
     "were not.",
     "quality.brought": "Value won",
+    "quality.otherwise": "without {n} won in other currencies",
     "quality.by_tier": "Conversion by tier",
     "quality.by_band": "Conversion by score",
     "quality.by_owner": "Forecast by owner",

@@ -97,6 +97,7 @@ WORDS: Final[Mapping[str, str]] = {
     "quality.few": "سرانجام کافی نیست",
     "quality.few.text": "منحنی دست‌کم ۲۰ سرنخ برنده و ۲۰ سرنخ نابرنده می‌خواهد.",
     "quality.brought": "ارزش برنده‌ها",
+    "quality.otherwise": "بدون {n} برنده به ارزهای دیگر",
     "quality.by_tier": "تبدیل به تفکیک رده",
     "quality.by_band": "تبدیل به تفکیک امتیاز",
     "quality.by_owner": "پیش‌بینی به تفکیک مسئول",

@@ -55,6 +55,18 @@ def report_of(found: list[Standing]) -> RankingReport:
     return ranking_report(found, TIERS, known=len(found), until=NOW)
 
 
+def test_two_currencies_are_never_added_up() -> None:
+    """Amounts are in the currency of most who were won; the others are counted."""
+    euros = [standing(70, won=True), standing(65, won=True), standing(20, won=False)]
+    dollar = msgspec.structs.replace(standing(68, won=True), currency="USD")
+    unnamed = msgspec.structs.replace(standing(62, won=True), currency="")
+    report = report_of([dollar, *euros, unnamed])
+    assert (report.amount, report.currency, report.otherwise) == (30.0, "EUR", 1)
+    assert report.won == 4
+    gold = next(each for each in report.tiers if each.name == "gold")
+    assert (gold.won, gold.amount) == (4, 30.0)
+
+
 def test_a_lead_counts_once_at_its_best_before_the_outcome() -> None:
     """What it scored after the deal was won tells nothing of the ranking."""
     book = RankingBook()
