@@ -1,6 +1,5 @@
 """The agents of one worker, in the order in which a fetch passes through them."""
 
-import asyncio
 from dataclasses import dataclass
 
 from schemas.model_version import PRIMARY
@@ -36,17 +35,8 @@ class Roster:
         """
         self.scoring.take_erasures()  # of a fetch that was abandoned
         # What runs beside the primary begins with what that knew before this fetch.
-        await self.sides.process(fetch, confirm)
-        # Leads and accounts write beside each other: one waits for Kafka, not two. Both
-        # come to an end, however the other one's ends.
-        ended = await asyncio.gather(
-            self.scoring.process(fetch, confirm),
-            self.accounts.process(fetch, confirm),
-            return_exceptions=True,
-        )
-        for failure in ended:
-            if failure is not None:
-                raise failure
+        for agent in (self.sides, self.scoring, self.accounts):
+            await agent.process(fetch, confirm)
         await self.erasing.process(self.scoring.take_erasures(), confirm)
         await self._welcome(confirm)
 
