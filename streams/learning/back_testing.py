@@ -67,11 +67,11 @@ def back_test(
             if told.checked >= CHECKED:
                 counted.setdefault(told.days, []).append(told)
     month = counted.get((0, MONTH), [])
-    _, bias, error = _figures([each.value for each in month], month)
+    covered, bias, error = _figures([each.value for each in month], month)
     return (
         BackTest(
             forecasts=len(month),
-            covered=_figures([each.value for each in month], month)[0],
+            covered=covered,
             bias=bias,
             error=error,
             points=tuple(

@@ -1,7 +1,7 @@
 """Money of one currency: what is foretold is never a sum over several."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -45,12 +45,11 @@ def in_one_currency(
         if money_of(each) is not None:
             with_money.add(lead)
     said = Counter(named[lead] for lead in with_money if named[lead])
-    # As many of each: the first by the alphabet, so that it is the same every time.
-    most = min(said, key=lambda name: (-said[name], name), default="")
+    most = most_named(said)
     nameless = sum(not named[lead] for lead in with_money)
     home = stated or most or value.currency
     said[home] += nameless
-    chosen = wanted or min(said, key=lambda name: (-said[name], name))
+    chosen = wanted or most_named(said)
     gone = {lead for lead in with_money if (named[lead] or home) != chosen}
     foreseen = gone & {
         each.snapshot.lead_id
@@ -67,6 +66,14 @@ def in_one_currency(
         left_out={n: count for n, count in said.most_common() if count and n != chosen},
         unnamed=nameless if home == chosen else 0,
     )
+
+
+def most_named(said: Mapping[str, int]) -> str:
+    """Return the currency that was named most often; empty where none was.
+
+    As often: the first by the alphabet, so that it is the same every time.
+    """
+    return min(said, key=lambda name: (-said[name], name), default="")
 
 
 def money_of(example: Example) -> float | None:

@@ -21,6 +21,7 @@ from schemas.training import TrainingRecord, TrainingSnapshot
 from scorers.comparison import Sample, ranking_quality
 from scorers.snapshots import Example
 from scorers.training import examples_of
+from streams.learning.currencies import most_named
 
 ENOUGH: Final = 20
 """Leads of either kind without which a curve says nothing."""
@@ -196,7 +197,7 @@ def ranking_report(
 ) -> RankingReport:
     """Return what the standings of decided leads say of the ranking."""
     paid = Counter(each.currency for each in found if each.won and each.currency)
-    currency = min(paid, key=lambda name: (-paid[name], name), default="")
+    currency = most_named(paid)
     otherwise = paid.total() - paid[currency]
     # Two currencies are never added up.
     found = [
