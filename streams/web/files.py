@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -52,7 +51,7 @@ class Files:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for one of them."""
-        file = self._files.get(get_route_path(scope).lstrip("/"))
+        file = self._files.get(scope["path"].rpartition(f"{self.url}/")[2])
         if file is None or scope["method"] not in {"GET", "HEAD"}:
             raise HTTPException(404 if file is None else 405)
         headers = {"Cache-Control": _FOR_GOOD}
