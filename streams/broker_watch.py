@@ -18,6 +18,7 @@ import structlog
 from schemas.topics import TOPICS
 from streams import metrics
 from streams.errors import UserError
+from streams.group_offsets import outsider, read_committed
 from streams.kafka_access import client_config
 
 if TYPE_CHECKING:
@@ -182,25 +183,15 @@ class Watcher:
         The administrator's own question for it ends the process where a broker goes
         meanwhile (librdkafka frees twice what waits for the answer).
         """
-        from confluent_kafka import (  # noqa: PLC0415 - see `__init__`
-            Consumer,
-            TopicPartition,
-        )
+        from confluent_kafka import TopicPartition  # noqa: PLC0415 - see `__init__`
 
         if group not in self._outsiders:
-            self._outsiders[group] = Consumer(
-                {
-                    **client_config(self._settings),
-                    "group.id": f"{self._settings.app_id}.{group}",
-                    "enable.auto.commit": False,
-                    "log_level": 0,
-                }
-            )
+            self._outsiders[group] = outsider(self._settings, group)
         asked = [
             TopicPartition(self._settings.topic(topic), number)
             for topic, number in places
         ]
-        found = self._outsiders[group].committed(asked, timeout=self._within)
+        found = read_committed(self._outsiders[group], asked, within=self._within)
         return {
             (self._names[each.topic], each.partition): each.offset
             for each in found

@@ -9,11 +9,34 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
+from streams.kafka_access import client_config
+
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, TopicPartition
 
+    from streams.settings import Settings
+
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 1.0
 """Seconds between two questions."""
+
+
+def outsider(settings: "Settings", group: str) -> "Consumer":
+    """Return a client that knows of one of our groups and does not join it.
+
+    `group` is its name behind the deployment's, such as ``scoring``.
+    """
+    from confluent_kafka import Consumer  # noqa: PLC0415 - loads librdkafka
+
+    return Consumer(
+        {
+            **client_config(settings),
+            "group.id": f"{settings.app_id}.{group}",
+            "enable.auto.commit": False,
+            # A place that is not there is told, not replaced by another one.
+            "auto.offset.reset": "error",
+            "log_level": 0,
+        }
+    )
 
 
 def read_committed(

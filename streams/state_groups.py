@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from schemas.topics import ACCOUNT_MEMBERS, COMMANDS, EVENT_TOPICS, Topic
 from streams.errors import UserError
-from streams.group_offsets import read_committed
-from streams.kafka_access import client_config
+from streams.group_offsets import outsider, read_committed
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer
-
     from streams.settings import Settings
 
 SOURCES: Final = (*EVENT_TOPICS, COMMANDS, ACCOUNT_MEMBERS)
 """What states are made of."""
+_GROUP: Final = "scoring"
 _SECONDS: Final = 15.0
 _MARK_SECONDS: Final = 5.0
 _GONE_SECONDS: Final = 2.0
@@ -40,7 +38,7 @@ def positions_of(
     """
     from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415 - heavy
 
-    consumer = _outsider(settings)
+    consumer = outsider(settings, _GROUP)
     asked = [
         TopicPartition(settings.topic(topic.name), partition)
         for topic in topics
@@ -89,7 +87,7 @@ def marks_of(
     from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415 - heavy
 
     marks = {topic: [-1] * len(offsets) for topic, offsets in positions.items()}
-    consumer = _outsider(settings)
+    consumer = outsider(settings, _GROUP)
     try:
         for topic, offsets in positions.items():
             for partition, offset in enumerate(offsets):
@@ -125,7 +123,7 @@ def set_committed(settings: "Settings", positions: Mapping[str, Sequence[int]]) 
         for name, offsets in positions.items()
         for partition, offset in enumerate(offsets)
     ]
-    consumer = _outsider(settings)
+    consumer = outsider(settings, _GROUP)
     # A worker that was killed is a member until its session is over.
     until = time.monotonic() + settings.session_seconds + _GONE_SECONDS
     try:
@@ -143,19 +141,3 @@ def set_committed(settings: "Settings", positions: Mapping[str, Sequence[int]]) 
                 return
     finally:
         consumer.close()
-
-
-def _outsider(settings: "Settings") -> "Consumer":
-    """Return a client that knows of the group and does not join it."""
-    from confluent_kafka import Consumer  # noqa: PLC0415 - loads librdkafka
-
-    return Consumer(
-        {
-            **client_config(settings),
-            "group.id": f"{settings.app_id}.scoring",
-            "enable.auto.commit": False,
-            # A place that is not there is told, not replaced by another one.
-            "auto.offset.reset": "error",
-            "log_level": 0,
-        }
-    )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Message, Producer
 
 from schemas.event import Channel, Event
 from schemas.score import ScoreUpdate
@@ -26,13 +26,13 @@ from scorers.identity import derive_lead_id
 from scorers.masses import hash64
 from scorers.scorer import on_event, read
 from scorers.state import LeadState
-from streams.group_offsets import read_committed
 from streams.kafka_access import client_config
 from streams.model_files import read_model
 from streams.partitioner import partition_of
 from streams.processes import free_port
 from streams.rebuilding import Rebuilt
 from streams.settings import Settings
+from streams.state_groups import positions_of
 from streams.state_records import OWNER_KEY
 from streams.tables import Lead
 from streams.topic_reader import read_topic
@@ -134,26 +134,7 @@ def positions(
     settings: Settings, topics: Iterable[Topic]
 ) -> dict[tuple[str, int], int]:
     """Return how far the workers have acknowledged each partition of `topics`."""
-    consumer = Consumer(
-        {
-            **client_config(settings),
-            "group.id": f"{settings.app_id}.scoring",
-            "enable.auto.commit": False,
-        }
-    )
-    try:
-        found = read_committed(
-            consumer,
-            [
-                TopicPartition(settings.topic(topic.name), each)
-                for topic in topics
-                for each in range(settings.partitions)
-            ],
-            within=30,
-        )
-        return {(each.topic, each.partition): max(0, each.offset) for each in found}
-    finally:
-        consumer.close()
+    return positions_of(settings, topics, settings.partitions)
 
 
 @dataclass

@@ -12,7 +12,6 @@ import itertools
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -29,6 +28,7 @@ from streams.model_files import read_model_text
 from streams.settings import Settings, load_settings
 from streams.supervisor import Stack
 from tests.streams.web import seeding
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -38,7 +38,6 @@ SIZES: Final = {
     "desk": {"width": 1440, "height": 900},
     "phone": {"width": 390, "height": 844},
 }
-_PATIENCE: Final = 60.0
 
 FOREIGN: Final = """() => {
   const own =
@@ -95,12 +94,11 @@ def team(folder: Path) -> Iterator[Stack]:
         seeding.put(settings, seeding.learnt(400, now, models))
         _bury(settings)
         with closing(httpx.Client(base_url=stack.web_url, timeout=20)) as api:
-            deadline = time.monotonic() + _PATIENCE
-            while (api.get("/api/v1/leads").json()["total"] or 0) < 54:
-                if time.monotonic() > deadline:
-                    msg = "the leads did not come into the view"
-                    raise TimeoutError(msg)
-                time.sleep(0.1)
+            wait_until(
+                lambda: (api.get("/api/v1/leads").json()["total"] or 0) >= 54,
+                within=15,
+                what="the leads in the view",
+            )
         yield stack
 
 

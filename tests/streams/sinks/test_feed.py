@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import structlog
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from prometheus_client import REGISTRY
 from typer.testing import CliRunner
 
@@ -16,7 +16,7 @@ from schemas.score import Identifiers, ScoreUpdate
 from schemas.topics import SCORE_UPDATES
 from scorers.identity import lead_id_of
 from streams.cli.sinks import app
-from streams.group_offsets import read_committed
+from streams.group_offsets import outsider, read_committed
 from streams.settings import Settings
 from streams.sinks.feed import SinkBusyError
 from streams.sinks.files import read_sink
@@ -97,12 +97,7 @@ def running(settings: Settings, sink: Sink) -> Iterator[RunningSinks]:
 
 def committed(settings: Settings) -> int:
     """Return how far the sink's group is, all partitions together."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.bootstrap,
-            "group.id": f"{settings.app_id}.sink.crm",
-        }
-    )
+    consumer = outsider(settings, "sink.crm")
     topic = settings.topic(SCORE_UPDATES.name)
     asked = [TopicPartition(topic, each) for each in range(PARTITIONS)]
     try:
