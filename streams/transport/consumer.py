@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import structlog
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
+from aiokafka.protocol.group import SyncGroupRequest
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as AioPartition
 from faust.transport.drivers import aiokafka as driver
@@ -46,14 +47,22 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     term: int = 0
     """Counts the seeks. Written in this thread only, between two fetches."""
     heard_at: float = 0.0
-    """When the last heartbeat that the coordinator accepted was sent."""
+    """When that was sent by which the coordinator last knew us."""
     assigned_generation: int = -1
+    _synced_at: float = 0.0
+    """When the group was asked last what is assigned to us."""
 
     async def on_start(self) -> None:
-        """Connect and watch the heartbeats."""
+        """Connect and watch what goes to the group's coordinator."""
         await super().on_start()
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - no API
         beat = coordinator._do_heartbeat  # noqa: SLF001 - no API tells its success
+        ask = coordinator._send_req  # noqa: SLF001 - no API tells when
+
+        async def timed(request: Any) -> Any:
+            if isinstance(request, SyncGroupRequest):
+                self._synced_at = time.monotonic()
+            return await ask(request)
 
         async def watched() -> bool:
             sent_at = time.monotonic()
@@ -63,6 +72,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             return accepted
 
         coordinator._do_heartbeat = watched  # noqa: SLF001 - see above
+        coordinator._send_req = timed  # noqa: SLF001 - see above
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -73,8 +83,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_partitions_assigned(
         self, assigned: set[TP], generation_id: int = 0
     ) -> None:
-        """Note the generation that the assignment is valid for."""
-        self.heard_at = time.monotonic()
+        """Note the generation that the assignment is valid for.
+
+        A worker that slept since it asked does not take the answer for a word of now.
+        """
+        self.heard_at = self._synced_at
         self.assigned_generation = generation_id
         await super().on_partitions_assigned(assigned, generation_id)
 
@@ -88,7 +101,12 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         return generation == self.assigned_generation
 
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the term beside the records: both are of the same instant."""
+        """Return the term beside the records: both are of the same instant.
+
+        Nobody reads records again that a seek had sought when they came. Who asked
+        before it is of the term before it: they stay where they were, to be asked for.
+        """
+        term = self.term
         for found in consumer._fetcher._records.values():  # noqa: SLF001 - no API
             if isinstance(found, FetchResult) and found.has_more():
                 # The compiled record has all that we ask for; aiokafka would make a
@@ -96,7 +114,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
                 found._partition_records._consumer_record = _as_it_is  # noqa: SLF001 - no API
         kwargs["max_records"] = cast("BatchConsumer", self.consumer).pace.records
         records = await super()._fetch_records(consumer, *args, **kwargs)
-        return self.term, records
+        if term != self.term:
+            for partition, found in records.items():
+                consumer.seek(partition, found[0].offset)
+            return term, {}
+        return term, records
 
     async def committed(self) -> dict[Partition, int | None]:
         """Return the committed position of every assigned partition."""

@@ -180,6 +180,9 @@ class TableOwner:
             )
         finally:
             stop.set()
+        if not all(each.complete for each in rebuilt.values()):
+            # Interrupted: what was read is not the last word on any state.
+            raise RebalanceAgain
         repairs = [
             Record(topic, key.encode(), winner, [], each.partition)
             for each in rebuilt.values()

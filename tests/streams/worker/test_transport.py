@@ -5,6 +5,7 @@ back or fail it at will.
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -13,8 +14,12 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import CommitFailedError, KafkaTimeoutError, NodeNotReadyError
+from aiokafka.protocol.group import SyncGroupRequest
 from aiokafka.structs import TopicPartition as AioPartition
+from faust.tables.recovery import RebalanceAgain
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from prometheus_client import REGISTRY
 
 from schemas.event import Event
@@ -35,6 +40,7 @@ from streams.event_log import KafkaEventLog, NotDurableError, Record
 from streams.partitioner import partition_of
 from streams.settings import Settings
 from streams.state_records import OWNER_KEY
+from streams.transport import recovery
 from streams.transport.consumer import BatchConsumerThread, NotOwnerError
 from streams.transport.progress import Fetch, LogWentBackError, Partition
 from tests.worker_harness import (
@@ -250,6 +256,44 @@ async def test_a_refused_commit_does_not_end_the_worker(
     check_exact(settings, events)
 
 
+async def test_records_that_come_across_a_seek_are_read_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A question from before a rebalance that is answered after it takes nothing away.
+
+    Faust has nobody listen by then, and what the client handed out it does not hand
+    out again.
+    """
+    events = make_events(20, 5)
+    async with running(settings) as run:
+        consumer = run.app.batches
+        fetcher = consumer._thread._ensure_consumer()._fetcher
+        fetch = fetcher.fetched_records
+        asked, sought, answered = (threading.Event() for _ in range(3))
+
+        async def late(*args: Any, **kwargs: Any) -> Any:
+            if asked.is_set():
+                return await fetch(*args, **kwargs)
+            asked.set()
+            await asyncio.to_thread(sought.wait, 30)
+            found = {}
+            while sum(map(len, found.values())) < len(events):
+                found |= await fetch(*args, **kwargs)
+            answered.set()
+            return found
+
+        monkeypatch.setattr(fetcher, "fetched_records", late)
+        await until(asked.is_set, "the question")
+        consumer.stop_flow()
+        await consumer.perform_seek()
+        produce(settings, events)
+        sought.set()
+        await until(answered.is_set, "the answer")
+        consumer.resume_flow()
+        await wait_committed(settings, len(events))
+    check_exact(settings, events)
+
+
 async def test_what_retention_took_is_counted() -> None:
     """A worker that was away too long reads on from what is kept, and says so."""
     place, sought = Partition("web.events.v1", 0), []
@@ -328,6 +372,48 @@ async def test_ownership_is_confirmed_by_the_coordinator(settings: Settings) -> 
                 await consumer.confirm_ownership(fetch)
         finally:
             consumer._thread = real
+
+
+async def test_sleep_before_an_assignment_counts(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who slept between the group's answer and reading it is not sure of owning."""
+    ask = GroupCoordinator._send_req
+    assigned = AIOKafkaConsumerThread.on_partitions_assigned
+    unsure: list[float] = []
+    slept: list[object] = []
+
+    async def sleepy(coordinator: GroupCoordinator, request: object) -> object:
+        answer = await ask(coordinator, request)
+        if isinstance(request, SyncGroupRequest) and not slept:
+            slept.append(request)
+            await asyncio.sleep(settings.session_seconds)
+        return answer
+
+    async def noted(thread: BatchConsumerThread, *args: Any) -> None:
+        unsure.append(time.monotonic() - thread.heard_at)
+        await assigned(thread, *args)
+
+    monkeypatch.setattr(GroupCoordinator, "_send_req", sleepy)
+    monkeypatch.setattr(AIOKafkaConsumerThread, "on_partitions_assigned", noted)
+    async with running(settings):
+        assert slept
+    assert unsure[0] >= settings.session_seconds
+
+
+async def test_a_reading_that_was_interrupted_is_none(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a changelog is neither taken for the states nor anything repaired by it."""
+    events = make_events(20, 5)
+    async with running(settings) as run:
+        produce(settings, events)
+        await wait_committed(settings, len(events))
+        owner = run.app.owner
+        monkeypatch.setattr(recovery, "read_changelog", lambda *_: None)
+        with pytest.raises(RebalanceAgain):
+            await owner.rebuild(frozenset({0, 1}), generation=99)
+        assert owner.generation is None
 
 
 async def test_silence_is_noticed_without_events(
