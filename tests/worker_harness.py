@@ -235,7 +235,7 @@ def stored_states(settings: Settings) -> dict[str, LeadState]:
 def stored_with_redirects(settings: Settings) -> dict[str, LeadState]:
     """Return the leads of the changelog, and those that are part of another one."""
     rebuilt = {each: Rebuilt(each, 0, "") for each in range(settings.partitions)}
-    for message in read_all(settings, LEAD_STATE):
+    for message in read_topic(settings, settings.topic(LEAD_STATE.name)):
         partition, offset = message.partition(), message.offset()
         assert partition is not None
         assert offset is not None

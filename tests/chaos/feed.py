@@ -41,6 +41,12 @@ _POISONED = 0.002
 _WINDOW = 20
 """Events are shuffled among so many: later ones overtake earlier ones."""
 _BURST_SECONDS = 0.1
+_SURGE = 0.02
+"""How often a burst is a surge."""
+_SURGES = 10
+"""How many bursts' events come at once in a surge."""
+_VIEWS = 40
+"""Pages that a visitor looks at, more or less."""
 
 
 @dataclass
@@ -61,14 +67,26 @@ class Feed:
     """Keeps events coming from a seed, at a pace, until there are enough."""
 
     def __init__(
-        self, settings: Settings, *, seed: int, leads: int, rate: int, most: int
+        self,
+        settings: Settings,
+        *,
+        seed: int,
+        leads: int,
+        rate: int,
+        most: int,
+        visitors: float = 0.0,
     ) -> None:
-        """Plan events of `leads` people, `rate` a second, `most` in all."""
+        """Plan events of `leads` people, `rate` a second, `most` in all.
+
+        Of the events `visitors` are pages that people looked at of whom nothing else
+        is known: a share from 0 to 1, in surges, for who sends many has such.
+        """
         self._settings = settings
         self._chance = random.Random(seed)
         self._seed, self._leads, self._rate, self._most = seed, leads, rate, most
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
+        self._visitors = visitors
         self._number = 0
         self._recent: list[Event] = []
         self.poison = 0
@@ -109,7 +127,10 @@ class Feed:
     def _run(self) -> None:
         while not self._stop.is_set() and self._number < self._most:
             started = time.monotonic()
-            batch = self._burst(max(1, int(self._rate * _BURST_SECONDS)))
+            count = max(1, int(self._rate * _BURST_SECONDS))
+            if self._visitors and self._chance.random() < _SURGE:
+                count *= _SURGES
+            batch = self._burst(count)
             for start in range(0, len(batch), _WINDOW):
                 some = batch[start : start + _WINDOW]
                 self._chance.shuffle(some)
@@ -141,6 +162,8 @@ class Feed:
 
     def _event(self, now: int) -> Event:
         self._number += 1
+        if self._visitors and self._chance.random() < self._visitors:
+            return self._view(now)
         channel, name, properties = self._chance.choice(_KINDS)
         return Event(
             id=f"{self._seed}-{self._number}",
@@ -150,6 +173,21 @@ class Feed:
             user_id=f"user-{self._chance.randrange(self._leads)}",
             properties=properties,
             occurred_at=to_datetime(now - self._chance.randrange(30) * SECOND),
+            received_at=to_datetime(now),
+            source="test",
+        )
+
+    def _view(self, now: int) -> Event:
+        """Return a page that one of the latest visitors looked at."""
+        visitor = self._number // (_VIEWS * 50) * 50 + self._chance.randrange(50)
+        return Event(
+            id=f"{self._seed}-{self._number}",
+            type="page",
+            channel="web",
+            name="Pricing",
+            anonymous_id=f"visitor-{visitor}",
+            properties={"url": "https://example.com/pricing"},
+            occurred_at=to_datetime(now),
             received_at=to_datetime(now),
             source="test",
         )

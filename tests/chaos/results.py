@@ -28,6 +28,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     endings: dict[str, int]
     """The last words of workers that ended by themselves."""
     findings: list[str]
+    visitors: float = 0.0
+    """Which share of the events were pages that anonymous visitors looked at."""
 
 
 def keep(path: Path, line: Line) -> None:

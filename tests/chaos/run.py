@@ -37,6 +37,8 @@ from tests.waiting import wait_until
 
 PARTITIONS = 4
 EVENTS_PER_LEAD = 60
+BACKLOG_RATE = 2_000
+"""Records a second that workers do at the least when nothing strikes any more."""
 BY_NAME = {fault.__name__: fault for fault in EVERY}
 PRODUCT = ("-m", "streams.cli.main")
 
@@ -71,6 +73,7 @@ def play(
     events: int,
     rate: int,
     leads: int | None = None,
+    visitors: float = 0.0,
     faults: Sequence[Fault] | None = None,
     command: Sequence[str] = PRODUCT,
     snapshots: float = SNAPSHOTS,
@@ -79,9 +82,10 @@ def play(
 ) -> Outcome:
     """Return what came of a seed: of these `faults`, or of many until `events`.
 
-    Nothing strikes before `warm` events were scored; without `snapshots` (seconds
-    between them) every restart reads its changelogs. With `strike` that does the harm,
-    and returns what did not go as it should.
+    A share of the events is of anonymous `visitors`. Nothing strikes before `warm`
+    events were scored; without `snapshots` (seconds between them) every restart reads
+    its changelogs. With `strike` that does the harm, and returns what did not go as it
+    should.
     """
     started = time.monotonic()
     name = f"chaos-{seed}-{uuid.uuid4().hex[:6]}"
@@ -108,6 +112,7 @@ def play(
         leads=leads or max(100, events // EVENTS_PER_LEAD),
         rate=rate,
         most=events,
+        visitors=visitors,
     )
     stage = Stage(settings, broker, redis, home, seed=seed, feed=feed, command=command)
     findings = Findings()
@@ -119,7 +124,7 @@ def play(
         accepted = feed.finish()
         stage.tend()
         try:
-            settle(settings, accepted)
+            settle(settings, accepted, within=120 + accepted.records / BACKLOG_RATE)
             stage.stop()
         except AssertionError as error:
             findings.append(f"it did not come to rest: {error}")
@@ -176,6 +181,9 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--events", type=int, default=100_000, help="for each seed")
     parser.add_argument("--rate", type=int, default=500, help="events a second")
+    parser.add_argument(
+        "--visitors", type=float, default=0.0, help="share of anonymous page views"
+    )
     parser.add_argument("--minutes", type=float, help="begin no seed after these")
     parser.add_argument("--once", action="store_true", help="each fault once, no more")
     parser.add_argument(
@@ -212,15 +220,16 @@ def main() -> int:
                     directory,
                     seed=seed,
                     events=sys.maxsize if given.dense else given.events,
-                    leads=_leads(given.dense, given.rate),
+                    leads=_leads(given.dense, given.rate * (1 - given.visitors)),
                     rate=given.rate,
+                    visitors=given.visitors,
                     command=command,
                     strike=_densely(given.dense, stopping)
                     or partial(_strike, faults=faults, stopping=stopping),
                 )
                 _tell("\n".join(outcome.lines()))
                 if given.results is not None:
-                    keep(given.results, kept(outcome, given.rate, given.dense))
+                    keep(given.results, kept(outcome, given))
                     _tell(told(given.results))
                 total.add(outcome.story)
                 events += outcome.accepted.events
@@ -235,7 +244,7 @@ def main() -> int:
     return 1 if bad else 0
 
 
-def _leads(dense: float | None, rate: int) -> int | None:
+def _leads(dense: float | None, rate: float) -> int | None:
     """Return how many people a dense run is about, None where events say it."""
     return None if dense is None else int(dense * 60 * rate / EVENTS_PER_LEAD)
 
@@ -253,15 +262,17 @@ def _densely(
     return strike
 
 
-def kept(outcome: Outcome, rate: int, dense: float | None) -> Line:
+def kept(outcome: Outcome, given: argparse.Namespace) -> Line:
     """Return what is kept of a seed."""
+    dense: float | None = given.dense
     taken = outcome.accepted
     return Line(
         at=time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime()),
         seed=outcome.seed,
         form="by chance" if dense is None else "dense",
         minutes=dense,
-        rate=rate,
+        rate=given.rate,
+        visitors=given.visitors,
         core="compiled" if scorer.__file__.endswith(".so") else "python",
         events=taken.events,
         doubles=taken.doubles,
