@@ -5,6 +5,7 @@ Records of the libraries (uvicorn, Faust, librdkafka) come out in the same shape
 
 import logging
 import sys
+import time
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final, TextIO
 
@@ -20,6 +21,40 @@ _SECRET: Final = frozenset(
 """Keys whose values are never written, should one be passed by mistake."""
 
 _CHATTY: Final = ("aiokafka", "asyncio", "faust", "kafka", "mode", "uvicorn")
+_AT_ONCE: Final = 5
+"""How often a library may say the same in one spell."""
+_SPELL_SECONDS: Final = 30.0
+_MOST_KNOWN: Final = 1_000
+
+
+class FewerRepetitions(logging.Filter):
+    """Bounds what libraries say while Kafka is away: many lines a second, all alike.
+
+    What is alike has the same text before its values are put in. After a few of them
+    the rest of a spell is left out; the next line says how many that were.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing said."""
+        super().__init__()
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether a line is written."""
+        if record.name.partition(".")[0] not in _CHATTY:
+            return True
+        what, now = (record.name, str(record.msg)), time.monotonic()
+        if len(self._said) > _MOST_KNOWN:  # texts that are never alike
+            self._said.clear()
+        began, count = self._said.get(what, (now, 0))
+        if now - began > _SPELL_SECONDS:
+            if count > _AT_ONCE:
+                left_out = count - _AT_ONCE
+                record.msg = f"{record.getMessage()} ({left_out} like it left out)"
+                record.args = None
+            began, count = now, 0
+        self._said[what] = began, count + 1
+        return count < _AT_ONCE
 
 
 def configure_logging(
@@ -51,6 +86,7 @@ def configure_logging(
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(out)
+    handler.addFilter(FewerRepetitions())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
