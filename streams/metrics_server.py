@@ -1,5 +1,6 @@
 """The metrics of a role, served on a port of its own from a thread of its own."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -107,11 +108,24 @@ class _Handler(WSGIRequestHandler):
     """Keeps scrapes out of the log, and nobody who says nothing."""
 
     timeout = 10.0
+    """Seconds between two bytes."""
+    patience = 30.0
+    """Seconds for all of a request and its answer, byte by byte or not."""
 
     def handle(self) -> None:
         """Answer one request, unless it does not come."""
-        with suppress(TimeoutError):
-            super().handle()
+        limit = threading.Timer(self.patience, self._let_go)
+        limit.daemon = True
+        limit.start()
+        try:
+            with suppress(TimeoutError, ConnectionError):
+                super().handle()
+        finally:
+            limit.cancel()
+
+    def _let_go(self) -> None:
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name
         """Say nothing."""

@@ -1,6 +1,7 @@
 """What a role serves beside its metrics: two probes, and nothing that looks so."""
 
 import socket
+import time
 import urllib.error
 import urllib.request
 
@@ -50,6 +51,29 @@ def test_who_says_nothing_is_let_go(
     with socket.create_connection(("127.0.0.1", port), timeout=10) as peer:
         peer.sendall(b"GET /met")
         assert peer.recv(100) == b""
+
+    assert get(port, "/healthz") == (200, "ok\n")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_who_trickles_is_let_go(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A request that comes byte by byte has an end, and is nothing for the log."""
+    monkeypatch.setattr(metrics_server._Handler, "patience", 0.3)
+    port = start_metrics_server(Settings(metrics_port=0), "tester")
+    over = time.monotonic() + 30
+    with socket.create_connection(("127.0.0.1", port), timeout=0.05) as peer:
+        ended = False
+        while not ended:
+            assert time.monotonic() < over, "it still listens"
+            try:
+                peer.sendall(b"G")
+                ended = not peer.recv(100)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                ended = True
 
     assert get(port, "/healthz") == (200, "ok\n")
     assert "Traceback" not in capfd.readouterr().err
