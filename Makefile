@@ -8,6 +8,7 @@ JOBS ?= auto
 SEEDS ?= 1 2 3
 EVENTS ?= 100000
 RATE ?= 500
+VISITORS ?= 0
 MINUTES ?= 10
 FUZZ_RUNS ?= 1000000
 AUDIT_SERVICE ?= pypi
@@ -97,9 +98,9 @@ laws: setup ## The laws of scoring, fuzz of sources, 1,000 new examples each; 10
 chaos: setup ## Faults by chance under load on Apache Kafka, then the count (SEEDS="1 2 3" EVENTS=100000)
 	$(RUN) tests.chaos.run --seeds $(SEEDS) --events $(EVENTS) --rate $(RATE)
 
-chaos-long: setup ## Many faults at once, for hours; a signal ends it with the count (SEEDS MINUTES=10 RATE)
+chaos-long: setup ## Many faults at once, for hours; a signal ends it with the count (SEEDS MINUTES=10 RATE VISITORS=0)
 	$(RUN) tests.chaos.run --seeds $(SEEDS) --dense $(MINUTES) --rate $(RATE) \
-		--results tests/chaos/results.jsonl
+		--visitors $(VISITORS) --results tests/chaos/results.jsonl
 
 chaos-planted: setup ## The same on workers with a bug on purpose: each must be found
 	! $(RUN) tests.chaos.run --plant no-positions --only kill kill_and_leave kill storm
