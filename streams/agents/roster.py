@@ -1,5 +1,6 @@
 """The agents of one worker, in the order in which a fetch passes through them."""
 
+import asyncio
 from dataclasses import dataclass
 
 from schemas.model_version import PRIMARY
@@ -35,8 +36,16 @@ class Roster:
         """
         self.scoring.take_erasures()  # of a fetch that was abandoned
         # What runs beside the primary begins with what that knew before this fetch.
-        for agent in (self.sides, self.scoring, self.accounts):
-            await agent.process(fetch, confirm)
+        await self.sides.process(fetch, confirm)
+        # Leads and accounts write beside each other: one waits for Kafka, not two. How
+        # it went is told when both have come to an end: nobody writes on behind it.
+        for failure in await asyncio.gather(
+            self.scoring.process(fetch, confirm),
+            self.accounts.process(fetch, confirm),
+            return_exceptions=True,
+        ):
+            if failure is not None:
+                raise failure
         await self.erasing.process(self.scoring.take_erasures(), confirm)
         await self._welcome(confirm)
 
