@@ -44,6 +44,14 @@ class TrainingOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     won: bool | None = None
 
 
+class TrainingWord(msgspec.Struct, frozen=True, kw_only=True):
+    """One property of the lead, from the instant on at which the CRM said it."""
+
+    at: Annotated[datetime, msgspec.Meta(tz=True, description="When it was received.")]
+    name: str
+    value: str | float
+
+
 class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All that is learnt from one lead: the latest record of a lead is the whole."""
 
@@ -62,3 +70,7 @@ class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         msgspec.Meta(description="Alerts whose score update has not come yet."),
     ] = ()
     merged_into: str | None = None
+    words: Annotated[
+        tuple[TrainingWord, ...],
+        msgspec.Meta(description="What the CRM said of stage, source, owner, value."),
+    ] = ()

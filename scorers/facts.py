@@ -34,6 +34,17 @@ def trait_text(state: LeadState, name: str) -> str | None:
     return str(fact.value)
 
 
+def stated_traits(event: Event) -> dict[str, Any]:
+    """Return the traits that an event states, by its traits or by what it is."""
+    facts = _FACT_EVENTS.get(event.name.casefold(), ())
+    told = {
+        trait: event.properties[source]
+        for trait, source in facts
+        if source in event.properties
+    }
+    return {**event.traits, **told}
+
+
 def learn_traits(
     model: CompiledModel,
     state: LeadState,

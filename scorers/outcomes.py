@@ -27,6 +27,10 @@ AMOUNTS: Final = ("amount", "value", "revenue", "total")
 """Where CRMs say what a deal brings."""
 
 
+DEALS: Final = ("deal_id", "deal")
+"""Where CRMs say which deal it is."""
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that a CRM said about what became of a lead."""
 
@@ -54,7 +58,7 @@ def outcome_of(event: Event) -> Outcome | None:
         event_id=event.id,
         at=event.time,
         kind=kind,
-        deal=_text(known.get("deal_id")),
+        deal=next((_text(known[each]) for each in DEALS if known.get(each)), ""),
         amount=number_in(known, AMOUNTS),
         currency=currency_in(known),
         reason=_text(known.get("reason"))[:200],
@@ -115,13 +119,7 @@ def verdict_of(
     for each in sorted(told.values(), key=lambda one: (one.at, one.event_id)):
         match each.kind:
             case "won" | "lost" | "disqualified":
-                deals[each.deal] = Verdict(
-                    won=each.kind == "won",
-                    at=each.at,
-                    amount=each.amount,
-                    currency=each.currency,
-                    reason=each.reason,
-                )
+                deals[each.deal] = _told(deals.get(each.deal), each)
             case "reopened":
                 deals.pop(each.deal, None)
             case "corrected":
@@ -150,6 +148,22 @@ def verdict_of(
             first, amount=sum(amounts) if amounts else None, currency=currency
         )
     return max(deals.values(), key=lambda verdict: verdict.at, default=None)
+
+
+def _told(before: Verdict | None, word: Outcome) -> Verdict:
+    """Return the verdict as a word of its own says it.
+
+    CRMs may say what a deal brought before they say that it was won.
+    """
+    won = word.kind == "won"
+    known = before if won and before is not None and before.won else None
+    if known is None or word.amount is not None:
+        amount, currency = word.amount, word.currency
+    else:
+        amount, currency = known.amount, word.currency or known.currency
+    return Verdict(
+        won=won, at=word.at, amount=amount, currency=currency, reason=word.reason
+    )
 
 
 def _corrected(before: Verdict | None, word: Outcome) -> Verdict:

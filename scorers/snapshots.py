@@ -13,7 +13,7 @@ import msgspec
 
 from schemas.event import Event
 from schemas.score import CLIP_MARK, NO_TIER, ScoreUpdate
-from schemas.time import Instant, Millis, to_instant
+from schemas.time import DAY, Instant, Millis, to_instant
 from scorers.accounts import AccountStep
 from scorers.compiled import CompiledModel
 from scorers.identity import derive_lead_id
@@ -26,6 +26,9 @@ FIRST: Final = "first"
 SCHEDULED: Final = "scheduled"
 ALERT: Final = "alert"
 TIER: Final = "tier"
+
+AGE: Final = "days known"
+"""For how long a lead had been known, where leads are looked at again and again."""
 
 MAX_TRAITS: Final = 200
 """Properties of a lead that are looked at; more would not be read by anybody."""
@@ -174,6 +177,9 @@ class Chronicle:
         self._see(state, reading, why)
 
     def _see(self, state: LeadState, reading: Reading, why: str) -> None:
+        known = dict(self._known.get(state.lead_id, {}))
+        if self.instants.every is not None and state.first_at:
+            known[AGE] = (reading.as_of - state.first_at) / DAY
         shot = Snapshot(
             lead_id=state.lead_id,
             at=reading.as_of,
@@ -186,7 +192,7 @@ class Chronicle:
                 for line in reading.ledger
                 if not line.rule.startswith(CLIP_MARK)
             },
-            known=dict(self._known.get(state.lead_id, {})),
+            known=known,
             model=self.model.digest,
             owner=state.owner or "",
         )

@@ -4,7 +4,7 @@ A record says the same however often, and in whatever order across topics, what 
 made of comes; within a topic it comes in order, as Kafka keeps it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Final
 
@@ -15,7 +15,13 @@ from schemas.alert import Alert
 from schemas.event import Event
 from schemas.score import CLIP_MARK, NO_TIER, ScoreUpdate
 from schemas.time import WEEK, Instant, Millis, to_datetime, to_instant
-from schemas.training import TrainingOutcome, TrainingRecord, TrainingSnapshot
+from schemas.training import (
+    TrainingOutcome,
+    TrainingRecord,
+    TrainingSnapshot,
+    TrainingWord,
+)
+from scorers.facts import stated_traits
 from scorers.outcomes import Outcome, outcome_of
 from scorers.snapshots import ALERT, SCHEDULED, TIER, Example, Snapshot, is_open, judged
 
@@ -23,6 +29,18 @@ RECENT: Final = 16
 """Updates that are kept until the alerts of their time have come."""
 MOST: Final = 200
 """Snapshots kept of a lead, the latest."""
+CARRIED: Final = (
+    "lifecycle_stage",
+    "lead_source",
+    "source",
+    "owner",
+    "deal_value",
+    "budget",
+    "currency",
+    "budget_currency",
+)
+"""Properties that the CRM's events say and a forecast is told by."""
+_LONGEST: Final = 200
 
 
 def with_update(record: TrainingRecord, update: ScoreUpdate) -> TrainingRecord:
@@ -46,6 +64,7 @@ def with_update(record: TrainingRecord, update: ScoreUpdate) -> TrainingRecord:
             for rule, points in lines.items()
             if not rule.startswith(CLIP_MARK)
         },
+        known={"owner": update.owner} if update.owner else {},
     )
     found = list(record.snapshots)
     if record.recent:
@@ -90,6 +109,48 @@ def with_outcome(record: TrainingRecord, event: Event) -> TrainingRecord:
             sorted((*record.outcomes, told), key=attrgetter("at", "event_id"))
         ),
     )
+
+
+def with_event(record: TrainingRecord, event: Event) -> TrainingRecord:
+    """Return the record that has heard of `event`: what became of the lead, and who.
+
+    Of what the CRM says of a lead those properties are kept that forecasts are told by,
+    from when on it was known.
+    """
+    return _with_words(with_outcome(record, event), event)
+
+
+def _with_words(record: TrainingRecord, event: Event) -> TrainingRecord:
+    at, said = to_datetime(event.now), stated_traits(event)
+    told = [
+        TrainingWord(
+            at=at,
+            name=name,
+            value=value[:_LONGEST] if isinstance(value, str) else float(value),
+        )
+        for name in CARRIED
+        if isinstance(value := said.get(name), str | int | float)
+        and not isinstance(value, bool)
+        and value != ""
+    ]
+    if not told:
+        return record
+    latest: dict[str, str | float] = {}
+    words = []
+    for word in sorted({*record.words, *told}, key=_in_order):
+        if latest.get(word.name) != word.value:
+            latest[word.name] = word.value
+            words.append(word)
+    return replace(record, words=tuple(words[-MOST:]))
+
+
+def _in_order(word: TrainingWord) -> tuple[Instant, str, str]:
+    return to_instant(word.at), word.name, str(word.value)
+
+
+def _said(words: Sequence[TrainingWord], at: Instant) -> dict[str, str | float]:
+    """Return what the CRM had said of a lead by an instant."""
+    return {word.name: word.value for word in words if to_instant(word.at) <= at}
 
 
 def _settled(record: TrainingRecord, *, all_heard: bool = False) -> TrainingRecord:
@@ -142,7 +203,7 @@ def examples_of(
                         tier=shot.tier,
                         groups=shot.groups,
                         points=shot.points,
-                        known=dict(shot.known),
+                        known=_said(record.words, at) | shot.known,
                         model=shot.model,
                     ),
                     verdict=judged(outcomes, at, until, horizon),

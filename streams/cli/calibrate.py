@@ -38,7 +38,7 @@ def calibrate(
     from streams.learning.needs import need_learning
 
     need_learning()
-    from streams.cli.evaluate import duration, instants_of, progress
+    from streams.cli.evaluate import duration, progress
     from streams.learning import calibrating
     from streams.learning.calibration_page import calibration_page
     from streams.learning.gate import write_draft
@@ -50,7 +50,8 @@ def calibrate(
             dataset,
             model=model,
             data=data,
-            instants=instants_of(every),
+            instants=None,
+            every=duration(every),
             horizon=duration(horizon),
             split=split,
             report=report,

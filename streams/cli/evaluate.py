@@ -10,8 +10,6 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from scorers.snapshots import Instants
-
 app = typer.Typer()
 
 Dataset = Annotated[
@@ -45,8 +43,9 @@ Every = Annotated[
     str | None,
     typer.Option(
         metavar="DURATION",
-        help="Of events: look at every open lead at this distance, beside alerts and "
-        "entries into tiers; 7d if absent, 0s for not at all.",
+        help="Look at every lead at this distance while it is open; 0s for not at "
+        "all. If absent what the funnel says; of events 7d, beside alerts and entries "
+        "into tiers.",
     ),
 ]
 
@@ -61,16 +60,6 @@ def duration(text: str | None) -> int | None:
         return parse_duration(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-
-
-def instants_of(every: str | None) -> "Instants":
-    """Return when leads in a file of events are looked at."""
-    from msgspec.structs import replace
-
-    from streams.learning.sources import DECISIONS
-
-    span = duration(every)
-    return DECISIONS if span is None else replace(DECISIONS, every=span or None)
 
 
 @contextmanager
@@ -121,7 +110,8 @@ def evaluate(
             dataset,
             model=model,
             data=data,
-            instants=instants_of(every),
+            instants=None,
+            every=duration(every),
             horizon=span,
             split=split,
             report=report,

@@ -1,7 +1,8 @@
 """The ways of telling who will be won that a point model is held against.
 
-They see the same leads at the same instants: everything that was known then. Their
-chances are those for leads that they have not learnt from.
+They see the same leads at the same instants: everything that was known then. Only naive
+Bayes, as Odoo computes it, does not know for how long a lead has been known; a second
+one does. Their chances are those for leads that they have not learnt from.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -9,10 +10,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from scorers.snapshots import Example
+from scorers.snapshots import AGE, Example
 from streams.learning.design import Flags, Floats
 
 NAIVE_BAYES: Final = "naive Bayes"
+NAIVE_BAYES_BY_AGE: Final = "naive Bayes, told the days known"
 LOGISTIC: Final = "logistic regression"
 BOOSTING: Final = "gradient boosting"
 
@@ -30,15 +32,18 @@ class Known:
     def __init__(self, examples: Sequence[Example]) -> None:
         """Gather the columns that are there.
 
-        A training log has no properties; there what each rule gave is what was known.
+        A training log has few properties; there what each rule gave was known as well.
         """
         rows = [each.snapshot.known for each in examples]
-        self.is_of_rules = not any(rows)
-        if self.is_of_rules:
-            given = sorted({rule for each in examples for rule in each.snapshot.points})
+        self.rules: frozenset[str] = frozenset()
+        """Columns that are what a rule gave, not a property."""
+        if all(each.state is None for each in examples):
+            self.rules = frozenset(
+                rule for each in examples for rule in each.snapshot.points
+            )
             rows = [
-                {rule: each.snapshot.points.get(rule, 0.0) for rule in given}
-                for each in examples
+                {rule: each.snapshot.points.get(rule, 0.0) for rule in self.rules} | row
+                for each, row in zip(examples, rows, strict=True)
             ]
         names = sorted({name for row in rows for name in row})
         self.texts: dict[str, list[str]] = {}
@@ -58,9 +63,10 @@ class Known:
         """Return the texts as a table."""
         return _table([np.array(each, object) for each in self.texts.values()], self)
 
-    def measured(self) -> Floats:
+    def measured(self, *, without: str = "") -> Floats:
         """Return the numbers as a table; nan where one is not known."""
-        found: Floats = _table(list(self.numbers.values()), self).astype(np.float64)
+        columns = [each for name, each in self.numbers.items() if name != without]
+        found: Floats = _table(columns, self).astype(np.float64)
         return found
 
 
@@ -83,10 +89,16 @@ Predict = Callable[[np.ndarray, np.ndarray], Floats]
 def contenders(known: Known, won: Flags) -> Iterator[tuple[str, Predict]]:
     """Yield the ways by name."""
     texts, numbers = known.categories(), known.measured()
+    ageless = known.measured(without=AGE)
     yield (
         NAIVE_BAYES,
-        lambda learn, judge: _naive_bayes(texts, numbers, won, learn, judge),
+        lambda learn, judge: _naive_bayes(texts, ageless, won, learn, judge),
     )
+    if AGE in known.numbers:
+        yield (
+            NAIVE_BAYES_BY_AGE,
+            lambda learn, judge: _naive_bayes(texts, numbers, won, learn, judge),
+        )
     yield LOGISTIC, lambda learn, judge: _logistic(texts, numbers, won, learn, judge)
     yield BOOSTING, lambda learn, judge: _boosting(texts, numbers, won, learn, judge)
 

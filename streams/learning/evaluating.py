@@ -10,8 +10,14 @@ from schemas.time import Instant
 from scorers.compiled import CompiledModel
 from scorers.snapshots import Example
 from streams.errors import UserError
-from streams.learning.contenders import BOOSTING, NAIVE_BAYES, Known, contenders
-from streams.learning.design import Design, Flags, Floats, design_of
+from streams.learning.contenders import (
+    BOOSTING,
+    NAIVE_BAYES,
+    NAIVE_BAYES_BY_AGE,
+    Known,
+    contenders,
+)
+from streams.learning.design import Design, Flags, Floats, Whole, design_of
 from streams.learning.foretold import Figure
 from streams.learning.funnels import Split
 from streams.learning.measuring import (
@@ -25,7 +31,7 @@ from streams.learning.proposals import propose, read_or_reckoned
 PRESENT: Final = "points as they are"
 RECALIBRATED: Final = "recalibrated points"
 FOLDS: Final = 5
-_SETTLED: Final = 0.9
+SETTLED: Final = 0.9
 """The share of outcomes that must have had time to come."""
 LEAST: Final = 50
 """Leads of either kind without which no figure is worth anything."""
@@ -51,6 +57,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     over_naive_bayes: Figure
     """By how much the recalibrated points' AUC beats naive Bayes'."""
     over_present: Figure
+    over_naive_bayes_by_age: Figure | None = None
+    """The same where it is told for how long each had been known; None if nobody is."""
 
 
 class Held(msgspec.Struct):
@@ -58,6 +66,21 @@ class Held(msgspec.Struct):
 
     rows: np.ndarray
     chance: dict[str, Floats]
+    folds: Whole | None = None
+    """In which fold of time each is; None where leads of all folds are comparable."""
+
+    def standing(self, name: str) -> Floats:
+        """Return which share of its fold each example is ranked above."""
+        from scipy.stats import rankdata  # noqa: PLC0415 - heavy
+
+        chance = self.chance[name]
+        if self.folds is None:
+            return chance
+        found = np.empty(len(chance))
+        for fold in np.unique(self.folds):
+            mine = self.folds == fold
+            found[mine] = rankdata(chance[mine]) / mine.sum()
+        return found
 
 
 def decided(examples: Sequence[Example]) -> list[Example]:
@@ -100,9 +123,9 @@ def evaluate(
     held = _held(text, design, known, split, report)
     won = design.won[held.rows]
     report("intervals")
-    leads = design.leads[held.rows]
+    leads, folds = design.leads[held.rows], held.folds
     qualities = {
-        name: quality(chance, chance, won, leads=leads)
+        name: quality(chance, chance, won, leads=leads, folds=folds)
         for name, chance in held.chance.items()
     }
     recalibrated = held.chance[RECALIBRATED]
@@ -113,16 +136,25 @@ def evaluate(
             split=split,
             examples=len(known),
             won=int(design.won.sum()),
-            open=len(examples) - len(known),
+            open=len({e.snapshot.lead_id for e in examples if e.verdict is None}),
             qualities=qualities,
             share_of_ceiling=qualities[RECALIBRATED].auc.value
             / qualities[BOOSTING].auc.value,
             over_naive_bayes=difference(
-                recalibrated, held.chance[NAIVE_BAYES], won, leads=leads
+                recalibrated, held.chance[NAIVE_BAYES], won, leads=leads, folds=folds
             ),
             over_present=difference(
-                recalibrated, held.chance[PRESENT], won, leads=leads
+                recalibrated, held.chance[PRESENT], won, leads=leads, folds=folds
             ),
+            over_naive_bayes_by_age=difference(
+                recalibrated,
+                held.chance[NAIVE_BAYES_BY_AGE],
+                won,
+                leads=leads,
+                folds=folds,
+            )
+            if NAIVE_BAYES_BY_AGE in held.chance
+            else None,
         ),
         held,
         won,
@@ -167,6 +199,9 @@ def _held(
     return Held(
         rows=np.concatenate(rows),
         chance={name: np.concatenate(each) for name, each in chance.items()},
+        folds=np.repeat(np.arange(len(rows)), [len(each) for each in rows])
+        if split == "time-ordered"
+        else None,
     )
 
 
@@ -206,7 +241,7 @@ def ready_by(design: Design, rows: np.ndarray, at: Instant) -> np.ndarray:
     over: np.ndarray = rows[design.ended[rows] <= at]
     if not len(over):
         return over
-    lasted = np.quantile((design.ended - design.at)[over], _SETTLED)
+    lasted = np.quantile((design.ended - design.at)[over], SETTLED)
     settled: np.ndarray = over[design.at[over] <= at - lasted]
     if len(settled) >= len(over) / 2 and _both(design.won[settled]):
         return settled

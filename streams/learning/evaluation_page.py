@@ -37,11 +37,20 @@ def evaluation_page(title: str, found: Evaluation, held: Held, won: Flags) -> Pa
             for name, q in found.qualities.items()
         ],
     )
-    page.say("In brackets: 95 % intervals over 400 resamples of the leads.")
+    told = "In brackets: 95 % intervals over 400 resamples of the leads."
+    if held.folds is not None:
+        told += " Leads are ranked among those of the same fold of time."
+    page.say(told)
+    if (by_age := found.over_naive_bayes_by_age) is not None:
+        page.say(
+            "Odoo's naive Bayes does not know for how long a lead has been known; over "
+            f"one that does, recalibrated points have {by_age.value:+.3f} (95 % "
+            f"{by_age.low:+.3f} to {by_age.high:+.3f})."
+        )
     page.head("Which share of the won one meets by following the ranking")
     page.plot(
         curves(
-            {name: gains(each, won) for name, each in held.chance.items()},
+            {name: gains(held.standing(name), won) for name in held.chance},
             "leads followed up, best first",
             "of all that are won",
             diagonal=True,

@@ -191,9 +191,7 @@ def _properties(
 ) -> Iterator[tuple[str, str, Flags]]:
     """Yield the properties that no rule reads: name, value, who has it."""
     known = Known(examples)
-    if known.is_of_rules:
-        return
-    read = set(model.read_traits)
+    read = {*model.read_traits, *known.rules}
     for name, texts in known.texts.items():
         if name in read:
             continue

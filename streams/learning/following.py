@@ -23,7 +23,7 @@ from schemas.score import ScoreUpdate
 from schemas.time import Instant, to_datetime, to_instant
 from schemas.topics import CRM_EVENTS, NOTIFICATIONS, SCORE_UPDATES, TRAINING
 from schemas.training import TrainingRecord
-from scorers.training import encode_record, with_alert, with_outcome, with_update
+from scorers.training import encode_record, with_alert, with_event, with_update
 from streams import metrics
 from streams.event_log import NotDurableError, Record
 from streams.kafka_access import client_config
@@ -61,7 +61,7 @@ class TrainingLog:
             ),
             settings.topic(CRM_EVENTS.name): (
                 msgspec.json.Decoder(Event).decode,
-                with_outcome,
+                with_event,
             ),
         }
         self._updates = settings.topic(SCORE_UPDATES.name)

@@ -64,6 +64,8 @@ class Funnel(Part):
     """Tables that say more of each row."""
     decide_after: PositiveDuration
     """How long after a lead was first seen its score is judged."""
+    decide_every: PositiveDuration | None = None
+    """Judged again at this distance while the lead is open; only once if absent."""
     split: Split = "cross-validated"
     """How what is judged is kept apart from what is learnt from."""
 

@@ -1,7 +1,9 @@
 """How good predictions are: AUC, Brier, log loss, lift, each with an interval.
 
 Intervals are percentiles over resampled leads, all examples of a lead together.
-Scores have few distinct values, so a resample is a new weight for each of them.
+Scores have few distinct values, so a resample is a new weight for each of them. Where
+examples come in folds of time, leads are ranked among those of their fold: that more
+are won in one year than in the next says nothing about whom to call.
 """
 
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.learning.design import Flags, Floats
+from streams.learning.design import Flags, Floats, Whole
 from streams.learning.foretold import Figure
 
 Names = NDArray[np.str_]
@@ -110,17 +112,34 @@ def quality(
     won: Flags,
     *,
     leads: Names | None = None,
+    folds: Whole | None = None,
     draws: int = DRAWS,
     seed: int = 7,
 ) -> Quality:
     """Return how well `predicted` ranks and `chance` foretells who was won.
 
     Decisions on the same of `leads` are not independent: they are resampled together.
+    With `folds`, figures are those within each, weighed by its size.
     """
-    cells = Cells(predicted, chance, won)
-    point = cells.measures(cells.weights())
+    parts = [
+        (rows, Cells(predicted[rows], chance[rows], won[rows]))
+        for rows in _apart(folds, len(won))
+    ]
+
+    def measured(counted: Floats) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for rows, cells in parts:
+            share = float(counted[rows].sum() / counted.sum())
+            if not share:
+                continue  # none of its leads was drawn
+            told = cells.measures(cells.weights(counted[rows]))
+            for name, value in told.items():
+                found[name] = found.get(name, 0.0) + share * value
+        return found
+
+    point = measured(np.ones(len(won)))
     drawn = [
-        cells.measures(cells.weights(counted))
+        measured(counted)
         for counted in resamples(len(won), leads, draws=draws, seed=seed)
     ]
     return Quality(
@@ -131,6 +150,13 @@ def quality(
         examples=len(won),
         won=int(won.sum()),
     )
+
+
+def _apart(folds: Whole | None, size: int) -> list[Whole]:
+    """Return the rows of each fold; all in one where there are none."""
+    if folds is None:
+        return [np.arange(size)]
+    return [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
 
 
 def counts(chosen: np.random.Generator, size: int) -> Floats:
@@ -160,20 +186,38 @@ def difference(
     won: Flags,
     *,
     leads: Names | None = None,
+    folds: Whole | None = None,
     draws: int = DRAWS,
     seed: int = 7,
 ) -> Figure:
     """Return by how much one ranking's AUC beats the other's, with an interval.
 
     Both are judged on the same resamples, so what they have in common cancels out.
+    With `folds`, leads are ranked within each.
     """
-    first, second = Cells(better, better, won), Cells(worse, worse, won)
+    parts = [
+        (
+            rows,
+            Cells(better[rows], better[rows], won[rows]),
+            Cells(worse[rows], worse[rows], won[rows]),
+        )
+        for rows in _apart(folds, len(won))
+    ]
+
+    def gained(counted: Floats) -> float:
+        found = 0.0
+        for rows, first, second in parts:
+            share = float(counted[rows].sum() / counted.sum())
+            gain = first.auc(first.weights(counted[rows]))
+            gain -= second.auc(second.weights(counted[rows]))
+            found += share * gain
+        return found
+
     drawn = [
-        first.auc(first.weights(counted)) - second.auc(second.weights(counted))
+        gained(counted)
         for counted in resamples(len(won), leads, draws=draws, seed=seed)
     ]
-    value = first.auc(first.weights()) - second.auc(second.weights())
-    return Figure(value, *_ends(drawn))
+    return Figure(gained(np.ones(len(won))), *_ends(drawn))
 
 
 def _ends(drawn: list[float]) -> tuple[float, float]:

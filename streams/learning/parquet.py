@@ -35,6 +35,8 @@ def write_examples(path: Path, examples: Sequence[Example], until: Instant) -> N
             ("model", pa.string()),
             ("groups", numbers),
             ("points", numbers),
+            ("known", pa.map_(pa.string(), pa.string())),
+            ("known_numbers", numbers),
             ("won", pa.bool_()),
             ("ended_at", instant),
             ("amount", pa.float64()),
@@ -55,6 +57,7 @@ def write_examples(path: Path, examples: Sequence[Example], until: Instant) -> N
 
 def _row(example: Example) -> dict[str, Any]:
     shot, verdict = example.snapshot, example.verdict
+    known = list(shot.known.items())
     row = {
         "lead_id": shot.lead_id,
         "at": to_datetime(shot.at),
@@ -64,6 +67,8 @@ def _row(example: Example) -> dict[str, Any]:
         "model": shot.model,
         "groups": list(shot.groups.items()),
         "points": list(shot.points.items()),
+        "known": [each for each in known if isinstance(each[1], str)],
+        "known_numbers": [each for each in known if isinstance(each[1], float)],
     }
     if verdict is not None:
         row |= {
@@ -116,6 +121,9 @@ def _examples(rows: Iterable[dict[str, Any]]) -> Iterable[Example]:
                 tier=row["tier"],
                 groups=dict(row["groups"] or ()),
                 points=dict(row["points"] or ()),
+                # Files from before there was either have neither.
+                known=dict(row.get("known") or ())
+                | dict(row.get("known_numbers") or ()),
                 model=row["model"],
             ),
             verdict=verdict,

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
+from msgspec.structs import replace
 
 from schemas.time import HOUR, Instant, Millis
 from scorers.compiled import CompiledModel
 from scorers.snapshots import Example, Instants, chronicle_of
 from streams.event_files import EventFile
+from streams.learning.evaluating import SETTLED
 from streams.learning.funnels import Split, find_funnel, funnel_events
 from streams.learning.parquet import read_examples
 from streams.model_files import read_model_text
@@ -36,12 +39,17 @@ def source_of(
     *,
     model: Path | None,
     data: Path,
-    instants: Instants,
+    instants: Instants | None,
     horizon: Millis | None,
     split: Split | None,
+    every: Millis | None = None,
     report: Report = lambda _what, _done, _all: None,
 ) -> Source:
     """Return the examples of `dataset`: a file of events (*.ndjson), or a funnel.
+
+    Leads are looked at at `instants`; if absent, when a funnel says, or else at
+    `DECISIONS`. Then `every` is the distance at which they are looked at while open; 0
+    for once only.
 
     Raises
     ------
@@ -51,21 +59,29 @@ def source_of(
     if dataset.endswith(".parquet"):
         return _of_log(dataset, model, split)
     if Path(dataset).is_file():
-        return _of_events(dataset, model, instants, horizon, split, report)
+        decisions = instants or _with(DECISIONS, every)
+        return _of_events(dataset, model, decisions, horizon, split, report)
     found = find_funnel(dataset, model)
+    if instants is None:
+        funnel = found.funnel
+        looked = Instants(after=funnel.decide_after, every=funnel.decide_every)
+        instants = _with(looked, every)
     events = funnel_events(found, data, report=lambda done: report("reading", done, 0))
     chronicle = chronicle_of(
         found.model,
         events,
-        Instants(after=found.funnel.decide_after),
+        instants,
         report=lambda done: report("scoring", done, len(events)),
     )
+    examples = list(chronicle.examples(horizon))
+    if instants.every is not None:
+        examples = whole(examples, chronicle.until)
     return Source(
         name=found.funnel.funnel,
         title=found.funnel.title,
         text=found.text,
         model=found.model,
-        examples=list(chronicle.examples(horizon)),
+        examples=examples,
         split=split or found.funnel.split,
         until=chronicle.until,
     )
@@ -116,6 +132,28 @@ def _of_events(  # noqa: PLR0917 - all of one reading
         split=split or "time-ordered",
         until=chronicle.until,
     )
+
+
+def whole(examples: list[Example], until: Instant) -> list[Example]:
+    """Return the examples of instants at which the table misses nobody.
+
+    Before its first outcome a table of closed deals has only those that lasted until
+    then, and near its end, of what was decided, only what came to its end soon.
+    """
+    ended = [(each.snapshot.at, each.verdict.at) for each in examples if each.verdict]
+    if not ended:
+        return examples
+    first = min(end for _, end in ended)
+    last = until - float(np.quantile([end - at for at, end in ended], SETTLED))
+    return [
+        each
+        for each in examples
+        if each.verdict is None or first <= each.snapshot.at <= last
+    ]
+
+
+def _with(instants: Instants, every: Millis | None) -> Instants:
+    return instants if every is None else replace(instants, every=every or None)
 
 
 DECISIONS = Instants(after=HOUR, every=7 * 24 * HOUR, alerts=True, tiers=True)

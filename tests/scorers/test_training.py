@@ -3,6 +3,7 @@
 import random
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 from msgspec.structs import replace
 
 from schemas.alert import Alert
@@ -15,6 +16,7 @@ from scorers.training import (
     encode_record,
     examples_of,
     with_alert,
+    with_event,
     with_outcome,
     with_update,
 )
@@ -118,3 +120,58 @@ def test_what_became_of_a_person_counts_for_all_their_leads() -> None:
 
     assert {each.snapshot.lead_id for each in found} == {"ld_ada"}
     assert all(each.verdict and each.verdict.won for each in found)
+
+
+def said(at: timedelta, name: str = "", **known: object) -> Event:
+    """Return what the CRM says of the lead: a fact by its event, else traits."""
+    return Event(
+        id=f"{at}{name}",
+        type="track" if name else "identify",
+        name=name,
+        channel="crm",
+        user_id="ada",
+        occurred_at=START,  # dated back: what counts is when it was received
+        received_at=START + at,
+        properties=dict(known) if name else {},
+        traits={} if name else dict(known),
+    )
+
+
+def test_decisions_know_owner_source_stage_and_value_of_their_time() -> None:
+    """What the CRM says later is not known before, however it is dated."""
+    hour = timedelta(hours=1)
+    words = [
+        said(hour, lead_source="web", deal_value=900, lifecycle_stage="lead", age=7),
+        said(timedelta(days=2), "Stage Changed", stage="opportunity"),
+        said(timedelta(days=20), deal_value=5_000, lead_source="fair"),
+    ]
+    record = TrainingRecord(lead_id="ld_a")
+    for each in (*words, words[0], words[1]):  # some are told again
+        record = with_event(record, each)
+    for told in UPDATES:
+        record = with_update(record, replace(told, owner="grace"))
+
+    tier, week = examples_of([record], to_instant(START) + 30 * DAY)
+
+    assert tier.snapshot.known == {
+        "lead_source": "web",
+        "deal_value": 900.0,
+        "lifecycle_stage": "lead",
+        "owner": "grace",
+    }
+    assert week.snapshot.known == {
+        **tier.snapshot.known,
+        "lifecycle_stage": "opportunity",
+    }
+    assert len(record.words) == 6
+    assert with_event(record, deal(timedelta(days=21))).words == record.words
+
+
+def test_records_of_before_are_read() -> None:
+    """What was written when nobody was told by owner or stage is still understood."""
+    old = b'{"lead_id":"ld_a","sequence":3,"snapshots":[{"at":"2026-01-05T02:00:00Z",'
+    old += b'"why":"tier:gold","score":65,"tier":"gold","model":"0123456789ab"}]}'
+
+    (found,) = examples_of([msgspec.json.decode(old, type=TrainingRecord)], 2**42)
+
+    assert (found.snapshot.known, found.snapshot.score) == ({}, 65)

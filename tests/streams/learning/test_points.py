@@ -183,3 +183,21 @@ def test_calibration_says_what_scores_mean() -> None:
 def test_simulated_text_is_a_model() -> None:
     """What the simulation writes is what `leadpulse model check` accepts."""
     assert load_model(text_of(GUESS), "simulated").model == "simulated"
+
+
+def test_folds_of_time_are_judged_apart() -> None:
+    """That all are won in one year and none in the next ranks nobody."""
+    chosen = np.random.default_rng(5)
+    folds = np.repeat([0, 1], 500)
+    won = chosen.random(1_000) < np.where(folds == 0, 0.9, 0.1)
+    chance = np.where(folds == 0, 0.8, 0.2) + chosen.random(1_000) / 100
+    useful = chance + won / 10
+
+    pooled = quality(chance, chance, won, draws=20)
+    apart = quality(chance, chance, won, folds=folds, draws=20)
+    gain = difference(useful, chance, won, folds=folds, draws=20)
+
+    assert pooled.auc.value > 0.85
+    assert apart.auc.low < 0.5 < apart.auc.high
+    assert apart.brier.value == pytest.approx(pooled.brier.value, rel=1e-2)
+    assert gain.value == pytest.approx(1 - apart.auc.value)

@@ -14,6 +14,7 @@ import pytest
 
 from schemas.event import Event
 from schemas.topics import DEAD_LETTERS, EVENT_TOPICS
+from scorers.outcomes import Outcome, outcome_of, verdict_of
 from streams.collector.adapters.crm_signatures import signed_by_hubspot
 from streams.collector.adapters.mapped import take
 from streams.collector.adapters.provider import Envelope, Incoming
@@ -163,6 +164,140 @@ def test_what_changed_at_a_deal_is_what_is_told(
 
     assert (event.name, event.user_id, event.channel) == (name, "pipedrive:4", "crm")
     assert event.properties["currency"] == "EUR"
+
+
+def test_a_deal_of_pipedrive_is_reopened_and_corrected() -> None:
+    """What was closed can be open again; a won deal's amount can change."""
+    again = in_deal(status="open")
+    again["previous"] = {"status": "lost"}
+    corrected = in_deal(status="won", value=1200)
+    corrected["previous"] = {"value": 900}
+
+    (opened,) = events_of("pipedrive", again)
+    told = {each.name: outcome_of(each) for each in events_of("pipedrive", corrected)}
+
+    assert opened.name == "Deal Reopened"
+    word = told["Deal Corrected"]
+    assert word is not None
+    assert (word.deal, word.amount, word.currency) == ("9", 1200.0, "EUR")
+
+
+def recorded(name: str, number: int) -> dict[str, Any]:
+    """Return the payload of a recorded webhook."""
+    line = list(shared_lines("webhooks_crm", f"{name}.ndjson"))[number]
+    payload: dict[str, Any] = line["payload"]
+    return payload
+
+
+def outcomes_of(mapping: str, payload: object) -> list[Outcome]:
+    found = [outcome_of(event) for event in events_of(mapping, payload)]
+    return [each for each in found if each is not None]
+
+
+def test_hubspots_recorded_change_of_stage_to_customer_is_a_won_deal() -> None:
+    """A contact that becomes a customer was won; its amount follows on its own."""
+    (change,) = recorded("hubspot_webhooks", 5)
+    assert change["propertyName"] == "lifecyclestage"
+    customer = {**change, "propertyValue": "customer"}
+    amount = {
+        **change,
+        "eventId": 457,
+        "propertyName": "recent_deal_amount",
+        "propertyValue": "1200.50",
+    }
+
+    assert outcomes_of("hubspot", [change]) == []
+    events = events_of("hubspot", [customer])
+    assert [each.name for each in events] == ["Stage Changed", "Deal Won"]
+    assert len({each.id for each in events}) == 2
+    for told in ([customer, amount], [amount, customer]):
+        outcomes = outcomes_of("hubspot", told)
+        verdict = verdict_of(outcomes, 0, NOW)
+        assert verdict is not None
+        assert (verdict.won, verdict.amount) == (True, 1200.5)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [("OPEN_DEAL", "qualified"), ("UNQUALIFIED", "disqualified")],
+)
+def test_hubspots_recorded_change_of_status(status: str, kind: str) -> None:
+    """A lead's status qualifies it, or says that nothing will come of it."""
+    (change,) = recorded("hubspot_webhooks", 5)
+    told = {**change, "propertyName": "hs_lead_status", "propertyValue": status}
+
+    assert [each.kind for each in outcomes_of("hubspot", [told])] == [kind]
+
+
+def test_salesforces_recorded_opportunity_through_its_life() -> None:
+    """It is won, its amount corrected, reopened and lost, of whatever stage's name."""
+    opened = {**recorded("salesforce_cdc_lead_conversion", 1), "ContactId": "003y"}
+    nothing = dict.fromkeys(opened)
+
+    def changed(number: int, **fields: Any) -> dict[str, Any]:
+        header = {
+            **opened["ChangeEventHeader"],
+            "changeType": "UPDATE",
+            "sequenceNumber": number,
+            "commitTimestamp": opened["ChangeEventHeader"]["commitTimestamp"] + number,
+        }
+        fields = {"ChangeEventHeader": header, "ContactId": "003y", **fields}
+        return {"payload": {**nothing, **fields}}
+
+    won = changed(
+        1,
+        StageName="Signed",
+        IsClosed=True,
+        IsWon=True,
+        Amount=500.0,
+        CurrencyIsoCode="EUR",
+    )
+    corrected = changed(2, Amount=450.0)
+    again = changed(3, StageName="Talks", IsClosed=False, IsWon=False)
+    lost = changed(4, StageName="Gone", IsClosed=True, LossReason__c="price")
+    told = [outcomes_of("salesforce", each) for each in (won, corrected, again, lost)]
+
+    assert outcomes_of("salesforce", {"payload": opened}) == []
+    assert [[each.kind for each in some] for some in told] == [
+        ["won"],
+        ["corrected"],
+        ["reopened"],
+        ["lost"],
+    ]
+    assert {each.deal for some in told for each in some} == {"0065f00000UloqVAAR"}
+    verdict = verdict_of([*told[0], *told[1]], 0, NOW)
+    assert verdict is not None
+    assert (verdict.amount, verdict.currency) == (450.0, "EUR")
+    ended = verdict_of([each for some in told for each in some], 0, NOW)
+    assert ended is not None
+    assert (ended.won, ended.reason) == (False, "price")
+
+
+@pytest.mark.parametrize("status", ["Closed - Not Converted", "Working - Contacted"])
+def test_salesforces_recorded_lead_can_be_disqualified(status: str) -> None:
+    """A lead that is closed and not converted is disqualified; others are not."""
+    lead = {**recorded("salesforce_cdc_lead_conversion", 2), "Status": status}
+    lead |= {"IsConverted": None, "ConvertedContactId": None}
+
+    kinds = [each.kind for each in outcomes_of("salesforce", {"payload": lead})]
+
+    assert kinds == (["disqualified"] if status.startswith("Closed") else [])
+
+
+def test_marketos_template_tells_outcomes() -> None:
+    """A campaign that posts a won deal says which, for how much, and in which money."""
+    posted = {
+        "event": "deal_won",
+        "lead": 17,
+        "at": "2026-11-21T10:00:00Z",
+        "deal_id": 5,
+        "amount": "1,200",
+        "currency": "EUR",
+    }
+    (outcome,) = outcomes_of("marketo", posted)
+
+    assert (outcome.kind, outcome.deal) == ("won", "5")
+    assert (outcome.amount, outcome.currency) == (1200.0, "EUR")
 
 
 def test_calls_and_meetings_count_when_they_are_done() -> None:
