@@ -308,7 +308,11 @@ class StateRecovery(Recovery):
                 await self.sleep(_WAIT_SECONDS)
                 self.signal_recovery_start.set()
             except ServiceStopped:
-                break
+                if self.should_stop:
+                    break
+                # Faust says so as well where it has waited too long for an answer.
+                _log.warning("recovery_begins_again", error="no answer to the seek")
+                self.signal_recovery_start.set()
 
     async def _rebuild(self, wanted: frozenset[int], generation: int) -> None:
         new = await self.owner.rebuild(wanted, generation)

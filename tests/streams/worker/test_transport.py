@@ -43,6 +43,7 @@ from streams.state_records import OWNER_KEY
 from streams.transport import recovery
 from streams.transport.consumer import BatchConsumerThread, NotOwnerError
 from streams.transport.progress import Fetch, LogWentBackError, Partition
+from streams.transport.recovery import StateRecovery
 from tests.worker_harness import (
     MODEL,
     check_exact,
@@ -290,6 +291,32 @@ async def test_records_that_come_across_a_seek_are_read_again(
         sought.set()
         await until(answered.is_set, "the answer")
         consumer.resume_flow()
+        await wait_committed(settings, len(events))
+    check_exact(settings, events)
+
+
+async def test_a_seek_without_an_answer_is_tried_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka that is away for longer than Faust waits ends no recovery for good."""
+    seek, wait = BatchConsumerThread._seek_to_committed, StateRecovery._wait
+    asked: list[object] = []
+
+    async def late(thread: BatchConsumerThread) -> object:
+        asked.append(thread)
+        if len(asked) == 1:
+            await asyncio.sleep(1)
+        return await seek(thread)
+
+    async def impatient(service: StateRecovery, coro: Any, **limit: Any) -> None:
+        await wait(service, coro, **(limit if asked else dict.fromkeys(limit, 0.2)))
+
+    monkeypatch.setattr(BatchConsumerThread, "_seek_to_committed", late)
+    monkeypatch.setattr(StateRecovery, "_wait", impatient)
+    events = make_events(20, 5)
+    async with running(settings):
+        assert len(asked) > 1
+        produce(settings, events)
         await wait_committed(settings, len(events))
     check_exact(settings, events)
 
