@@ -15,6 +15,7 @@ from schemas.training import TrainingRecord
 from scorers.outcomes import Verdict
 from scorers.snapshots import Example
 from scorers.training import examples_of
+from streams.learning.deals import deals_of
 from streams.learning.following import TrainingLog, last_of
 from streams.learning.parquet import read_examples, write_examples
 from streams.settings import Settings
@@ -132,6 +133,40 @@ def test_outcomes_one_by_one(order: int, tmp_path: Path) -> None:
     examples = log.examples()
     write_examples(tmp_path / "log.parquet", examples, 5)
     assert read_examples(tmp_path / "log.parquet") == (examples, 5)
+    assert log.hear(None, crm=False) == 1
+    assert log.record is None, "erased with the lead's score"
+
+
+def test_a_forecast_of_the_log_is_told_by_owner_source_stage_and_value() -> None:
+    """What the CRM had said by the decision says which part of a forecast a deal is."""
+    log = Follower()
+    said = {"lead_source": "fair", "lifecycle_stage": "opportunity", "deal_value": 900}
+    at = to_datetime(ASKED - DAY)
+    came = Event(
+        id="came",
+        type="identify",
+        channel="crm",
+        user_id="ada",
+        occurred_at=at,
+        received_at=at,
+        traits=said,
+    )
+    rise = replace(
+        SCORE_UPDATE, lead_id=LEAD, previous_tier="silver", owner="grace@example.com"
+    )
+    assert log.hear(rise, crm=False) == 1
+    assert log.hear(came) == 1
+    assert log.hear(came) == 0, "told twice"
+
+    deals = deals_of(log.examples(), ASKED + DAY)
+
+    assert deals.kinds == {
+        "owner": ["grace@example.com"],
+        "source": ["fair"],
+        "tier": [SCORE_UPDATE.tier],
+        "stage": ["opportunity"],
+    }
+    assert deals.value.tolist() == [900.0]
     assert log.hear(None, crm=False) == 1
     assert log.record is None, "erased with the lead's score"
 
