@@ -59,7 +59,15 @@ MODULES: Final = (
     "schemas/cloudevents.py",
     "schemas/time.py",
     "schemas/workspace.py",
+    "scorers/wheel.py",
+    "streams/agents/accounts.py",
+    "streams/agents/cycle.py",
+    "streams/agents/durable.py",
+    "streams/agents/scoring.py",
+    "streams/codec.py",
     "streams/partitioner.py",
+    "streams/tables.py",
+    "streams/timers.py",
 )
 """What a profile of the worker shows; nothing that is written or read by its shape."""
 

@@ -45,6 +45,7 @@ from schemas.topics import (
     SUPPRESSIONS,
 )
 from streams.event_log import Record
+from streams.outgoing import Output
 from streams.partitioner import partition_of
 from streams.tracing import HEADER_TRACEPARENT
 
@@ -67,21 +68,6 @@ class Refusal(msgspec.Struct, frozen=True):
 
     reason: DeadLetterReason
     detail: str
-
-
-class Output(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A record that follows from a lead's change, ready to be sent, again if need be.
-
-    It is kept beside the state until the input is acknowledged, so a repetition is
-    the same to the byte.
-    """
-
-    topic: str
-    """The topic's base name."""
-    value: bytes
-    headers: tuple[tuple[str, bytes], ...]
-    key: str = ""
-    """Its key where that is another than the key of the state it follows from."""
 
 
 Message = Event | Command | AccountCommand | ModelVersion | Suppression

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from schemas.time import Instant
-from streams.codec import Output
+from streams.outgoing import Output
 
 VERSION: Final = 1
 OWNER_KEY: Final = b"#owner"

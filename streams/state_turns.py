@@ -29,9 +29,9 @@ from scorers.notice import last_word_of
 from scorers.scorer import on_wakeup
 from scorers.state import LeadState
 from streams import codec
-from streams.codec import Output
 from streams.event_log import Record
 from streams.generation import Generation
+from streams.outgoing import Output
 from streams.state_files import read_states
 from streams.state_rebuild import Comparison, how_it_differs
 from streams.state_records import VERSION, Stored, encode_stored, source_name

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
+from mypy_extensions import mypyc_attr
 
 from schemas.time import Instant
 from scorers.account_state import AccountState, decode_account, encode_account
 from scorers.state import LeadState, decode_score, decode_state, encode_state
-from streams.codec import Output
+from streams.outgoing import Output
 from streams.state_records import (
     VERSION,
     ChangelogError,
@@ -33,6 +34,7 @@ MOST_UNPACKED: Final = 8_192
 """States of a table that are kept ready for use: some 14 kB each, 2 kB in bytes."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Kept(ABC):
     """A state in memory: in bytes, and in the core's own form while it is in use."""
 
@@ -75,9 +77,9 @@ class Kept(ABC):
     def encode(state: Any) -> bytes:
         """Return `state` in bytes."""
 
-    @staticmethod
+    # No static method: compiled, one that is called on an instance is not looked up.
     @abstractmethod
-    def decode(data: bytes) -> Any:
+    def decode(self, data: bytes) -> Any:
         """Return the state of these bytes."""
 
     @staticmethod
@@ -140,8 +142,7 @@ class Lead(Kept):
         """Return the digest of the model that the lead was scored by last."""
         return state.model
 
-    @staticmethod
-    def decode(data: bytes) -> LeadState:
+    def decode(self, data: bytes) -> LeadState:
         """Return the lead's state of these bytes."""
         return decode_state(data)
 
@@ -167,12 +168,12 @@ class Account(Kept):
         """Return `state` in bytes."""
         return encode_account(state)
 
-    @staticmethod
-    def decode(data: bytes) -> AccountState:
+    def decode(self, data: bytes) -> AccountState:
         """Return the account's state of these bytes."""
         return decode_account(data)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class StateTable:
     """The states of the partitions that this worker owns, by their keys."""
 

@@ -27,11 +27,12 @@ from streams.agents.cycle import Cycle
 from streams.agents.durable import Change, DurableAgent
 from streams.agents.roster import Roster
 from streams.app import WorkerApp, add_agent, bare_app, store_of
-from streams.codec import Message, Output
+from streams.codec import Message
 from streams.event_log import KafkaEventLog
 from streams.heap import settle_the_heap, spare_the_states
 from streams.model_book import ModelBook
 from streams.model_files import read_model
+from streams.outgoing import Output
 from streams.settings import Settings, load_settings
 from streams.suppressions import Suppressions
 from streams.tables import Kept, StateTable
@@ -50,8 +51,7 @@ class KeptScore(Kept):
         """Return `state` in bytes."""
         return encode(state)
 
-    @staticmethod
-    def decode(data: bytes) -> Score:
+    def decode(self, data: bytes) -> Score:
         """Return the score of these bytes."""
         return decode_score(data)
 
@@ -79,9 +79,7 @@ class Toy(DurableAgent):
             return
         state = scored(event.lead, touched.state, event.at, event.points)
         outputs = (Output(self.output, encode(state), ()),)
-        self._apply(
-            cycle, touched, topic, record, Change(state, outputs, (), alerted=False)
-        )
+        self._apply(cycle, touched, topic, record, Change(state, outputs))
 
     def _handle(
         self, cycle: Cycle, topic: str, partition: int, record: Raw, message: Message

@@ -93,7 +93,8 @@ class Accounts(DurableAgent):
             *(codec.alert_output(alert, trace) for alert in step.alerts),
         )
         touched.tiers += tuple(update.tier for update in step.updates)
-        change = Change(step.state, outputs, step.decisions, bool(step.alerts))
+        alerted = bool(step.alerts)
+        change = Change(step.state, outputs, step.decisions, alerted=alerted)
         self._apply(cycle, touched, topic, record, change)
 
     def _discount(self, cycle: Cycle, topic: str) -> None:

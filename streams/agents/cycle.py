@@ -1,45 +1,71 @@
 """What a run of records leads to, collected before any of it is written."""
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any
-
-import msgspec
 
 from schemas.dead_letter import DeadLetterReason
 from schemas.time import Instant
 from schemas.workspace import workspace_of
 from scorers.step import Decision
-from streams.codec import Output
 from streams.event_log import Record
+from streams.outgoing import Output
 from streams.state_records import Stored
 from streams.tables import Kept
 from streams.transport.progress import Record as Raw
 
 
-class Touched(msgspec.Struct):
-    """A lead or an account that records of this cycle have reached."""
+class Touched:
+    """A lead or an account that records of this cycle have reached.
 
-    key: str
-    partition: int
-    before: Kept | None
-    after: Any = None
-    """The new state; None if nothing has changed it."""
-    stored: Stored | None = None
-    """What is written of it, once that is known."""
-    positions: dict[str, int] = {}
-    # Tuples, for most leads are reached once: an empty one is no object of its own.
-    outputs: tuple[Output, ...] = ()
-    outbox_bytes: int = 0
-    send_again: bool = False
-    records: tuple[tuple[str, Raw], ...] = ()
-    received: Instant | None = None
-    """When the first event that was scored had been received."""
-    alerted: bool = False
-    tiers: tuple[str, ...] = ()
-    machines: tuple[str, ...] = ()
-    """Why events were found to be a machine's, one reason for each."""
-    decisions: tuple[Decision, ...] = ()
+    A plain class: compiled, its fields are read directly (ADR 0041).
+    """
+
+    __slots__ = (
+        "after",
+        "alerted",
+        "before",
+        "decisions",
+        "key",
+        "machines",
+        "outbox_bytes",
+        "outputs",
+        "partition",
+        "positions",
+        "received",
+        "records",
+        "send_again",
+        "stored",
+        "tiers",
+    )
+
+    def __init__(
+        self,
+        key: str,
+        partition: int,
+        before: Kept | None,
+        positions: dict[str, int],
+    ) -> None:
+        """Begin with what is durable of `key`, `before`, if anything is."""
+        self.key = key
+        self.partition = partition
+        self.before = before
+        self.positions = positions
+        self.after: Any = None
+        """The new state; None if nothing has changed it."""
+        self.stored: Stored | None = None
+        """What is written of it, once that is known."""
+        # Tuples, for most leads are reached once: an empty one is no object of its own.
+        self.outputs: tuple[Output, ...] = ()
+        self.outbox_bytes = 0
+        self.send_again = False
+        self.records: tuple[tuple[str, Raw], ...] = ()
+        self.received: Instant | None = None
+        """When the first event that was scored had been received."""
+        self.alerted = False
+        self.tiers: tuple[str, ...] = ()
+        self.machines: tuple[str, ...] = ()
+        """Why events were found to be a machine's, one reason for each."""
+        self.decisions: tuple[Decision, ...] = ()
 
     @property
     def state(self) -> Any:
@@ -56,19 +82,31 @@ class Touched(msgspec.Struct):
         return before.outbox + self.outputs
 
 
-@dataclass(slots=True)
 class Cycle:
     """What a run of records leads to, before any of it is written."""
 
-    touched: dict[str, Touched] = field(default_factory=dict)
-    others: list[Record] = field(default_factory=list)
-    """Dead letters and forwarded events."""
-    results: Counter[tuple[str, str]] = field(default_factory=Counter)
-    dead: Counter[DeadLetterReason] = field(default_factory=Counter)
-    example: str = ""
-    records: int = 0
-    bytes: int = 0
-    full: bool = False
+    __slots__ = (
+        "bytes",
+        "dead",
+        "example",
+        "full",
+        "others",
+        "records",
+        "results",
+        "touched",
+    )
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.touched: dict[str, Touched] = {}
+        self.others: list[Record] = []
+        """Dead letters and forwarded events."""
+        self.results: Counter[tuple[str, str]] = Counter()
+        self.dead: Counter[DeadLetterReason] = Counter()
+        self.example = ""
+        self.records = 0
+        self.bytes = 0
+        self.full = False
 
     def tiers(self) -> Counter[tuple[str, str]]:
         """Return how many scores of each tier and workspace are published."""

@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-import msgspec
 import structlog
+from mypy_extensions import mypyc_attr
 
 from schemas.dead_letter import DeadLetter, Stage
 from schemas.time import Instant, to_datetime
@@ -25,10 +25,11 @@ from scorers.step import Decision
 from streams import codec, metrics
 from streams.agents.cycle import Cycle, Touched
 from streams.clock import Clock
-from streams.codec import Message, Output, Refusal
+from streams.codec import Message, Refusal
 from streams.dead_letters import DeadLetterGuard
 from streams.event_log import EventLog, Record, as_record
 from streams.model_book import ModelBook
+from streams.outgoing import Output
 from streams.partitioner import partition_of
 from streams.state_records import MAX_STORED_BYTES, ChangelogError, encode_stored
 from streams.suppressions import PrivacyKeyError, Suppressions
@@ -51,15 +52,31 @@ _log = structlog.get_logger(__name__)
 Confirm = Callable[[], Awaitable[None]]
 
 
-class Change(msgspec.Struct, frozen=True):
+Decided = tuple["DurableAgent", Cycle]
+"""An agent, and what it wants to be written."""
+
+
+class Change:
     """What a record did to a state, and what follows from it."""
 
-    state: Any
-    outputs: tuple[Output, ...]
-    decisions: tuple[Decision, ...]
-    alerted: bool
+    __slots__ = ("alerted", "decisions", "outputs", "state")
+
+    def __init__(
+        self,
+        state: Any,
+        outputs: tuple[Output, ...],
+        decisions: tuple[Decision, ...] = (),
+        *,
+        alerted: bool = False,
+    ) -> None:
+        """Take note of it; `alerted` if somebody is told."""
+        self.state = state
+        self.outputs = outputs
+        self.decisions = decisions
+        self.alerted = alerted
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class DurableAgent(ABC):
     """Processes what it is given, for the partitions that this worker owns."""
 
@@ -93,6 +110,10 @@ class DurableAgent(ABC):
         self._suppressions = suppressions
         self._prefix = settings.topic_prefix
         self._guard = DeadLetterGuard(settings.dead_letter_ratio)
+        self._begin()
+
+    def _begin(self) -> None:  # noqa: B027 - most agents have nothing of their own
+        """Make what only this agent has."""
 
     @abstractmethod
     def _handle(
@@ -116,7 +137,22 @@ class DurableAgent(ABC):
     async def process(self, fetch: Fetch, confirm: Confirm) -> None:
         """Return when everything that follows from `fetch` is durable.
 
-        Only batches of the agent's own sources are its business.
+        Raises
+        ------
+        NotDurableError
+            When the broker did not take something; nothing may be acknowledged.
+        TooManyDeadLettersError
+            When most of the records cannot be processed.
+        """
+        decided = await self.decide(fetch, confirm)
+        if decided is not None:
+            await self.settle([decided], confirm)
+
+    async def decide(self, fetch: Fetch, confirm: Confirm) -> "Decided | None":
+        """Return what follows from `fetch` and is not written yet, None if nothing is.
+
+        Only batches of the agent's own sources are its business. Where more follows
+        than may wait in memory, the beginning is written already.
 
         `confirm` is awaited before each write and raises if the partitions may have
         another owner by now.
@@ -131,18 +167,17 @@ class DurableAgent(ABC):
         names = {self._settings.topic(topic.name) for topic in self.sources}
         batches = [each for each in fetch.batches if each.partition.topic in names]
         if not batches:
-            return
-        with metrics.BATCH_SECONDS.time():
-            cycle = Cycle()
-            for topic, partition, records in self._in_order(batches):
-                for record in records:
-                    self._take(cycle, topic, partition, record)
-                    if cycle.full:
-                        await self._settle(cycle, confirm)
-                        cycle = Cycle()
-            await self._settle(cycle, confirm)
+            return None
+        cycle = Cycle()
+        for topic, partition, records in self._in_order(batches):
+            for record in records:
+                self._take(cycle, topic, partition, record)
+                if cycle.full:
+                    await self.settle([(self, cycle)], confirm)
+                    cycle = Cycle()
         for batch in batches:
             metrics.BATCH_RECORDS.observe(len(batch.records))
+        return self, cycle
 
     def _in_order(
         self, batches: Iterable[Batch]
@@ -208,9 +243,9 @@ class DurableAgent(ABC):
             before = self._table.get(key)
             if before is not None:
                 positions = dict(before.positions)
-                touched = Touched(key, before.partition, before, positions=positions)
+                touched = Touched(key, before.partition, before, positions)
             elif partition_of(key.encode(), self._partitions) == partition:
-                touched = Touched(key, partition, None)
+                touched = Touched(key, partition, None, {})
             else:
                 return None
             cycle.touched[key] = touched
@@ -283,14 +318,47 @@ class DurableAgent(ABC):
         cycle.bytes += len(record.value or b"")
         cycle.full = cycle.full or cycle.bytes > _CYCLE_BYTES
 
-    async def _settle(self, cycle: Cycle, confirm: Confirm) -> None:
-        """Write what `cycle` led to, in the promised order."""
-        states, outputs = self._records(cycle)
-        self._guard.note(cycle.records, cycle.dead.total(), cycle.example)
+    async def settle(self, decided: Sequence["Decided"], confirm: Confirm) -> None:
+        """Write what cycles led to, of this agent and others, in the promised order.
+
+        The states of all of them go first, then what follows from any: two waits for
+        the broker, however many agents a fetch had work for.
+
+        Raises
+        ------
+        NotDurableError
+            When the broker did not take something; nothing may be acknowledged.
+        TooManyDeadLettersError
+            When most of the records cannot be processed.
+        """
+        states: list[Record] = []
+        outputs: list[Record] = []
+        for agent, cycle in decided:
+            changed, following = agent.records_of(cycle)
+            states += changed
+            outputs += following
         await confirm()
         await self._log.append(states)
         await confirm()
-        await self._log.append([*outputs, *cycle.others])
+        await self._log.append(outputs)
+        for agent, cycle in decided:
+            agent.note_durable(cycle)
+
+    def records_of(self, cycle: Cycle) -> tuple[list[Record], list[Record]]:
+        """Return the states that `cycle` led to, and what follows, as records.
+
+        Raises
+        ------
+        TooManyDeadLettersError
+            When most of the records cannot be processed.
+        """
+        states, outputs = self._records(cycle)
+        self._guard.note(cycle.records, cycle.dead.total(), cycle.example)
+        outputs += cycle.others
+        return states, outputs
+
+    def note_durable(self, cycle: Cycle) -> None:
+        """Let memory be what `cycle` led to: all of it is durable."""
         renew, plan = self._table.renew, self._wakeups.plan
         for touched in cycle.touched.values():
             state, stored = touched.after, touched.stored

@@ -22,6 +22,7 @@ from scorers.linking import present_owner
 from scorers.state import LeadState
 from streams import codec, metrics
 from streams.event_log import EventLog, Record
+from streams.outgoing import Output
 from streams.partitioner import partition_of
 from streams.privacy_audit import audit_record
 from streams.state_records import encode_stored
@@ -191,7 +192,7 @@ class Erasing:
     def _tombstone(self, topic: str, key: str, partition: int) -> Record:
         return Record(self._settings.topic(topic), key.encode(), None, [], partition)
 
-    def _keyed(self, output: codec.Output) -> Record:
+    def _keyed(self, output: Output) -> Record:
         key = output.key.encode()
         return Record(
             self._settings.topic(output.topic),

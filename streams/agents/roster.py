@@ -1,6 +1,5 @@
 """The agents of one worker, in the order in which a fetch passes through them."""
 
-import asyncio
 from dataclasses import dataclass
 
 from schemas.model_version import PRIMARY
@@ -35,17 +34,16 @@ class Roster:
             When most of the records cannot be processed.
         """
         self.scoring.take_erasures()  # of a fetch that was abandoned
-        # What runs beside the primary begins with what that knew before this fetch.
-        await self.sides.process(fetch, confirm)
-        # Leads and accounts write beside each other: one waits for Kafka, not two. How
-        # it went is told when both have come to an end: nobody writes on behind it.
-        for failure in await asyncio.gather(
-            self.scoring.process(fetch, confirm),
-            self.accounts.process(fetch, confirm),
-            return_exceptions=True,
-        ):
-            if failure is not None:
-                raise failure
+        with metrics.BATCH_SECONDS.time():
+            # What runs beside the primary begins with what that knew before this fetch.
+            await self.sides.process(fetch, confirm)
+            both = (
+                await self.scoring.decide(fetch, confirm),
+                await self.accounts.decide(fetch, confirm),
+            )
+            decided = [each for each in both if each is not None]
+            if decided:
+                await self.scoring.settle(decided, confirm)
         await self.erasing.process(self.scoring.take_erasures(), confirm)
         await self._welcome(confirm)
 

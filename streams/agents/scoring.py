@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, assert_never, cast
+from typing import TYPE_CHECKING, Final, assert_never, cast
 
 from msgspec.structs import replace
 
@@ -137,9 +137,8 @@ class Scoring(DurableAgent):
     changelog = LEAD_STATE
     sources = (*EVENT_TOPICS, COMMANDS, MODEL_VERSIONS, SUPPRESSIONS)
 
-    def __init__(self, *args: Any, **works_with: Any) -> None:
+    def _begin(self) -> None:
         """Begin with no news of models."""
-        super().__init__(*args, **works_with)
         self.news: list[tuple[int, ModelVersion]] = []
         self.erasures: list[Erasure] = []
         self._unlinked = read_unlinked(self._settings.unlinked_path)
@@ -366,7 +365,8 @@ class Scoring(DurableAgent):
             ]
         touched.tiers += tuple([update.tier for update in step.updates])
         touched.machines += step.machines
-        change = Change(step.state, tuple(outputs), step.decisions, bool(step.alerts))
+        alerted = bool(step.alerts)
+        change = Change(step.state, tuple(outputs), step.decisions, alerted=alerted)
         self._apply(cycle, touched, topic, record, change)
 
     def _forward(

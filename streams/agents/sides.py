@@ -37,11 +37,12 @@ from scorers.step import Step
 from scorers.versions import started
 from streams import codec, metrics
 from streams.agents.cycle import Cycle, Touched
-from streams.agents.durable import Change, Confirm, DurableAgent
+from streams.agents.durable import Change, Confirm, Decided, DurableAgent
 from streams.agents.scoring import impossible_time, known_as
 from streams.codec import Message, Refusal
 from streams.event_log import Record
 from streams.model_book import Side
+from streams.outgoing import Output
 from streams.partitioner import partition_of
 from streams.tables import LeadTable
 from streams.transport.progress import Fetch
@@ -75,10 +76,17 @@ class Sides(DurableAgent):
         super().__init__(*args, **works_with)
         self._leads = leads
 
-    async def process(self, fetch: Fetch, confirm: Confirm) -> None:
-        """Return when what follows from `fetch` is durable; at once without sides."""
-        if self._models.has_sides:
-            await super().process(fetch, confirm)
+    async def decide(self, fetch: Fetch, confirm: Confirm) -> Decided | None:
+        """Return what follows from `fetch` and is not written yet, if there are sides.
+
+        Raises
+        ------
+        NotDurableError
+            When the broker did not take something; nothing may be acknowledged.
+        """
+        if not self._models.has_sides:
+            return None
+        return await super().decide(fetch, confirm)
 
     def wakeups(self, partition: int) -> Iterator[tuple[str, Instant]]:
         """Yield every lead of every slot that is to be looked at, and when."""
@@ -205,18 +213,16 @@ class Sides(DurableAgent):
         if touched is None:
             before, known = self._table.get(key), self._leads.get(lead_id)
             if before is not None:
-                touched = Touched(
-                    key, before.partition, before, positions=dict(before.positions)
-                )
+                positions = dict(before.positions)
+                touched = Touched(key, before.partition, before, positions)
             elif known is not None:
-                touched = Touched(
-                    key, known.partition, None, positions=dict(known.positions)
-                )
+                positions = dict(known.positions)
+                touched = Touched(key, known.partition, None, positions)
                 step = started(side.versions, known.state)
                 touched.after = step.state
                 touched.outputs += self._outputs(slot, side, step, ())
             elif partition_of(lead_id.encode(), self._partitions) == place.partition:
-                touched = Touched(key, place.partition, None)
+                touched = Touched(key, place.partition, None, {})
             else:
                 return None
             place.cycle.touched[key] = touched
@@ -227,14 +233,14 @@ class Sides(DurableAgent):
     ) -> None:
         trace = codec.traceparent(place.record.headers)
         outputs = self._outputs(slot, side, step, trace)
-        change = Change(step.state, outputs, (), alerted=False)
+        change = Change(step.state, outputs)
         self._apply(place.cycle, touched, place.topic, place.record, change)
         place.cycle.results[slot, "scored"] += 1
 
     @staticmethod
     def _outputs(
         slot: str, side: Side, step: Step, trace: codec.Headers
-    ) -> tuple[codec.Output, ...]:
+    ) -> tuple[Output, ...]:
         updates = [codec.side_output(update, slot, trace) for update in step.updates]
         if not side.alerts:
             return tuple(updates)

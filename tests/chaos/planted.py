@@ -19,9 +19,9 @@ def _linger_between_state_and_outputs() -> None:
     """Stay for a while where the states are durable and what follows is not."""
     from streams.agents.durable import DurableAgent
 
-    settle = DurableAgent._settle
+    settle = DurableAgent.settle
 
-    async def slowly(self: Any, cycle: Any, confirm: Any) -> None:
+    async def slowly(self: Any, decided: Any, confirm: Any) -> None:
         asked = 0
 
         async def confirm_late() -> None:
@@ -31,9 +31,9 @@ def _linger_between_state_and_outputs() -> None:
             # The fault itself: nothing is waited for here.
             await asyncio.sleep(_LINGER_SECONDS)
 
-        await settle(self, cycle, confirm_late)
+        await settle(self, decided, confirm_late)
 
-    DurableAgent._settle = slowly  # type: ignore[method-assign]
+    DurableAgent.settle = slowly  # type: ignore[method-assign]
 
 
 def nothing() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from scorers.state import LeadState, encode_state
-from streams.codec import Output
+from streams.outgoing import Output
 from streams.rebuilding import Rebuilt
 from streams.state_records import (
     OWNER_KEY,
