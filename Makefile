@@ -133,7 +133,8 @@ native: setup ## The core compiled into build/native (needs a C compiler; two mi
 
 test-native: native ## The core's tests on what `make native` made
 	cd build/native && "$(abspath $(BIN))/python" -m pytest -q $(PARALLEL) \
-		tests/scorers tests/golden tests/streams/test_released.py
+		tests/scorers tests/golden tests/streams/test_released.py \
+		tests/streams/worker/test_scoring.py tests/streams/worker/test_tables.py
 
 mutation: setup ## Break the core on purpose; list what no test notices
 	"$(BIN)/python" bench/mutation.py --sample 400

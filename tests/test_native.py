@@ -36,6 +36,89 @@ for state in states.values():
 print(str(crossing.__file__).rpartition(".")[2], len(states), digest.hexdigest())
 """
 
+WORK = """
+import asyncio
+import hashlib
+from collections import defaultdict
+import msgspec
+import tests.worker_bench as ports
+from bench.core import DEFAULT, demo
+from bench.peers.run_ours import KeptScore
+from bench.peers.toy import Score
+from schemas.topics import ACCOUNT_MEMBERS, COMMANDS, topic_for
+from scorers.compiled import compile_model
+from scorers.identity import derive_lead_id
+from scorers.loading import load_model
+from streams.agents import durable
+from streams.partitioner import partition_of
+from streams.state_records import VERSION, Stored
+
+# What only Python knows inherits from what is compiled.
+score = Score("lead", 1.5, 7, 2)
+kept = KeptScore(0, Stored(VERSION, 0, 0, {}, KeptScore.encode(score), None))
+assert kept.is_packed and kept.state == score
+
+model = compile_model(load_model(DEFAULT.read_text("utf-8"), DEFAULT.name))
+bench = ports.Bench(model=model)
+bench.table._most_unpacked = 5  # states are packed, and needed again
+offsets = defaultdict(int)
+
+
+def placed(topic, key, value, headers=()):
+    place = topic, partition_of(key, ports.PARTITIONS)
+    offsets[place] += 1
+    return place, ports.Raw(offsets[place], key, value, tuple(headers))
+
+
+async def work(found):
+    # What leads and accounts are told comes back, as from a broker.
+    while found:
+        batches = defaultdict(list)
+        for place, record in found:
+            batches[place].append(record)
+        told = len(bench.log.records)
+        await bench.process(
+            *(
+                ports.batch(*records, topic=topic, partition=partition)
+                for (topic, partition), records in batches.items()
+            )
+        )
+        found = [
+            placed(each.topic.removeprefix("t."), each.key, each.value, each.headers)
+            for each in bench.log.records[told:]
+            if each.topic.removeprefix("t.") in (COMMANDS.name, ACCOUNT_MEMBERS.name)
+        ]
+
+
+async def main():
+    people = sorted(demo(40), key=lambda event: event.now)
+    bench.clock.at = people[-1].now
+    for begin in range(0, len(people), 50):
+        await work(
+            [
+                placed(
+                    topic_for(event).name,
+                    derive_lead_id(event).encode(),
+                    msgspec.json.encode(event),
+                )
+                for event in people[begin : begin + 50]
+            ]
+        )
+
+
+asyncio.run(main())
+digest = hashlib.sha256(
+    msgspec.json.encode([tuple(each) for each in bench.log.records])
+)
+print(
+    str(durable.__file__).rpartition(".")[2],
+    len(bench.log.records),
+    len(bench.log.on("notifications.v1")),
+    len(bench.log.on("dead-letters.v1")),
+    digest.hexdigest(),
+)
+"""
+
 
 @pytest.fixture(scope="module")
 def native() -> ModuleType:
@@ -50,10 +133,10 @@ def native() -> ModuleType:
     return module
 
 
-def scored(folder: Path) -> list[str]:
-    """Return how the core in `folder` ran, how many leads it scored, and to what."""
+def told(folder: Path, script: str) -> list[str]:
+    """Return what a script prints that runs on the core in `folder`."""
     done = subprocess.run(
-        [sys.executable, "-c", SCORE],
+        [sys.executable, "-c", script],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,
@@ -77,13 +160,14 @@ def test_no_struct_that_is_compiled_has_a_shape_of_its_own(native: ModuleType) -
 def test_compiled_or_not_every_byte_is_the_same(
     native: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Updates, alerts, words to accounts and states of a demo are the same bytes."""
-    for package in (*native.PACKAGES, "bench", "deploy"):
+    """What core and agents make of a demo is the same bytes, states included."""
+    for package in (*native.PACKAGES, "bench", "deploy", "tests"):
         shutil.copytree(ROOT / package, tmp_path / package)
     monkeypatch.setenv("NATIVE_LEVEL", "0")
     native.compile_in(tmp_path)
 
-    plain, compiled = scored(ROOT), scored(tmp_path)
+    for script in (SCORE, WORK):
+        plain, compiled = told(ROOT, script), told(tmp_path, script)
 
-    assert (plain[0], compiled[0]) == ("py", "so")
-    assert compiled[1:] == plain[1:]
+        assert (plain[0], compiled[0]) == ("py", "so")
+        assert compiled[1:] == plain[1:]

@@ -64,12 +64,12 @@ def test_states_of_a_released_version(folder: Path) -> None:
         state = leads[lead_id].state
         assert read(model, state, at).exact == pytest.approx(score, abs=1e-9)
         assert leads[lead_id].positions[WEB_EVENTS.name] == 41
-        assert Lead.decode(Lead.encode(state)) == state
+        assert leads[lead_id].decode(Lead.encode(state)) == state
     assert any(lead.state.claims for lead in leads.values()), "a redirect is among them"
     accounts = states(folder, ACCOUNT_STATE.name, Account)
     assert accounts
     for account in accounts.values():
-        assert Account.decode(Account.encode(account.state)) == account.state
+        assert account.decode(Account.encode(account.state)) == account.state
 
 
 @pytest.mark.parametrize("folder", VERSIONS, ids=lambda each: each.name)

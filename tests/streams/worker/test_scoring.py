@@ -20,6 +20,7 @@ from streams.event_log import NotDurableError
 from streams.state_records import VERSION, ChangelogError, Stored
 from streams.transport.consumer import NotOwnerError
 from streams.transport.progress import Batch, Fetch
+from tests.scorers.small_models import COMPILED
 from tests.worker_bench import (
     NOW,
     PARTITIONS,
@@ -263,6 +264,7 @@ async def test_a_bad_command_is_a_dead_letter() -> None:
     assert dict(letter.headers)["dl_reason"] == b"invalid-command"
 
 
+@pytest.mark.skipif(COMPILED, reason="what is compiled cannot be patched")
 async def test_an_exception_of_the_core_is_a_dead_letter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -297,6 +299,7 @@ async def test_an_unreadable_state_is_not_the_events_fault() -> None:
     assert bench.effects == []
 
 
+@pytest.mark.skipif(COMPILED, reason="what is compiled cannot be patched")
 async def test_a_state_too_large_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lead that no broker would take stays as it was; its events are set aside."""
     bench = Bench()
