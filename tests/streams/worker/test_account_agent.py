@@ -1,8 +1,7 @@
 """The accounts' agent: what leads tell is added up once, whatever happens between."""
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,13 @@ from schemas.topics import (
     ACCOUNT_SCORES,
     ACCOUNT_STATE,
     DEAD_LETTERS,
-    LEAD_STATE,
     NOTIFICATIONS,
+    WEB_EVENTS,
 )
 from scorers.account_state import AccountState
 from scorers.belonging import account_id_of
 from scorers.compiled import CompiledModel
-from streams.event_log import NotDurableError, Record
+from streams.event_log import NotDurableError
 from streams.model_files import read_model, read_text, shipped_model
 from streams.partitioner import partition_of
 from streams.rebuilding import Rebuilt
@@ -211,6 +210,30 @@ async def test_accounts_are_added_up_and_ring(bench: Bench) -> None:
     assert (record.key, record.partition) == (EXAMPLE.encode(), PLACE)
 
 
+@pytest.mark.parametrize("fail_at", [None, ACCOUNT_SCORES.name])
+async def test_leads_and_accounts_of_a_fetch_wait_for_the_broker_twice(
+    bench: Bench, fail_at: str | None
+) -> None:
+    """All states first, then all that follows; neither is known before both are."""
+    await three_people(bench)
+    bench.log.fail_at = fail_at
+    again = batch(raw(1, person(1, id="again")))
+    if fail_at:
+        with pytest.raises(NotDurableError):
+            await bench.process(again, members(bench))
+        assert bench.companies.get(EXAMPLE) is None
+        lead = bench.table.get(again.records[0].key.decode())  # type: ignore[union-attr]
+        assert lead is not None
+        assert lead.positions == {WEB_EVENTS.name: 0}
+        return
+
+    effects = await bench.process(again, members(bench))
+
+    assert effects[:4] == ["confirm", "lead.states.v1", "account.states.v1", "confirm"]
+    assert {"account.members.v1", "account.scores.v1"} <= set(effects[4:])
+    assert "confirm" not in effects[4:]
+
+
 async def test_words_that_come_again_change_nothing(bench: Bench) -> None:
     """Neither a replayed record nor a repeated word is counted twice."""
     await three_people(bench)
@@ -222,41 +245,6 @@ async def test_words_that_come_again_change_nothing(bench: Bench) -> None:
     effects = await bench.process(batch(*repeated, topic=ACCOUNT_MEMBERS.name))
 
     assert effects == ["confirm", "confirm"]
-
-
-@pytest.mark.parametrize("fail_at", [LEAD_STATE.name, ACCOUNT_STATE.name])
-async def test_half_of_a_fetch_does_not_cut_the_other(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, fail_at: str
-) -> None:
-    """Leads and accounts are written beside each other; if one fails both have ended.
-
-    What the other one wrote is known when the fetch is read again.
-    """
-    await three_people(bench)
-    words, news = members(bench), batch(raw(9, person(4)))
-    leads, append = len(bench.log.on(LEAD_STATE.name)), bench.log.append
-
-    async def slow(records: Sequence[Record]) -> None:
-        for _ in range(9 * (fail_at not in {each.topic[2:] for each in records})):
-            await asyncio.sleep(0)
-        await append(records)
-
-    monkeypatch.setattr(bench.log, "append", slow)
-    bench.log.fail_at = fail_at
-    with pytest.raises(NotDurableError):
-        await bench.process(news, words)
-    assert bool(scores(bench)) == (fail_at == LEAD_STATE.name)
-    written = len(bench.log.on(LEAD_STATE.name)) - leads
-    assert written == (fail_at == ACCOUNT_STATE.name)
-
-    again = bench.crashed()
-    await again.process(news, words)
-    assert sorted({each.sequence for each in scores(bench) + scores(again)}) == [
-        1,
-        2,
-        3,
-    ]
-    assert written + len(again.log.on(LEAD_STATE.name)) == 1, "decided once"
 
 
 @pytest.mark.parametrize("fail_at", [ACCOUNT_STATE.name, ACCOUNT_SCORES.name])
