@@ -92,7 +92,12 @@ def regression(table: Floats, won: Flags) -> Fit:
 
     def fit(learn: np.ndarray, judge: np.ndarray) -> Floats:
         chosen = LogisticRegressionCV(
-            Cs=8, cv=TimeSeriesSplit(4), scoring="neg_log_loss", max_iter=2_000
+            Cs=8,
+            cv=TimeSeriesSplit(4),
+            scoring="neg_log_loss",
+            max_iter=2_000,
+            l1_ratios=(0,),
+            use_legacy_attributes=False,
         )
         way = make_pipeline(StandardScaler(), chosen).fit(table[learn], won[learn])
         return np.asarray(way.predict_proba(table[judge])[:, 1])
