@@ -10,7 +10,9 @@ from pathlib import Path
 
 import msgspec
 
+from schemas.alert import Alert
 from schemas.event import Channel, Event
+from schemas.score import ScoreUpdate
 from schemas.time import DAY, HOUR, Instant, to_datetime
 from schemas.topics import (
     ACCOUNT_SCORES,
@@ -19,11 +21,14 @@ from schemas.topics import (
     LEAD_STATE,
     NOTIFICATIONS,
     SCORE_UPDATES,
+    TRAINING,
     WEB_EVENTS,
 )
+from schemas.training import TrainingRecord
 from scorers.accounts import AccountStep
 from scorers.replay import Replay
 from scorers.scorer import read
+from scorers.training import encode_record, with_alert, with_event, with_update
 from streams.model_files import read_model
 from streams.state_records import Stored
 from streams.tables import Account, Kept, Lead
@@ -86,6 +91,33 @@ def stored(states: dict[str, object], kind: type[Kept]) -> list[str]:
     return lines
 
 
+def training(updates: list[ScoreUpdate], alerts: list[Alert]) -> list[TrainingRecord]:
+    """Return what is learnt from the leads, of whom one is won and the other lost."""
+    records: dict[str, TrainingRecord] = {}
+    for update in updates:
+        record = records.get(update.lead_id, TrainingRecord(lead_id=update.lead_id))
+        records[update.lead_id] = with_update(record, update)
+    for alert in alerts:
+        records[alert.lead_id] = with_alert(records[alert.lead_id], alert)
+    at = to_datetime(_START + 11 * DAY)
+    people = sorted(lead_id for lead_id in records if not records[lead_id].merged_into)
+    for place, lead_id in enumerate(people):
+        money = {"amount": 1200, "currency": "EUR"}
+        ended = Event(
+            id=f"golden-deal-{place}",
+            type="track",
+            channel="crm",
+            name="Deal Lost" if place else "Deal Won",
+            user_id=f"user-{place}",
+            properties={"reason": "price"} if place else money,
+            occurred_at=at,
+            received_at=at,
+            source="golden",
+        )
+        records[lead_id] = with_event(records[lead_id], ended)
+    return [records[lead_id] for lead_id in sorted(records)]
+
+
 def main() -> None:
     """Write the files of this version."""
     folder = RELEASED / version("leadpulse")
@@ -111,6 +143,10 @@ def main() -> None:
     for topic, messages in told.items():
         lines = [msgspec.json.encode(each).decode() for each in messages]
         (folder / f"{topic}.ndjson").write_text("\n".join(lines) + "\n", "utf-8")
+    records = training(told[SCORE_UPDATES.name], told[NOTIFICATIONS.name])
+    (folder / f"{TRAINING.name}.ndjson").write_bytes(
+        b"".join(encode_record(each) + b"\n" for each in records)
+    )
     leads = dict(replay.states)
     (folder / f"{LEAD_STATE.name}.txt").write_text(
         "\n".join(stored(dict(leads), Lead)) + "\n", "utf-8"

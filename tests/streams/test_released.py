@@ -18,10 +18,13 @@ from schemas.topics import (
     LEAD_STATE,
     NOTIFICATIONS,
     SCORE_UPDATES,
+    TRAINING,
     WEB_EVENTS,
 )
+from schemas.training import TrainingRecord
 from scorers.replay import Replay
 from scorers.scorer import read
+from scorers.training import encode_record, examples_of, with_alert, with_update
 from streams.model_files import read_model
 from streams.rebuilding import Rebuilt
 from streams.tables import Account, Kept, Lead
@@ -34,6 +37,7 @@ MESSAGES = {
     ACCOUNT_SCORES: AccountScore,
     NOTIFICATIONS: Alert,
     COMMANDS: Command,
+    TRAINING: TrainingRecord,
 }
 
 
@@ -95,3 +99,32 @@ def test_events_of_a_released_version_score_the_same(folder: Path) -> None:
 
     found = {state.lead_id: reading.score for state, reading in replay.readings()}
     assert found == pytest.approx(scores, abs=0.05)
+
+
+@pytest.mark.parametrize("folder", VERSIONS, ids=lambda each: each.name)
+def test_a_released_version_s_training_log_is_learnt_from(folder: Path) -> None:
+    """It goes on where it was: what was heard changes no byte, decisions stay."""
+    lines = (folder / f"{TRAINING.name}.ndjson").read_bytes().splitlines()
+    records = {
+        record.lead_id: record
+        for line in lines
+        if (record := msgspec.json.decode(line, type=TrainingRecord))
+    }
+    for line in (folder / f"{SCORE_UPDATES.name}.ndjson").read_bytes().splitlines():
+        update = msgspec.json.decode(line, type=ScoreUpdate)
+        records[update.lead_id] = with_update(records[update.lead_id], update)
+    for line in (folder / f"{NOTIFICATIONS.name}.ndjson").read_bytes().splitlines():
+        alert = msgspec.json.decode(line, type=Alert)
+        records[alert.lead_id] = with_alert(records[alert.lead_id], alert)
+
+    assert [encode_record(record) for record in records.values()] == lines
+    at, _ = expected(folder)
+    examples = list(examples_of(records.values(), at))
+    assert len(examples) == sum(len(record.snapshots) for record in records.values())
+    ends = {e.verdict.won: e.verdict.amount for e in examples if e.verdict is not None}
+    assert ends == {True: 1200.0, False: None}
+    assert {e.snapshot.why.partition(":")[0] for e in examples} == {
+        "alert",
+        "tier",
+        "scheduled",
+    }
