@@ -22,6 +22,7 @@ from sklearn.linear_model import LogisticRegressionCV
 from sklearn.model_selection import TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from schemas.time import DAY, to_datetime
 from scorers.snapshots import Example
@@ -200,10 +201,12 @@ def main() -> None:
     )
     examples = decided(source.examples)
     design = design_of(source.model, examples)
-    if given.what == "tried":
-        tried(examples, design)
-    else:
-        shuffled(examples, design, given.draws)
+    # A core that somebody else is busy on makes many threads wait for one another.
+    with threadpool_limits(1):
+        if given.what == "tried":
+            tried(examples, design)
+        else:
+            shuffled(examples, design, given.draws)
 
 
 if __name__ == "__main__":

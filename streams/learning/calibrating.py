@@ -130,7 +130,7 @@ def calibrate(
             draft=f"{proposal.model.ref.name} {proposal.model.ref.version}",
             examples=len(known),
             won=int(design.won.sum()),
-            open=len(examples) - len(known),
+            open=len({e.snapshot.lead_id for e in examples if e.verdict is None}),
             learnt=len(learn),
             held_out=len(judged),
             strength=recalibrated.fit.strength,
@@ -176,7 +176,10 @@ def held_out(design: Design, split: Split) -> tuple[np.ndarray, np.ndarray]:
 def _effects(
     model: CompiledModel, proposal: Proposal, held: Design, drafted: Read
 ) -> list[Effect]:
-    """Return what changes at each tier and at each alert that begins at a score."""
+    """Return what changes at each tier and at each alert that begins at a score.
+
+    A lead counts once, however often it was decided about.
+    """
     after = dict(proposal.model.tiers)
     bounds = [
         (f"tier {name}", at, after[name])
@@ -190,18 +193,19 @@ def _effects(
     ]
     effects = []
     for name, before, now in bounds:
-        was, is_now = held.score >= before, drafted.scores >= now
+        above, is_above = held.score >= before, drafted.scores >= now
+        was, is_now = set(held.leads[above]), set(held.leads[is_above])
         effects.append(
             Effect(
                 name=name,
                 before=float(before),
                 after=float(now),
-                leads_before=int(was.sum()),
-                leads_after=int(is_now.sum()),
-                won_before=int((was & held.won).sum()),
-                won_after=int((is_now & held.won).sum()),
-                gained=int((is_now & ~was).sum()),
-                lost=int((was & ~is_now).sum()),
+                leads_before=len(was),
+                leads_after=len(is_now),
+                won_before=len(set(held.leads[above & held.won])),
+                won_after=len(set(held.leads[is_above & held.won])),
+                gained=len(is_now - was),
+                lost=len(was - is_now),
             )
         )
     return effects

@@ -11,7 +11,7 @@ from streams.learning.design import Design, Flags, Floats
 from streams.learning.drift import Watch, watched
 from streams.learning.evidence import wilson
 from streams.learning.foretold import Figure
-from streams.learning.measuring import DRAWS, Cells, resamples
+from streams.learning.measuring import DRAWS, Names, resamples
 
 _BANDS: Final = 10
 _CROWD: Final = 20
@@ -87,7 +87,9 @@ def chances_of(design: Design, examples: Sequence[Example]) -> Chances:
     return Chances(
         bands=bands_of(design),
         reliability=reliability_of(
-            by_score if losses[0] <= losses[1] else by_groups, won
+            by_score if losses[0] <= losses[1] else by_groups,
+            won,
+            design.leads[judged],
         ),
         by_score=losses[0],
         by_groups=losses[1],
@@ -144,16 +146,18 @@ def groups_of(design: Design, examples: Sequence[Example]) -> Floats:
 
 
 def reliability_of(
-    chance: Floats, won: Flags, bins: int = _BANDS
+    chance: Floats, won: Flags, leads: Names, bins: int = _BANDS
 ) -> tuple[tuple[float, float, float, float], ...]:
-    """Return foretold chances against what happened, in bins of equal size."""
+    """Return foretold chances against what happened, in bins of equal size.
+
+    Intervals count leads: several decisions on one tell no more than the first.
+    """
     found = []
     for rows in np.array_split(np.argsort(chance, kind="stable"), bins):
         if len(rows):
-            share = wilson(int(won[rows].sum()), len(rows))
-            found.append(
-                (float(chance[rows].mean()), share.value, share.low, share.high)
-            )
+            share, many = float(won[rows].mean()), len(np.unique(leads[rows]))
+            around = wilson(round(share * many), many)
+            found.append((float(chance[rows].mean()), share, around.low, around.high))
     return tuple(found)
 
 
@@ -235,9 +239,9 @@ def segments_of(
         found.append(
             Segment(
                 name=str(segment),
-                leads=int(mine.sum()),
-                won=int((mine & design.won).sum()),
-                expected=float(expected[mine].sum()),
+                leads=round(float(counts[mine].sum())),
+                won=round(float(counts[mine & design.won].sum())),
+                expected=float(counts[mine] @ expected[mine]),
                 odds=Figure(
                     *(
                         float(np.exp(middle + side * 1.96 * spread))
@@ -308,15 +312,24 @@ def _river() -> Any:
 
 
 def captured(design: Design, capacity: int, span: int) -> Figure:
-    """Return which share of the won is among the best `capacity` of each `span`."""
+    """Return which share of the won one meets by working the best of each `span`.
+
+    A lead takes one of the `capacity` places however often it is decided about in a
+    span, and is met when it has one in any; who is level shares the last places.
+    """
+    leads, member = np.unique(design.leads, return_inverse=True)
+    met, won = np.zeros(len(leads)), np.zeros(len(leads), np.bool_)
+    won[member[design.won]] = True
     places = design.at // span
-    shares = []
-    wins = 0.0
     for place in np.unique(places):
-        mine = places == place
-        cells = Cells(design.score[mine], design.score[mine], design.won[mine])
-        wins += cells.captured(cells.weights(), min(capacity, int(mine.sum())))
-    total = int(design.won.sum())
-    shares.append(wins / max(total, 1))
+        mine = np.flatnonzero(places == place)
+        who, inner = np.unique(member[mine], return_inverse=True)
+        best = np.zeros(len(who))
+        np.maximum.at(best, inner, design.score[mine])
+        _, level, many = np.unique(-best, return_inverse=True, return_counts=True)
+        before = np.cumsum(many) - many
+        share = np.clip((capacity - before) / many, 0.0, 1.0)[level]
+        met[who] = np.maximum(met[who], share)
+    total, wins = int(won.sum()), float(met[won].sum())
     around = wilson(round(wins), total)
-    return Figure(shares[0], around.low, around.high)
+    return Figure(wins / max(total, 1), around.low, around.high)

@@ -12,7 +12,7 @@ from streams.learning.foretold import Figure
 INK: Final = "#1f2933"
 FAINT: Final = "#d5dbe1"
 _CROWDED: Final = 8
-COLOURS: Final = ("#2563a8", "#c2571a", "#2e8540", "#7b4fa3", "#5b6770")
+COLOURS: Final = ("#2563a8", "#c2571a", "#2e8540", "#7b4fa3", "#5b6770", "#b5316f")
 _NAMED: Final = {INK: "--ink", FAINT: "--line"} | {
     colour: f"--c{place}" for place, colour in enumerate(COLOURS, start=1)
 }

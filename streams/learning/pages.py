@@ -12,10 +12,12 @@ from streams.errors import UserError
 _STYLE: Final = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1f2933;--soft:#52606d;--line:#d5dbe1;
 --good:#2e8540;--good-paper:#f1f7f2;--bad:#b3261e;--bad-paper:#fbf1f0;
---c1:#2563a8;--c2:#c2571a;--c3:#2e8540;--c4:#7b4fa3;--c5:#5b6770}
+--c1:#2563a8;--c2:#c2571a;--c3:#2e8540;--c4:#7b4fa3;--c5:#5b6770;
+--c6:#b5316f}
 @media screen and (prefers-color-scheme:dark){:root{--paper:#14191f;--ink:#e4e9ee;
 --soft:#a3b0ba;--line:#39434d;--good:#62bd78;--good-paper:#17261c;--bad:#f2867e;
---bad-paper:#2d1a19;--c1:#6aa5e8;--c2:#f0935b;--c3:#62bd78;--c4:#b994e0;--c5:#a3b0ba}}
+--bad-paper:#2d1a19;--c1:#6aa5e8;--c2:#f0935b;--c3:#62bd78;--c4:#b994e0;--c5:#a3b0ba;
+--c6:#ef86b6}}
 body{font:16px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;color:var(--ink);
 background:var(--paper);max-width:60rem;margin:2.5rem auto;padding:0 1.25rem}
 h1{font-size:1.7rem;line-height:1.25;margin:0 0 .25rem}

@@ -1,15 +1,19 @@
 """Points that outcomes ask for: recovered, rounded, written, judged and refused."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import astuple, replace
 
 from bench.simulated_funnel import Truth, design, examples, model_of, text_of
+from schemas.time import WEEK
 from scorers.compiled import compile_model
 from scorers.loading import load_model
 from streams.cli.main import main
 from streams.learning.calibrating import calibrate
+from streams.learning.chance import captured, reliability_of, segments_of
 from streams.learning.design import design_of
 from streams.learning.draft import redrafted
 from streams.learning.evidence import grounds, idle_rules
@@ -201,3 +205,47 @@ def test_folds_of_time_are_judged_apart() -> None:
     assert apart.auc.low < 0.5 < apart.auc.high
     assert apart.brier.value == pytest.approx(pooled.brier.value, rel=1e-2)
     assert gain.value == pytest.approx(1 - apart.auc.value)
+
+
+def test_a_lead_decided_about_twice_tells_no_more() -> None:
+    """What scores mean, and what a team meets, is counted in leads, not in looks."""
+    _, model = model_of(GUESS)
+    told = [
+        replace(each, snapshot=replace(each.snapshot, known={"owner": "ab"[row % 2]}))
+        for row, each in enumerate(examples(model, TRUTH, 1_000, 3))
+    ]
+    once = design_of(model, told)
+    twice = once.only(np.tile(np.arange(len(once)), 2))
+
+    assert captured(twice, 20, WEEK) == captured(once, 20, WEEK)
+    for many, few in zip(
+        segments_of(twice, told * 2, "owner"),
+        segments_of(once, told, "owner"),
+        strict=True,
+    ):
+        assert (many.name, many.leads, many.won) == (few.name, few.leads, few.won)
+        assert many.expected == pytest.approx(few.expected)
+        assert astuple(many.odds) == pytest.approx(astuple(few.odds), rel=1e-3)
+    chance = np.random.default_rng(1).random(len(once))
+    for many, few in zip(
+        reliability_of(np.tile(chance, 2), twice.won, twice.leads),
+        reliability_of(chance, once.won, once.leads),
+        strict=True,
+    ):
+        assert many == pytest.approx(few)
+
+
+def test_who_is_among_the_best_once_is_met() -> None:
+    """A lead takes one place a week, and a place in one of its weeks is enough."""
+    _, model = model_of(GUESS)
+    five = design(model, TRUTH, 5, seed=1)
+    weeks = dataclasses.replace(
+        five,
+        leads=np.array(["a", "a", "b", "b", "c"]),
+        at=np.array([0, 1, 2, WEEK, WEEK]),
+        score=np.array([90.0, 80.0, 70.0, 60.0, 50.0]),
+        won=np.array([True, True, True, True, True]),
+    )
+
+    assert captured(weeks, 1, WEEK).value == pytest.approx(2 / 3)
+    assert captured(weeks, 2, WEEK).value == 1
