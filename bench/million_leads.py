@@ -32,9 +32,11 @@ from msgspec.structs import replace
 from bench.core import DEFAULT, demo, scored, stream_of
 from bench.peers.broker import Topics
 from bench.peers.measuring import cpu_seconds
-from schemas.time import DAY, MINUTE, SECOND, Instant
-from schemas.topics import LEAD_STATE, SCORE_UPDATES
+from schemas.event import Event
+from schemas.time import DAY, MINUTE, SECOND, Instant, to_datetime
+from schemas.topics import LEAD_STATE, SCORE_UPDATES, WEB_EVENTS
 from scorers.compiled import compile_model
+from scorers.identity import lead_id_of
 from scorers.loading import load_model
 from scorers.state import LeadState, encode_state
 from streams.broker.apache import ApacheBroker
@@ -53,8 +55,15 @@ _AHEAD = 60 * SECOND
 """From writing the leads that will be due to the first of them being due."""
 _PATIENCE_SECONDS = 600.0
 _LOOK_SECONDS = 0.05
+_WARM_EVENTS = 1_000
+_EVENTS = 9_000
+"""Together no more than there are leads: each gets one."""
 _SELDOM_SECONDS = 2.0
 _READ = "--read"
+
+
+Pair = tuple[str, bytes, bytes]
+"""Topic, key and value of a record."""
 
 
 class Start(NamedTuple):
@@ -78,13 +87,48 @@ def people() -> list[LeadState]:
 
 def records(
     topic: str, states: list[LeadState], leads: int, prefix: str, due: Iterator[Instant]
-) -> Iterator[tuple[str, bytes, bytes]]:
+) -> Iterator[Pair]:
     """Yield the changelog's records of `leads` leads."""
     for number, (state, at) in enumerate(islice(zip(cycle(states), due), leads)):
-        lead = f"ld_{prefix}{number:07}"
-        packed = encode_state(replace(state, lead_id=lead, wake_at=at))
+        user = f"{prefix}{number:07}"
+        lead = lead_id_of("user_id", user)
+        mine = replace(state, lead_id=lead, wake_at=at, user_ids=(user,))
+        packed = encode_state(mine)
         stored = Stored(VERSION, 1, 0, {}, packed, at, (), state.model)
         yield topic, lead.encode(), msgspec.msgpack.encode(stored)
+
+
+def events(settings: Settings, first: int, end: int) -> Iterator[Pair]:
+    """Yield an event of each of these silent leads, as the collector writes it."""
+    for number in range(first, end):
+        now = to_datetime(time.time_ns() // 1_000_000)
+        event = Event(
+            id=f"again-{number}",
+            type="page",
+            channel="web",
+            name="Pricing Page Viewed",
+            user_id=f"s{number:07}",
+            occurred_at=now,
+            received_at=now,
+        )
+        key = lead_id_of("user_id", event.user_id or "").encode()
+        yield settings.topic(WEB_EVENTS.name), key, msgspec.json.encode(event)
+
+
+def work(settings: Settings, topics: Topics, worker: "Worker") -> str:
+    """Return in words what an event costs, each of another lead."""
+    group, topic = f"{settings.app_id}.scoring", settings.topic(WEB_EVENTS.name)
+    spent, sent = 0.0, 0
+    for count in (_WARM_EVENTS, _EVENTS):
+        before = cpu_seconds(worker.pid)
+        topics.put(events(settings, sent, sent + count))
+        sent += count
+        worker.wait(
+            lambda: topics.committed(group, [topic]) >= sent,  # noqa: B023 - in its turn
+            "to an end with the events",
+        )
+        spent = cpu_seconds(worker.pid) - before
+    return f"{_EVENTS:,} events, each of another lead: {spent / _EVENTS:.6f} s CPU each"
 
 
 def read(bootstrap: str, topic: str, count: int) -> None:
@@ -258,6 +302,7 @@ def measure(settings: Settings, leads: int, due: int, folder: Path) -> None:
         f"{due:,} leads due within a minute: {spent:.1f} s CPU, "
         f"{topics.length(updates):,} updates; {_lag(worker.metrics())}"
     )
+    print(work(settings, topics, worker))
     worker.stop()
 
 
