@@ -88,7 +88,12 @@ class Topics:
             }
         )
         for topic, key, value in records:
-            producer.produce(topic, value, key, partition_of(key, self.partitions))
+            place = partition_of(key, self.partitions)
+            try:
+                producer.produce(topic, value, key, place)
+            except BufferError:  # a gigabyte waits: let it go first
+                producer.flush()
+                producer.produce(topic, value, key, place)
         producer.flush()
 
     def read(self, topic: str) -> Iterator[tuple[bytes, bytes | None]]:
