@@ -51,6 +51,8 @@ _PARTITIONS = 4
 _PEOPLE = 2_000
 """Different states; each stands for as many leads as it takes."""
 _IDLE_SECONDS = 30
+_SNAPSHOT_SECONDS = 60.0
+"""Later than what is measured of an idle worker, and soon enough to wait for."""
 _AHEAD = 60 * SECOND
 """From writing the leads that will be due to the first of them being due."""
 _PATIENCE_SECONDS = 600.0
@@ -242,6 +244,7 @@ def main() -> None:
             partitions=_PARTITIONS,
             data_dir=folder / "worker",
             metrics_port=free_port(),
+            snapshot_seconds=_SNAPSHOT_SECONDS,
         )
         create_topics(settings)
         measure(settings, given.leads, given.due, folder)
@@ -272,10 +275,19 @@ def measure(settings: Settings, leads: int, due: int, folder: Path) -> None:
     worker = Worker(settings, folder / "child")
     cold = worker.start()
     print(told("cold start", cold), f"({cold.wall / wall:.1f} × the bare read)")
-    used = (cold.resident - _empty(settings, folder)) / leads
-    print(f"memory of a lead: {used:,.0f} bytes")
     print(f"idle, nothing due: {worker.share(_IDLE_SECONDS):.2%} of a core")
+    worker.wait(
+        lambda: worker.metrics().total("leadpulse_snapshot_seconds") > 0,
+        "to an end with its snapshots",
+        every=_SELDOM_SECONDS,
+    )
+    took = worker.metrics().total("leadpulse_snapshot_seconds")
+    print(f"snapshots taken in {took:.1f} s, events having their turn in between")
     worker.stop()
+    empty, share = _empty(settings, folder)
+    print(told("a worker without leads", empty), f"; idle: {share:.2%} of a core")
+    used = (cold.resident - empty.resident) / leads
+    print(f"memory of a lead: {used:,.0f} bytes")
 
     begin = time.time_ns() // 1_000_000 + _AHEAD
     when = (begin + n * MINUTE // due for n in range(due))
@@ -318,8 +330,8 @@ def _lag(metrics: RoleMetrics) -> str:
     return f"all ticks at most {within[0]:g} s late" if within else "no tick was told"
 
 
-def _empty(settings: Settings, folder: Path) -> int:
-    """Return the bytes of a worker that owns nothing."""
+def _empty(settings: Settings, folder: Path) -> tuple[Start, float]:
+    """Return the start of a worker without leads, and its share of a core."""
     other = settings.model_copy(
         update={
             "app_id": "empty",
@@ -331,8 +343,9 @@ def _empty(settings: Settings, folder: Path) -> int:
     create_topics(other)
     worker = Worker(other, folder / "empty-child")
     start = worker.start()
+    share = worker.share(_IDLE_SECONDS)
     worker.stop()
-    return start.resident
+    return start, share
 
 
 if __name__ == "__main__":
