@@ -210,11 +210,8 @@ def segments_of(
 ) -> tuple[Segment, ...]:
     """Return how segments differ from what their leads' scores say.
 
-    A logistic regression on the score's log odds and a column for each segment, its
-    penalty being the prior that segments are alike.
+    Each moves its leads' log odds by one number, whose prior is that it moves nothing.
     """
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - heavy
-
     values = np.array([str(each.snapshot.known.get(name, "")) for each in examples])
     names, members = np.unique(values[values != ""], return_counts=True)
     names = names[np.argsort(-members)][:_MOST_SEGMENTS]
@@ -222,35 +219,41 @@ def segments_of(
         return ()
     reading = isotonic(design.score, design.won)
     expected = np.clip(reading.predict(design.score), 0.005, 0.995)
-    odds = np.log(expected / (1 - expected))
-    marks = (values[:, None] == names[None, :]).astype(float)
-    # The score's own log odds are not penalised: a large unit makes them free.
-    table = np.column_stack((odds * 100, marks))
-    regression = LogisticRegression(C=1 / _PRIOR, max_iter=1_000)
     counts = design.weight
-    regression.fit(table, design.won, sample_weight=counts)
-    chance = regression.predict_proba(table)[:, 1]
-    weight = counts * chance * (1 - chance)
     found = []
-    for place, segment in enumerate(names):
-        mine = marks[:, place] > 0
-        spread = 1 / np.sqrt(weight[mine].sum() + _PRIOR)
-        middle = float(regression.coef_[0, place + 1])
+    for segment in names:
+        mine = values == segment
+        weight, won = counts[mine], design.won[mine]
         found.append(
             Segment(
                 name=str(segment),
-                leads=round(float(counts[mine].sum())),
-                won=round(float(counts[mine & design.won].sum())),
-                expected=float(counts[mine] @ expected[mine]),
-                odds=Figure(
-                    *(
-                        float(np.exp(middle + side * 1.96 * spread))
-                        for side in (0, -1, 1)
-                    )
-                ),
+                leads=round(float(weight.sum())),
+                won=round(float(weight @ won)),
+                expected=float(weight @ expected[mine]),
+                odds=_beyond(expected[mine], won, weight),
             )
         )
     return tuple(found)
+
+
+def _beyond(expected: Floats, won: Flags, weight: Floats) -> Figure:
+    """Return by what odds are multiplied that `expected` stands for, as a rule."""
+    from scipy.optimize import brentq  # noqa: PLC0415 - heavy
+    from scipy.special import expit, logit  # noqa: PLC0415 - heavy
+
+    odds = logit(expected)
+
+    def pulled(shift: float) -> float:
+        return float(weight @ (won - expit(odds + shift))) - _PRIOR * shift
+
+    middle = float(brentq(pulled, -20.0, 20.0))
+    chance = expit(odds + middle)
+    spread = 1.96 / float(np.sqrt(weight @ (chance * (1 - chance)) + _PRIOR))
+    return Figure(
+        float(np.exp(middle)),
+        float(np.exp(middle - spread)),
+        float(np.exp(middle + spread)),
+    )
 
 
 def rolling_of(design: Design, examples: Sequence[Example]) -> Rolling:

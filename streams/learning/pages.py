@@ -1,5 +1,6 @@
 """Reports: one HTML page that needs nothing else, and the same figures as JSON."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -9,6 +10,7 @@ import msgspec
 
 from streams.errors import UserError
 
+_BETWEEN: Final = re.compile(r"(?<=[\d%]) (–|to) (?=[+\-\d])")
 _STYLE: Final = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1f2933;--soft:#52606d;--line:#d5dbe1;
 --good:#2e8540;--good-paper:#f1f7f2;--bad:#b3261e;--bad-paper:#fbf1f0;
@@ -32,10 +34,11 @@ background:var(--good-paper);font-weight:600}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:.875rem;margin:.75rem 0;
 font-variant-numeric:tabular-nums}
-th,td{text-align:right;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line);
+th,td{text-align:right;padding:.3rem .7rem .3rem 0;border-bottom:1px solid var(--line);
 white-space:nowrap}
 th:first-child,td:first-child{text-align:left;position:sticky;left:0;
 background:var(--paper)}
+th:last-child,td:last-child{padding-right:0}
 th{font-weight:600;color:var(--soft)}
 figure{margin:0}
 svg{max-width:100%;height:auto;display:block;margin:.75rem 0}
@@ -46,6 +49,7 @@ th:first-child,td:first-child{white-space:normal;max-width:9rem;min-width:6rem}}
 @media print{@page{margin:15mm}body{margin:0;padding:0;max-width:none;font-size:10.5pt}
 .scroll{overflow:visible}table{font-size:8pt}
 th,td{padding-right:.5rem;white-space:normal}
+th:first-child,td:first-child{position:static;background:none}
 h1,h2{break-after:avoid}figure,tr,.verdict{break-inside:avoid}
 .verdict{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
@@ -79,7 +83,7 @@ class Page:
         """Add a table."""
         top = "".join(f"<th scope=col>{escape(head)}</th>" for head in heads)
         body = "".join(
-            "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>"
+            "<tr>" + "".join(f"<td>{_whole(str(cell))}</td>" for cell in row) + "</tr>"
             for row in rows
         )
         self._parts.append(
@@ -103,6 +107,11 @@ class Page:
             f"<title>{escape(self._title)}</title><style>{_STYLE}</style></head>"
             f"<body>{''.join(self._parts)}</body></html>\n"
         )
+
+
+def _whole(cell: str) -> str:
+    """Return a cell in which no interval is broken over two lines."""
+    return escape(_BETWEEN.sub("\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", cell))
 
 
 def _plain(value: Any) -> Any:

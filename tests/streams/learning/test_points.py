@@ -249,3 +249,31 @@ def test_who_is_among_the_best_once_is_met() -> None:
 
     assert captured(weeks, 1, WEEK).value == pytest.approx(2 / 3)
     assert captured(weeks, 2, WEEK).value == 1
+
+
+def test_a_segment_differs_as_its_leads_do_from_their_scores() -> None:
+    """Who is won as often as scores say has odds of one, others those they have."""
+    _, model = model_of(GUESS)
+    chosen = np.random.default_rng(2)
+    told = []
+    for each in examples(model, TRUTH, 4_000, 4):
+        assert each.verdict is not None
+        owner = str(chosen.choice(["ada", "bob", "cy"], p=[0.7, 0.2, 0.1]))
+        won = each.verdict.won and not (owner == "bob" and chosen.random() < 0.6)
+        won = won or (owner == "cy" and chosen.random() < 0.5)
+        told.append(
+            replace(
+                each,
+                snapshot=replace(each.snapshot, known={"owner": owner}),
+                verdict=replace(each.verdict, won=won),
+            )
+        )
+
+    ada, bob, cy = segments_of(design_of(model, told), told, "owner")
+
+    assert (ada.name, bob.name, cy.name) == ("ada", "bob", "cy")
+    assert ada.odds.value == pytest.approx(1.1, abs=0.1)
+    assert bob.odds.high < 0.6
+    assert cy.odds.low > 1.5
+    for each in (ada, bob, cy):
+        assert (each.odds.value > 1) == (each.won > each.expected)
