@@ -173,6 +173,8 @@ def _connected(settings: "Settings") -> "Consumer":
             "enable.partition.eof": True,
             "allow.auto.create.topics": False,
             "fetch.wait.max.ms": 50,
+            # Where we are slower than the broker, librdkafka would rest for a second.
+            "fetch.queue.backoff.ms": 10,
             "log_level": 0,
         }
     )

@@ -242,6 +242,8 @@ def open_reader(settings: "Settings") -> "Consumer":
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": 20,
+            # Where we are slower than the broker, librdkafka would rest for a second.
+            "fetch.queue.backoff.ms": 10,
             "allow.auto.create.topics": False,
         },
         logger=logging.getLogger("kafka"),
