@@ -1,7 +1,7 @@
 """Whether anything that is known beforehand tells who buys in Maven's pipeline.
 
     python -m bench.pipeline_signal tried --data leads/maven_crm
-    python -m bench.pipeline_signal shuffled --data leads/maven_crm --draws 200
+    python -m bench.pipeline_signal shuffled --data leads/maven_crm --draws 20
 
 `tried`: other things that were known when work on a deal began (how sellers, managers,
 companies and products had done by then; the calendar), by logistic regression and by
@@ -187,7 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("tried", "shuffled"))
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--every", type=int, default=0, help="days between looks")
     given = parser.parse_args()
     source = source_of(
