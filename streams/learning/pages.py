@@ -37,7 +37,7 @@ font-variant-numeric:tabular-nums}
 th,td{text-align:right;padding:.3rem .7rem .3rem 0;border-bottom:1px solid var(--line);
 white-space:nowrap}
 th:first-child,td:first-child{text-align:left;position:sticky;left:0;
-background:var(--paper)}
+background:var(--paper);white-space:normal;min-width:6rem}
 th:last-child,td:last-child{padding-right:0}
 th{font-weight:600;color:var(--soft)}
 figure{margin:0}
@@ -45,7 +45,7 @@ svg{max-width:100%;height:auto;display:block;margin:.75rem 0}
 svg text{font-family:inherit!important}
 @media screen and (max-width:40rem){body{margin:1.25rem auto;padding:0 1rem}
 h1{font-size:1.35rem}svg{min-width:33rem}
-th:first-child,td:first-child{white-space:normal;max-width:9rem;min-width:6rem}}
+th:first-child,td:first-child{max-width:9rem}}
 @media print{@page{margin:15mm}body{margin:0;padding:0;max-width:none;font-size:10.5pt}
 .scroll{overflow:visible}table{font-size:8pt}
 th,td{padding-right:.5rem;white-space:normal}
