@@ -12,6 +12,8 @@ from streams.learning.foretold import Figure
 INK: Final = "#1f2933"
 FAINT: Final = "#d5dbe1"
 _CROWDED: Final = 8
+_LONG: Final = 20
+"""Letters of a name of which three do not stand side by side."""
 COLOURS: Final = ("#2563a8", "#c2571a", "#2e8540", "#7b4fa3", "#5b6770", "#b5316f")
 _NAMED: Final = {INK: "--ink", FAINT: "--line"} | {
     colour: f"--c{place}" for place, colour in enumerate(COLOURS, start=1)
@@ -57,11 +59,12 @@ def drawn(
 
 def _legend(axes: Any, count: int) -> None:
     """Name the lines above the plot, where nothing lies beneath the names."""
+    longest = max(map(len, axes.get_legend_handles_labels()[1]), default=0)
     axes.legend(
         fontsize=9,
         loc="lower left",
         bbox_to_anchor=(0, 1),
-        ncols=min(count, 3),
+        ncols=min(count, 2 if longest > _LONG else 3),
         frameon=False,
         labelcolor=INK,
         borderaxespad=0.2,

@@ -10,7 +10,7 @@ import msgspec
 
 from streams.errors import UserError
 
-_BETWEEN: Final = re.compile(r"(?<=[\d%]) (–|to) (?=[+\-\d])")
+_INTERVAL: Final = re.compile(r"\(?[-+\d][\d.,%]* (?:–|to) [-+\d][\d.,%]*\)?")
 _STYLE: Final = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1f2933;--soft:#52606d;--line:#d5dbe1;
 --good:#2e8540;--good-paper:#f1f7f2;--bad:#b3261e;--bad-paper:#fbf1f0;
@@ -40,6 +40,7 @@ th:first-child,td:first-child{text-align:left;position:sticky;left:0;
 background:var(--paper);white-space:normal;min-width:6rem}
 th:last-child,td:last-child{padding-right:0}
 th{font-weight:600;color:var(--soft)}
+.whole{white-space:nowrap}
 figure{margin:0}
 svg{max-width:100%;height:auto;display:block;margin:.75rem 0}
 svg text{font-family:inherit!important}
@@ -111,7 +112,7 @@ class Page:
 
 def _whole(cell: str) -> str:
     """Return a cell in which no interval is broken over two lines."""
-    return escape(_BETWEEN.sub("\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", cell))
+    return _INTERVAL.sub(r'<span class="whole">\g<0></span>', escape(cell))
 
 
 def _plain(value: Any) -> Any:
