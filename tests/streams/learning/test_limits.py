@@ -87,5 +87,5 @@ def test_a_log_without_properties_is_judged_by_its_rules() -> None:
     """Where nothing else was kept, others see what each rule gave."""
     known = Known(leads(20))
 
-    assert known.is_of_rules
+    assert known.rules == {"demo", "lead", "page"}
     assert list(known.numbers) == ["demo", "lead", "page"]
