@@ -194,7 +194,6 @@ def main() -> None:
         "maven-pipeline",
         model=None,
         data=given.data,
-        instants=None,
         every=given.every * DAY,
         horizon=None,
         split=None,

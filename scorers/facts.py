@@ -36,13 +36,16 @@ def trait_text(state: LeadState, name: str) -> str | None:
 
 def stated_traits(event: Event) -> dict[str, Any]:
     """Return the traits that an event states, by its traits or by what it is."""
-    facts = _FACT_EVENTS.get(event.name.casefold(), ())
-    told = {
+    return {**event.traits, **_told_by_name(event)}
+
+
+def _told_by_name(event: Event) -> dict[str, Any]:
+    """Return the traits that an event states by what it is."""
+    return {
         trait: event.properties[source]
-        for trait, source in facts
+        for trait, source in _FACT_EVENTS.get(event.name.casefold(), ())
         if source in event.properties
     }
-    return {**event.traits, **told}
 
 
 def learn_traits(
@@ -59,9 +62,8 @@ def learn_traits(
     learnt: dict[str, Any] = {
         name: value for name, value in event.traits.items() if name in kept
     }
-    for trait, source in _FACT_EVENTS.get(event.name.casefold(), ()):
-        if source in event.properties and only is None:
-            learnt[trait] = event.properties[source]
+    if only is None:
+        learnt |= _told_by_name(event)
     for name, value in learnt.items():
         learn_fact(state, name, TraitFact(at, event_id, _bounded(value)))
 

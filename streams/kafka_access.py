@@ -5,12 +5,21 @@ gets the same by `streams.transport.credentials`.
 """
 
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from streams.errors import UserError
 
 if TYPE_CHECKING:
     from streams.settings import Settings
+
+
+THROUGH: Final[dict[str, Any]] = {
+    "enable.auto.commit": False,
+    "allow.auto.create.topics": False,
+    # Where we are slower than the broker, librdkafka would rest for a second.
+    "fetch.queue.backoff.ms": 10,
+}
+"""What a consumer adds that reads a log through and joins no group."""
 
 
 class KafkaAccessError(UserError):

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
 
 from streams.errors import UserError
-from streams.kafka_access import client_config
+from streams.kafka_access import THROUGH, client_config
 from streams.partitioner import partition_of
 
 if TYPE_CHECKING:
@@ -167,14 +167,11 @@ def _connected(settings: "Settings") -> "Consumer":
     return Consumer(
         {
             **client_config(settings),
+            **THROUGH,
             # Required by the client; nothing is joined or committed.
             "group.id": f"{settings.app_id}.reader",
-            "enable.auto.commit": False,
             "enable.partition.eof": True,
-            "allow.auto.create.topics": False,
             "fetch.wait.max.ms": 50,
-            # Where we are slower than the broker, librdkafka would rest for a second.
-            "fetch.queue.backoff.ms": 10,
             "log_level": 0,
         }
     )

@@ -344,19 +344,6 @@ class DurableAgent(ABC):
         for agent, cycle in decided:
             agent.note_durable(cycle)
 
-    def records_of(self, cycle: Cycle) -> tuple[list[Record], list[Record]]:
-        """Return the states that `cycle` led to, and what follows, as records.
-
-        Raises
-        ------
-        TooManyDeadLettersError
-            When most of the records cannot be processed.
-        """
-        states, outputs = self._records(cycle)
-        self._guard.note(cycle.records, cycle.dead.total(), cycle.example)
-        outputs += cycle.others
-        return states, outputs
-
     def note_durable(self, cycle: Cycle) -> None:
         """Let memory be what `cycle` led to: all of it is durable."""
         renew, plan = self._table.renew, self._wakeups.plan
@@ -370,8 +357,14 @@ class DurableAgent(ABC):
                 touched.before.outbox = ()
         self._count_all(cycle)
 
-    def _records(self, cycle: Cycle) -> tuple[list[Record], list[Record]]:
-        """Return the changelog records of what changed, and what follows from it."""
+    def records_of(self, cycle: Cycle) -> tuple[list[Record], list[Record]]:
+        """Return the changelog records of what changed, and what follows from it.
+
+        Raises
+        ------
+        TooManyDeadLettersError
+            When most of the records cannot be processed.
+        """
         changelog = self._settings.topic(self.changelog.name)
         signed, record_of = self._table.signed, self._record
         states: list[Record] = []
@@ -396,6 +389,9 @@ class DurableAgent(ABC):
             for output in sent:
                 outputs.append(record_of(output, key, partition))  # noqa: PERF401 - a list of one costs more
         metrics.CHANGELOG_BYTES.inc(size)
+        # A state that cannot be kept has become dead letters only now.
+        self._guard.note(cycle.records, cycle.dead.total(), cycle.example)
+        outputs += cycle.others
         return states, outputs
 
     def _give_up(self, cycle: Cycle, touched: Touched, size: int) -> None:

@@ -50,7 +50,6 @@ def calibrate(
             dataset,
             model=model,
             data=data,
-            instants=None,
             every=duration(every),
             horizon=duration(horizon),
             split=split,

@@ -110,7 +110,6 @@ def evaluate(
             dataset,
             model=model,
             data=data,
-            instants=None,
             every=duration(every),
             horizon=span,
             split=split,

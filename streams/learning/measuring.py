@@ -6,8 +6,8 @@ examples come in folds of time, leads are ranked among those of their fold: that
 are won in one year than in the next says nothing about whom to call.
 """
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -17,6 +17,7 @@ from streams.learning.design import Flags, Floats, Whole
 from streams.learning.foretold import Figure
 
 Names = NDArray[np.str_]
+Part = TypeVar("Part")
 
 DRAWS: Final = 400
 LEVELS: Final = 1_000
@@ -128,11 +129,8 @@ def quality(
 
     def measured(counted: Floats) -> dict[str, float]:
         found: dict[str, float] = {}
-        for rows, cells in parts:
-            share = float(counted[rows].sum() / counted.sum())
-            if not share:
-                continue  # none of its leads was drawn
-            told = cells.measures(cells.weights(counted[rows]))
+        for share, cells, mine in _drawn(parts, counted):
+            told = cells.measures(cells.weights(mine))
             for name, value in told.items():
                 found[name] = found.get(name, 0.0) + share * value
         return found
@@ -157,6 +155,16 @@ def _apart(folds: Whole | None, size: int) -> list[Whole]:
     if folds is None:
         return [np.arange(size)]
     return [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
+
+
+def _drawn(
+    parts: Iterable[tuple[Whole, Part]], counted: Floats
+) -> Iterator[tuple[float, Part, Floats]]:
+    """Yield each part of which leads were drawn: its share, itself, their counts."""
+    for rows, part in parts:
+        share = float(counted[rows].sum() / counted.sum())
+        if share:
+            yield share, part, counted[rows]
 
 
 def counts(chosen: np.random.Generator, size: int) -> Floats:
@@ -198,18 +206,18 @@ def difference(
     parts = [
         (
             rows,
-            Cells(better[rows], better[rows], won[rows]),
-            Cells(worse[rows], worse[rows], won[rows]),
+            (
+                Cells(better[rows], better[rows], won[rows]),
+                Cells(worse[rows], worse[rows], won[rows]),
+            ),
         )
         for rows in _apart(folds, len(won))
     ]
 
     def gained(counted: Floats) -> float:
         found = 0.0
-        for rows, first, second in parts:
-            share = float(counted[rows].sum() / counted.sum())
-            gain = first.auc(first.weights(counted[rows]))
-            gain -= second.auc(second.weights(counted[rows]))
+        for share, (first, second), mine in _drawn(parts, counted):
+            gain = first.auc(first.weights(mine)) - second.auc(second.weights(mine))
             found += share * gain
         return found
 

@@ -39,7 +39,7 @@ def source_of(
     *,
     model: Path | None,
     data: Path,
-    instants: Instants | None,
+    instants: Instants | None = None,
     horizon: Millis | None,
     split: Split | None,
     every: Millis | None = None,

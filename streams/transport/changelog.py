@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from streams.kafka_access import client_config
+from streams.kafka_access import THROUGH, client_config
 from streams.metrics import RECOVERED_RECORDS, RECOVERY_LEFT
 from streams.state_records import OWNER_KEY, decode_epoch, decode_ownership
 
@@ -237,14 +237,11 @@ def open_reader(settings: "Settings") -> "Consumer":
     return Consumer(
         {
             **client_config(settings),
+            **THROUGH,
             "client.id": f"{settings.app_id}-recovery",
             "group.id": f"{settings.app_id}-recovery",
-            "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": 20,
-            # Where we are slower than the broker, librdkafka would rest for a second.
-            "fetch.queue.backoff.ms": 10,
-            "allow.auto.create.topics": False,
         },
         logger=logging.getLogger("kafka"),
     )

@@ -305,6 +305,7 @@ async def test_a_seek_without_an_answer_is_tried_again(
     async def late(thread: BatchConsumerThread) -> object:
         asked.append(thread)
         if len(asked) == 1:
+            # The fault itself: nothing is waited for here.
             await asyncio.sleep(1)
         return await seek(thread)
 
