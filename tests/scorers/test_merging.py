@@ -37,11 +37,17 @@ _HARMLESS = {"key", "amount"}
 def split(life: list[Input], chance: Random) -> list[Input]:
     """Return a life of which each event shows some of the person's identifiers.
 
-    The one that is received last shows them all; a repeated one shows what it did.
+    The one that is learnt last shows them all; a repeated one shows what it did. One
+    that was withdrawn before it came is not learnt: it says of nobody who they are.
     """
-    events = [item for item in life if isinstance(item, Event)]
-    shown = {event.id: chance.choice(WHO) for event in events}
-    shown[events[-1].id] = LAST_WORD
+    events, gone = [], set[str]()
+    for item in life:
+        if isinstance(item, Retraction):
+            gone.update(item.ids)
+        else:
+            events.append((item, item.id not in gone))
+    shown = {event.id: chance.choice(WHO) for event, _ in events}
+    shown[[event.id for event, learnt in events if learnt][-1]] = LAST_WORD
     return [
         replace(
             item,
