@@ -68,6 +68,7 @@ MODULES: Final = (
     "streams/partitioner.py",
     "streams/tables.py",
     "streams/timers.py",
+    "streams/transport/received.py",
 )
 """What a profile of the worker shows; nothing that is written or read by its shape."""
 

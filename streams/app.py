@@ -58,7 +58,6 @@ _SILENT_SESSIONS: Final = 2
 _SLOW_SECONDS: Final = 15.0
 _STUCK_SECONDS: Final = 300.0
 """Longer than both writes of a fetch may take before the worker gives up by itself."""
-_PARTITION_BYTES: Final = 512 * 1024
 
 _log = structlog.get_logger(__name__)
 
@@ -82,6 +81,7 @@ class Ports:
 class WorkerApp(faust.App):
     """A Faust app that keeps nothing on disk and knows whether it is ready."""
 
+    settings: "Settings"
     owner: TableOwner
     roster: Roster
     models: ModelBook
@@ -192,7 +192,6 @@ def bare_app(settings: "Settings", partitions: int) -> WorkerApp:
         broker_heartbeat_interval=settings.session_seconds / _HEARTBEATS,
         broker_rebalance_timeout=_REBALANCE_SECONDS,
         broker_commit_interval=_COMMIT_SECONDS,
-        consumer_max_fetch_size=_PARTITION_BYTES,
         consumer_group_instance_id=settings.worker_id,
         # Tells workers apart; nothing is served there.
         canonical_url=URL(f"http://{who}.invalid"),
@@ -205,6 +204,7 @@ def bare_app(settings: "Settings", partitions: int) -> WorkerApp:
         TableManager=StateTables,
     )
     app.transport = BatchTransport(app.conf.broker_consumer, app)
+    app.settings = settings
     app.writing = asyncio.Lock()
     return app
 

@@ -7,28 +7,27 @@ caused is durable, and only then do positions move (FAUST.md §1 traps 1, 3, 4, 
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
-from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from aiokafka.protocol.group import SyncGroupRequest
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as AioPartition
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP, AppT, ConsumerMessage
+from faust.types import TP, ConsumerMessage
 
 from streams.metrics import FETCH_LIMIT, LOST_TO_RETENTION
 from streams.transport.pace import Pace
 from streams.transport.progress import Fetch, Partition, Progress
+from streams.transport.reader import SourceReader
+from streams.transport.received import Received
 
-FETCH_WAIT_MS: Final = 20
-"""How long the broker may hold back an empty answer; bounds the idle latency."""
 _RECHECK_SECONDS: Final = 0.05
 
 if TYPE_CHECKING:
-    from faust.transport.consumer import RecordMap
+    from streams.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
@@ -37,15 +36,9 @@ class NotOwnerError(Exception):
     """The partitions of a fetch may belong to another worker by now."""
 
 
-def _as_it_is(_: Any, record: Any) -> Any:
-    return record
-
-
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the broker; it knows when it was last heard."""
 
-    term: int = 0
-    """Counts the seeks. Written in this thread only, between two fetches."""
     heard_at: float = 0.0
     """When that was sent by which the coordinator last knew us."""
     assigned_generation: int = -1
@@ -53,9 +46,12 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """When the group was asked last what is assigned to us."""
 
     async def on_start(self) -> None:
-        """Connect and watch what goes to the group's coordinator."""
+        """Connect, fetch nothing, and watch what goes to the group's coordinator."""
         await super().on_start()
-        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - no API
+        consumer = self._ensure_consumer()
+        await asyncio.sleep(0)  # a task that never began cannot be closed
+        consumer._fetcher._fetch_task.cancel()  # noqa: SLF001 - no setting
+        coordinator = consumer._coordinator  # noqa: SLF001 - no API
         beat = coordinator._do_heartbeat  # noqa: SLF001 - no API tells its success
         ask = coordinator._send_req  # noqa: SLF001 - no API tells when
 
@@ -73,12 +69,6 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
         coordinator._do_heartbeat = watched  # noqa: SLF001 - see above
         coordinator._send_req = timed  # noqa: SLF001 - see above
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        # Faust fixes 1,500 ms; aiokafka takes it from here for every request.
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - no setting
-        return consumer
 
     async def on_partitions_assigned(
         self, assigned: set[TP], generation_id: int = 0
@@ -100,25 +90,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         generation: int = consumer._coordinator.generation  # noqa: SLF001 - no API
         return generation == self.assigned_generation
 
-    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the term beside the records: both are of the same instant.
-
-        Nobody reads records again that a seek had sought when they came. Who asked
-        before it is of the term before it: they stay where they were, to be asked for.
-        """
-        term = self.term
-        for found in consumer._fetcher._records.values():  # noqa: SLF001 - no API
-            if isinstance(found, FetchResult) and found.has_more():
-                # The compiled record has all that we ask for; aiokafka would make a
-                # second one of each.
-                found._partition_records._consumer_record = _as_it_is  # noqa: SLF001 - no API
-        kwargs["max_records"] = cast("BatchConsumer", self.consumer).pace.records
-        records = await super()._fetch_records(consumer, *args, **kwargs)
-        if term != self.term:
-            for partition, found in records.items():
-                consumer.seek(partition, found[0].offset)
-            return term, {}
-        return term, records
+    def note_fetch(self) -> None:
+        """Let the client know that records are asked for; else it leaves the group."""
+        if self._consumer is not None:
+            with self._consumer._subscription.fetch_context():  # noqa: SLF001 - no API
+                pass
 
     async def committed(self) -> dict[Partition, int | None]:
         """Return the committed position of every assigned partition."""
@@ -136,11 +112,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         }
 
     async def seek_to_committed(self) -> dict[TP, int]:
-        """Read on from what is committed, else from the beginning; nowhere else."""
-        positions: dict[TP, int] = await self.call_thread(self._seek_to_committed)
+        """Return where to read on: what is committed, else the beginning."""
+        positions: dict[TP, int] = await self.call_thread(self._where_to_read_on)
         return positions
 
-    async def _seek_to_committed(self) -> dict[TP, int]:
+    async def _where_to_read_on(self) -> dict[TP, int]:
         consumer = self._ensure_consumer()
         committed = await self._committed()
         first = await consumer.beginning_offsets(
@@ -160,10 +136,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
                     advice="the worker was away longer than the topic keeps events",
                 )
             positions[TP(*partition)] = max(position or 0, beginning)
-        # No await from here on: a fetch is of the old term or of the new one.
-        self.term += 1
-        for tp, position in positions.items():
-            consumer.seek(AioPartition(tp.topic, tp.partition), position)
+        if not positions.keys() <= consumer.assignment():
+            msg = "the partitions were assigned anew meanwhile"
+            raise IllegalStateError(msg)
         return positions
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
@@ -199,6 +174,11 @@ class BatchConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.progress = Progress()
         self.pace = Pace()
+        self.term = 0
+        """Counts the seeks: what was fetched before the last one is read again."""
+        self._reader: SourceReader | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._settings: Settings = cast("Any", self.app).settings
         self._session_seconds = float(self.app.conf.broker_session_timeout)
         self._committing = asyncio.Lock()
         self._free = asyncio.Event()
@@ -214,7 +194,7 @@ class BatchConsumer(driver.Consumer):
 
     def take(self, fetch: Fetch) -> bool:
         """Begin on `fetch`; False if it is from before the last seek: leave it."""
-        if fetch.term != self._thread.term or not self.flow_active:
+        if fetch.term != self.term or not self.flow_active:
             return False
         self._at_rest.clear()
         self._taken_at = time.monotonic()
@@ -223,7 +203,7 @@ class BatchConsumer(driver.Consumer):
     def leave(self, fetch: Fetch, *, durable: bool) -> None:
         """Be done with `fetch`; its positions move if all it caused is durable."""
         try:
-            if durable and fetch.term == self._thread.term:
+            if durable and fetch.term == self.term:
                 for batch in fetch.batches:
                     self.progress.complete(batch)
                 self.pace.note(len(fetch), self.in_hand_seconds)
@@ -278,15 +258,11 @@ class BatchConsumer(driver.Consumer):
 
     def is_caught_up(self, partitions: Iterable[Partition]) -> bool:
         """Say whether everything in `partitions` that is known of has been done."""
-        if not self.flow_active:
+        if not self.flow_active or self._reader is None:
             return False
         for partition in partitions:
             durable = self.progress.durable(partition)
-            try:
-                # None until the broker has answered, whatever Faust declares.
-                known_end = cast("int | None", self._thread.highwater(TP(*partition)))
-            except IllegalStateError:
-                return False  # being assigned anew
+            known_end = self._reader.end(partition)
             if durable is None or known_end is None or durable < known_end:
                 return False
         return True
@@ -306,24 +282,20 @@ class BatchConsumer(driver.Consumer):
             if not self._free.is_set():
                 await self.wait_first(self._free.wait(), self.suspend_flow.wait())
                 continue
-            active = set(self._get_active_partitions())
-            if not active:
+            if self._reader is None:
                 await self.sleep(_RECHECK_SECONDS)
                 continue
-            # Our thread puts the term beside the records (`_fetch_records`).
-            term, records = cast(
-                "tuple[int, RecordMap]", await self._getmany(active, timeout=1.0)
-            )
-            if records:
-                await self._hand_over(term, records)
+            self._thread.note_fetch()
+            if records := self._reader.take(self.pace.records):
+                await self._hand_over(records)
+            else:
+                await self._reader.wait()
 
-    async def _hand_over(self, term: int, records: Mapping[Any, list[Any]]) -> None:
-        if term != self._thread.term or not self.flow_active:
-            return  # read again after the seek that ended this term
+    async def _hand_over(self, records: Mapping[Partition, Sequence[Received]]) -> None:
         batches = tuple(
             batch
-            for tp, found in records.items()
-            if (batch := self.progress.hand_out(Partition(*tp), found)) is not None
+            for partition, found in records.items()
+            if (batch := self.progress.hand_out(partition, found)) is not None
         )
         if not batches:
             return
@@ -337,7 +309,7 @@ class BatchConsumer(driver.Consumer):
             headers=[],
             key=None,
             # Faust looks at no value: `FetchSchema` hands it to the agent as it is.
-            value=cast("bytes", Fetch(batches, generation, term)),
+            value=cast("bytes", Fetch(batches, generation, self.term)),
             checksum=None,
             tp=TP(*first.partition),
             generation_id=self.app.consumer_generation_id,
@@ -347,10 +319,13 @@ class BatchConsumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         """Read on from the committed positions; what was handed out is void."""
-        positions = await self.seek_to_committed()
-        self.progress.begin(
-            {Partition(*tp): position for tp, position in positions.items()}
-        )
+        found = await self.seek_to_committed()
+        positions = {Partition(*tp): position for tp, position in found.items()}
+        # No await from here on: a fetch is of the old term or of the new one.
+        self._stop_reading()
+        self.term += 1
+        self._reader = SourceReader(self._settings, positions)
+        self.progress.begin(positions)
         if self._at_rest.is_set():
             self._free.set()
 
@@ -380,6 +355,22 @@ class BatchConsumer(driver.Consumer):
         """Finish what is in hand, commit it, and only then let go."""
         await super().on_partitions_revoked(revoked)
         self.progress.forget(Partition(*tp) for tp in revoked)
+        self._stop_reading()
+
+    def _stop_reading(self) -> None:
+        """Take no more from where reading stands; the connections go by themselves."""
+        if self._reader is not None:
+            closing = asyncio.ensure_future(self._reader.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            self._reader = None
+
+    async def on_stop(self) -> None:
+        """Leave the group and close every connection."""
+        await super().on_stop()
+        self._stop_reading()
+        if self._closing:
+            await asyncio.wait(self._closing)
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Stay silent: readiness, liveness and lag are ours to tell."""
@@ -389,8 +380,3 @@ class BatchTransport(driver.Transport):
     """Faust's aiokafka transport with the batched consumer."""
 
     Consumer = BatchConsumer
-
-
-def use_batches(app: AppT) -> None:
-    """Make `app` consume in batches."""
-    app.transport = BatchTransport(app.conf.broker_consumer, app)

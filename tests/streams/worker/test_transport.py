@@ -43,6 +43,7 @@ from streams.state_records import OWNER_KEY
 from streams.transport import recovery
 from streams.transport.consumer import BatchConsumerThread, NotOwnerError
 from streams.transport.progress import Fetch, LogWentBackError, Partition
+from streams.transport.reader import SourceReader
 from streams.transport.recovery import StateRecovery
 from tests.worker_harness import (
     MODEL,
@@ -223,7 +224,7 @@ async def test_a_refused_commit_does_not_end_the_worker(
     shows all three, one after another.
     """
     events = make_events(20, 5)
-    seek = BatchConsumerThread._seek_to_committed
+    seek = BatchConsumerThread._where_to_read_on
     trouble: list[Exception] = [KafkaTimeoutError(), NodeNotReadyError()]
 
     async def late(thread: BatchConsumerThread) -> object:
@@ -231,7 +232,7 @@ async def test_a_refused_commit_does_not_end_the_worker(
             raise trouble.pop()
         return await seek(thread)
 
-    monkeypatch.setattr(BatchConsumerThread, "_seek_to_committed", late)
+    monkeypatch.setattr(BatchConsumerThread, "_where_to_read_on", late)
     async with running(settings) as run:
         assert not trouble
         app = run.app
@@ -260,30 +261,27 @@ async def test_a_refused_commit_does_not_end_the_worker(
 async def test_records_that_come_across_a_seek_are_read_again(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A question from before a rebalance that is answered after it takes nothing away.
+    """What is waited for from before a rebalance, and comes after it, is not lost.
 
-    Faust has nobody listen by then, and what the client handed out it does not hand
-    out again.
+    Nobody takes it by then, and what a reader handed out it does not hand out again.
     """
     events = make_events(20, 5)
+    poll = SourceReader._poll
+    asked, sought, answered = (threading.Event() for _ in range(3))
+
+    def late(reader: SourceReader) -> None:
+        if asked.is_set():
+            poll(reader)
+            return
+        asked.set()
+        sought.wait(30)
+        while not reader._first:
+            poll(reader)
+        answered.set()
+
+    monkeypatch.setattr(SourceReader, "_poll", late)
     async with running(settings) as run:
         consumer = run.app.batches
-        fetcher = consumer._thread._ensure_consumer()._fetcher
-        fetch = fetcher.fetched_records
-        asked, sought, answered = (threading.Event() for _ in range(3))
-
-        async def late(*args: Any, **kwargs: Any) -> Any:
-            if asked.is_set():
-                return await fetch(*args, **kwargs)
-            asked.set()
-            await asyncio.to_thread(sought.wait, 30)
-            found = {}
-            while sum(map(len, found.values())) < len(events):
-                found |= await fetch(*args, **kwargs)
-            answered.set()
-            return found
-
-        monkeypatch.setattr(fetcher, "fetched_records", late)
         await until(asked.is_set, "the question")
         consumer.stop_flow()
         await consumer.perform_seek()
@@ -299,7 +297,7 @@ async def test_a_seek_without_an_answer_is_tried_again(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kafka that is away for longer than Faust waits ends no recovery for good."""
-    seek, wait = BatchConsumerThread._seek_to_committed, StateRecovery._wait
+    seek, wait = BatchConsumerThread._where_to_read_on, StateRecovery._wait
     asked: list[object] = []
 
     async def late(thread: BatchConsumerThread) -> object:
@@ -312,7 +310,7 @@ async def test_a_seek_without_an_answer_is_tried_again(
     async def impatient(service: StateRecovery, coro: Any, **limit: Any) -> None:
         await wait(service, coro, **(limit if asked else dict.fromkeys(limit, 0.2)))
 
-    monkeypatch.setattr(BatchConsumerThread, "_seek_to_committed", late)
+    monkeypatch.setattr(BatchConsumerThread, "_where_to_read_on", late)
     monkeypatch.setattr(StateRecovery, "_wait", impatient)
     events = make_events(20, 5)
     async with running(settings):
@@ -324,24 +322,23 @@ async def test_a_seek_without_an_answer_is_tried_again(
 
 async def test_what_retention_took_is_counted() -> None:
     """A worker that was away too long reads on from what is kept, and says so."""
-    place, sought = Partition("web.events.v1", 0), []
+    place = Partition("web.events.v1", 0)
 
     class Client:
         async def beginning_offsets(self, _: object) -> dict[AioPartition, int]:
             return {AioPartition(*place): 40}
 
-        def seek(self, partition: AioPartition, offset: int) -> None:
-            sought.append((partition, offset))
+        def assignment(self) -> set[AioPartition]:
+            return {AioPartition(*place)}
 
     class Thread:
-        term = 0
         _ensure_consumer = staticmethod(Client)
 
         async def _committed(self) -> dict[Partition, int | None]:
             return {place: 33}
 
-    await BatchConsumerThread._seek_to_committed(cast("Any", Thread()))
-    assert sought == [(AioPartition(*place), 40)]
+    found = await BatchConsumerThread._where_to_read_on(cast("Any", Thread()))
+    assert found == {place: 40}
     labels = {"topic": "web.events.v1"}
     lost = REGISTRY.get_sample_value("leadpulse_lost_to_retention_total", labels)
     assert lost == 7

@@ -1,0 +1,36 @@
+"""A record as it came from Kafka."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message
+
+
+class Received:
+    """One record: what every record is asked for, the rest when it is asked for.
+
+    Reading headers makes a pair of objects for each of them, and few records have
+    theirs looked at.
+    """
+
+    __slots__ = ("_message", "offset", "timestamp", "value")
+
+    def __init__(self, message: "Message") -> None:
+        """Take what librdkafka made of a record without an error."""
+        self._message = message
+        self.offset: int = message.offset() or 0
+        self.value: bytes | None = message.value()
+        self.timestamp: int = message.timestamp()[1]
+
+    @property
+    def key(self) -> bytes | None:
+        """Return the key as it was sent."""
+        key: bytes | None = self._message.key()
+        return key
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """Return the headers as they were sent."""
+        found = cast("Sequence[tuple[str, bytes]] | None", self._message.headers())
+        return found or ()
