@@ -40,6 +40,7 @@ from streams.transport.progress import Fetch, Partition
 from streams.transport.recovery import StateTables, TableOwner
 from streams.transport.snapshot_taker import TIDY_SECONDS, SnapshotTaker
 from streams.transport.snapshots import SnapshotFolder
+from streams.transport.standby import Standby
 
 if TYPE_CHECKING:
     from faust.stores.memory import Store
@@ -162,6 +163,12 @@ class WorkerApp(faust.App):
                 told = ref.name, ref.version, ref.digest, workspace
                 metrics.MODEL_INFO.labels(*told).set(1)
 
+    async def on_stop(self) -> None:
+        """Let go of what is kept of other workers' partitions, too."""
+        await super().on_stop()
+        if self.owner.standby is not None:
+            await asyncio.to_thread(self.owner.standby.close)
+
     def _create_directories(self) -> None:
         """Make no folders: the state is in the changelog."""
 
@@ -196,7 +203,7 @@ def bare_app(settings: "Settings", partitions: int) -> WorkerApp:
         # Tells workers apart; nothing is served there.
         canonical_url=URL(f"http://{who}.invalid"),
         store=URL("memory://"),
-        table_standby_replicas=0,
+        table_standby_replicas=settings.standby_replicas,
         topic_partitions=partitions,
         topic_allow_declare=False,
         topic_disable_leader=True,
@@ -287,6 +294,8 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
         on_change=on_change,
         clock=ports.clock,
     )
+    if settings.standby_replicas:
+        app.owner.standby = Standby(settings)
     if settings.snapshot_seconds:
         app.owner.snapshots = SnapshotFolder(settings)
         taker = SnapshotTaker(

@@ -198,6 +198,20 @@ SNAPSHOTS: Final = Counter(
     "partition went away or a state was removed), failed, used, refused.",
     ("result",),
 )
+STANDBY_PARTITIONS: Final = Gauge(
+    "leadpulse_standby_partitions",
+    "Partitions of other workers that this one keeps a copy of the states of.",
+)
+STANDBY_LAG: Final = Gauge(
+    "leadpulse_standby_lag_records",
+    "Changelog records that copies of other workers' states lack.",
+)
+STANDBYS: Final = Counter(
+    "leadpulse_standbys_total",
+    "Partitions of tables taken over from a copy that was kept up to date: used, or "
+    "refused because the changelog is another one.",
+    ("result",),
+)
 SNAPSHOT_SECONDS: Final = Gauge(
     "leadpulse_snapshot_seconds",
     "Time that the last snapshots of all partitions took together.",

@@ -85,6 +85,11 @@ class Rebuilt:
             self._note_term(stored.term)
             break  # they are all of one owner
 
+    def expect(self, term: int, claim: str) -> None:
+        """Read on until this claim: what was followed so far is taken over."""
+        self.claim = claim
+        self._note_term(term)
+
     def repairs(self) -> Iterable[tuple[str, bytes]]:
         """Yield the keys whose last record lost, with the one that won.
 

@@ -267,6 +267,13 @@ class Settings(BaseSettings):
         description="How often a worker writes its tables to `data_dir`, so that a "
         "restart reads little of the changelog; 0 for never.",
     )
+    standby_replicas: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="How many other workers keep a copy of the states of each "
+        "partition, to take it over at once; the same for all workers.",
+    )
     dead_letter_ratio: float = Field(
         0.5,
         gt=0,

@@ -67,7 +67,7 @@ def read_changelog(
         )
         moved_at = time.monotonic()
         while not stop.is_set():
-            messages = _at_hand(consumer)
+            messages = at_hand(consumer)
             for message in messages:
                 error = message.error()
                 if error is None:
@@ -157,6 +157,11 @@ def mark_of(reader: "Consumer", topic: str, partition: int, offset: int) -> byte
     found = next(_between(reader, topic, partition, range(offset, offset + 1)), None)
     if found is None or found.offset() != offset:
         return b""
+    return record_mark(found)
+
+
+def record_mark(found: "Message") -> bytes:
+    """Return a digest of a record."""
     digest = hashlib.blake2b(digest_size=16)
     for part in (found.key(), found.value(), str(found.timestamp()).encode()):
         digest.update(b"-" if part is None else b"%d:%b" % (len(part), part))
@@ -204,7 +209,7 @@ def _between(
         moved_at = time.monotonic()
         # Compaction and transactions leave gaps: the position tells, not a count.
         while reader.position([place])[0].offset < end:
-            for message in _at_hand(reader):
+            for message in at_hand(reader):
                 moved_at = time.monotonic()
                 if message.error() is None and (message.offset() or 0) < end:
                     yield message
@@ -218,7 +223,7 @@ def _between(
         reader.unassign()
 
 
-def _at_hand(consumer: "Consumer") -> "list[Message]":
+def at_hand(consumer: "Consumer") -> "list[Message]":
     """Return the records that are there; wait a moment for the first only.
 
     `consume` alone would wait for a full batch.
@@ -227,10 +232,11 @@ def _at_hand(consumer: "Consumer") -> "list[Message]":
     return [] if first is None else [first, *consumer.consume(_BATCH, 0)]
 
 
-def open_reader(settings: "Settings") -> "Consumer":
+def open_reader(settings: "Settings", **given: object) -> "Consumer":
     """Return a consumer that joins nothing: its partitions are assigned by hand.
 
-    It is for one thread at a time, and to be closed.
+    It is for one thread at a time, and to be closed. What is `given` in librdkafka's
+    words goes before what recovery asks for.
     """
     from confluent_kafka import Consumer  # noqa: PLC0415 - loads librdkafka
 
@@ -242,6 +248,7 @@ def open_reader(settings: "Settings") -> "Consumer":
             "group.id": f"{settings.app_id}-recovery",
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": 20,
+            **given,
         },
         logger=logging.getLogger("kafka"),
     )

@@ -177,6 +177,10 @@ class BatchConsumer(driver.Consumer):
         self.term = 0
         """Counts the seeks: what was fetched before the last one is read again."""
         self._reader: SourceReader | None = None
+        self._generation = -1
+        """Of the group, when it was asked where to read on: what is read is of it."""
+        self._let_go = False
+        """Whether the partitions are to be assigned anew, and are not yet."""
         self._closing: set[asyncio.Task[None]] = set()
         self._settings: Settings = cast("Any", self.app).settings
         self._session_seconds = float(self.app.conf.broker_session_timeout)
@@ -196,6 +200,8 @@ class BatchConsumer(driver.Consumer):
         """Begin on `fetch`; False if it is from before the last seek: leave it."""
         if fetch.term != self.term or not self.flow_active:
             return False
+        if fetch.generation != self._thread.assigned_generation:
+            return False  # the tables are, or will be, those of the next generation
         self._at_rest.clear()
         self._taken_at = time.monotonic()
         return True
@@ -299,7 +305,6 @@ class BatchConsumer(driver.Consumer):
         )
         if not batches:
             return
-        generation = self._thread.assigned_generation
         first = batches[0]
         message = ConsumerMessage(
             *first.partition,
@@ -309,7 +314,7 @@ class BatchConsumer(driver.Consumer):
             headers=[],
             key=None,
             # Faust looks at no value: `FetchSchema` hands it to the agent as it is.
-            value=cast("bytes", Fetch(batches, generation, self.term)),
+            value=cast("bytes", Fetch(batches, self._generation, self.term)),
             checksum=None,
             tp=TP(*first.partition),
             generation_id=self.app.consumer_generation_id,
@@ -318,12 +323,24 @@ class BatchConsumer(driver.Consumer):
         await self.wait_first(self.callback(message), self.suspend_flow.wait())
 
     async def perform_seek(self) -> None:
-        """Read on from the committed positions; what was handed out is void."""
+        """Read on from the committed positions; what was handed out is void.
+
+        Raises
+        ------
+        IllegalStateError
+            When the partitions were let go meanwhile: they will be assigned anew.
+        """
+        generation = self._thread.assigned_generation
         found = await self.seek_to_committed()
+        if self._let_go or generation != self._thread.assigned_generation:
+            # Faust would let everything flow again after its recovery.
+            msg = "the partitions are being assigned anew"
+            raise IllegalStateError(msg)
         positions = {Partition(*tp): position for tp, position in found.items()}
         # No await from here on: a fetch is of the old term or of the new one.
         self._stop_reading()
         self.term += 1
+        self._generation = generation
         self._reader = SourceReader(self._settings, positions)
         self.progress.begin(positions)
         if self._at_rest.is_set():
@@ -353,9 +370,17 @@ class BatchConsumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish what is in hand, commit it, and only then let go."""
+        self._let_go = True
         await super().on_partitions_revoked(revoked)
         self.progress.forget(Partition(*tp) for tp in revoked)
         self._stop_reading()
+
+    async def on_partitions_assigned(
+        self, assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Let recovery begin; its seek is the one that counts."""
+        self._let_go = False
+        await super().on_partitions_assigned(assigned, generation_id)
 
     def _stop_reading(self) -> None:
         """Take no more from where reading stands; the connections go by themselves."""

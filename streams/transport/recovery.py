@@ -38,6 +38,7 @@ from streams.transport.changelog import (
     read_changelog,
 )
 from streams.transport.snapshots import Header, Opened, SnapshotError, SnapshotFolder
+from streams.transport.standby import Ahead, Standby
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message
@@ -72,6 +73,8 @@ class TableOwner:
     """Called with the partitions that were dropped and those that were adopted."""
     snapshots: SnapshotFolder | None = None
     """Where a worker before this one may have left what it had; None for nowhere."""
+    standby: Standby | None = None
+    """What is kept of partitions that may become ours; None for nothing."""
     clock: Clock = field(default_factory=SystemClock)
     generation: int | None = None
     """Of the group, when the tables last were as assigned; None if they may not be."""
@@ -84,6 +87,12 @@ class TableOwner:
     def interrupt(self) -> None:
         """Give up reading: the partitions are being assigned anew."""
         self._stop.set()
+
+    def stand_by(self, partitions: frozenset[int]) -> None:
+        """Keep a copy of the states of these partitions, and of no others."""
+        if self.standby is not None:
+            topics = [self.settings.topic(topic.name) for topic in self.tables]
+            self.standby.follow((each, n) for each in topics for n in partitions)
 
     async def rebuild(self, wanted: frozenset[int], generation: int) -> frozenset[int]:
         """Own `wanted`, and nothing else; return what was read anew.
@@ -165,6 +174,8 @@ class TableOwner:
         self, changelog: Topic, partitions: Iterable[int], term: int
     ) -> list[Rebuilt]:
         topic = self.settings.topic(changelog.name)
+        # Before the claim is there: who follows without waiting for it reads past it.
+        ahead = await asyncio.to_thread(self._taken, topic, partitions)
         claim = uuid.uuid4().hex
         worker = self.settings.worker_id or ""
         value = encode_ownership(Ownership(VERSION, term, claim, worker))
@@ -173,7 +184,7 @@ class TableOwner:
         )
         rebuilt = {each: Rebuilt(each, term, claim) for each in partitions}
         stop = self._stop = threading.Event()
-        starts = await asyncio.to_thread(self._restore, topic, rebuilt)
+        starts = await asyncio.to_thread(self._restore, topic, rebuilt, ahead)
         try:
             await asyncio.to_thread(
                 partial(read_changelog, self.settings, topic, rebuilt, stop, starts)
@@ -198,16 +209,29 @@ class TableOwner:
             await self.log.append(repairs)
         return list(rebuilt.values())
 
-    def _restore(self, topic: str, rebuilt: Mapping[int, Rebuilt]) -> dict[int, int]:
-        """Begin with the snapshots that there are; return from where to read on."""
-        if self.snapshots is None:
+    def _taken(self, topic: str, partitions: Iterable[int]) -> dict[int, Ahead]:
+        """Return what stood by for `partitions`."""
+        if self.standby is None:
             return {}
-        now = self.clock.now()
-        found = {each: self.snapshots.take(topic, each, now) for each in rebuilt}
-        if not any(found.values()):
+        found = {each: self.standby.take((topic, each)) for each in partitions}
+        return {each: ahead for each, ahead in found.items() if ahead is not None}
+
+    def _restore(
+        self, topic: str, rebuilt: dict[int, Rebuilt], ahead: Mapping[int, Ahead]
+    ) -> dict[int, int]:
+        """Begin with what stood by, else a snapshot; return from where to read on."""
+        found: dict[int, Opened | None] = {}
+        if self.snapshots is not None:
+            now = self.clock.now()
+            found = {each: self.snapshots.take(topic, each, now) for each in rebuilt}
+        if not ahead and not any(found.values()):
             return {}
         with closing(open_reader(self.settings)) as reader:
-            return self._restore_from(reader, topic, rebuilt, found)
+            starts = _go_on(reader, topic, rebuilt, ahead)
+            for each in starts:
+                if (opened := found.pop(each, None)) is not None:
+                    opened.file.close()
+            return starts | self._restore_from(reader, topic, rebuilt, found)
 
     def _restore_from(
         self,
@@ -245,6 +269,31 @@ class TableOwner:
         return self.suppressions.forgets(key.rpartition("/")[2])
 
 
+def _go_on(
+    reader: "Consumer",
+    topic: str,
+    rebuilt: dict[int, Rebuilt],
+    ahead: Mapping[int, Ahead],
+) -> dict[int, int]:
+    """Let what stood by be what is rebuilt; return from where each is read on."""
+    starts = {}
+    for partition, stood in ahead.items():
+        try:
+            is_same = mark_of(reader, topic, partition, stood.read_on - 1) == stood.mark
+        except OSError as error:
+            _log.warning("standby_unconfirmed", changelog=topic, error=str(error))
+            is_same = False
+        metrics.STANDBYS.labels("used" if is_same else "refused").inc()
+        if is_same:
+            begun = rebuilt[partition]
+            stood.rebuilt.expect(begun.epoch.term, begun.claim)
+            rebuilt[partition] = stood.rebuilt
+            starts[partition] = stood.read_on
+        else:
+            _log.warning("standby_refused", changelog=topic, partition=partition)
+    return starts
+
+
 def _believe(reader: "Consumer", at: Header) -> None:
     """Return if the changelog is the one that the snapshot was taken of.
 
@@ -267,6 +316,8 @@ class StateRecovery(Recovery):
 
     owner: TableOwner
     _wanted: frozenset[int] = frozenset()
+    _others: frozenset[int] = frozenset()
+    """What this worker stands by for."""
 
     async def on_rebalance(
         self,
@@ -280,6 +331,11 @@ class StateRecovery(Recovery):
         owner = self.owner
         sources = {owner.settings.topic(topic.name) for topic in owner.sources}
         self._wanted = frozenset(tp.partition for tp in assigned if tp.topic in sources)
+        self._others = frozenset(
+            tp.partition
+            for tp in self.app.assignor.assigned_standbys()
+            if tp.topic in sources
+        )
         self._generation_id = generation_id
         self.owner.interrupt()
         self.signal_recovery_start.set()
@@ -296,6 +352,8 @@ class StateRecovery(Recovery):
                 metrics.RECOVERING.set(1)
                 started = time.monotonic()
                 await self._wait(self._rebuild(self._wanted, generation))
+                owner = self.owner
+                await asyncio.to_thread(owner.stand_by, self._others - self._wanted)
                 await self._wait(self.on_recovery_completed(generation))
                 metrics.RECOVERING.set(0)
                 metrics.RECOVERY_LEFT.set(0)

@@ -15,7 +15,12 @@ from typing import Any, cast
 import msgspec
 import pytest
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import CommitFailedError, KafkaTimeoutError, NodeNotReadyError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+)
 from aiokafka.protocol.group import SyncGroupRequest
 from aiokafka.structs import TopicPartition as AioPartition
 from faust.tables.recovery import RebalanceAgain
@@ -291,6 +296,45 @@ async def test_records_that_come_across_a_seek_are_read_again(
         consumer.resume_flow()
         await wait_committed(settings, len(events))
     check_exact(settings, events)
+
+
+async def test_a_seek_that_a_rebalance_overtakes_is_none(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recovery that ends after its partitions were let go lets nothing flow.
+
+    A worker that is stopped in its recovery and goes on hears of both at once.
+    """
+    where = BatchConsumerThread._where_to_read_on
+    async with running(settings) as run:
+        consumer = run.app.batches
+        asked, let_go = threading.Event(), threading.Event()
+
+        async def late(thread: BatchConsumerThread) -> object:
+            asked.set()
+            await asyncio.to_thread(let_go.wait, 30)
+            return await where(thread)
+
+        monkeypatch.setattr(BatchConsumerThread, "_where_to_read_on", late)
+        seeking = asyncio.ensure_future(consumer.perform_seek())
+        await until(asked.is_set, "the question")
+        await consumer.on_partitions_revoked(consumer.assignment())
+        let_go.set()
+        with pytest.raises(IllegalStateError, match="assigned anew"):
+            await seeking
+        assert consumer._reader is None
+
+
+async def test_what_was_read_for_a_generation_is_of_it(settings: Settings) -> None:
+    """A fetch from before a rebalance is not begun with the tables of after it."""
+    async with running(settings) as run:
+        consumer, thread = run.app.batches, run.app.batches._thread
+        fetch = Fetch((), thread.assigned_generation, consumer.term)
+        assert consumer.take(fetch)
+        consumer.leave(fetch, durable=False)
+        thread.assigned_generation += 1
+        assert not consumer.take(fetch)
+        thread.assigned_generation -= 1
 
 
 async def test_a_seek_without_an_answer_is_tried_again(
