@@ -227,7 +227,7 @@ class TableOwner:
         if not ahead and not any(found.values()):
             return {}
         with closing(open_reader(self.settings)) as reader:
-            starts = _go_on(reader, topic, rebuilt, ahead)
+            starts = take_over(reader, topic, rebuilt, ahead)
             for each in starts:
                 if (opened := found.pop(each, None)) is not None:
                     opened.file.close()
@@ -269,7 +269,7 @@ class TableOwner:
         return self.suppressions.forgets(key.rpartition("/")[2])
 
 
-def _go_on(
+def take_over(
     reader: "Consumer",
     topic: str,
     rebuilt: dict[int, Rebuilt],
