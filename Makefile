@@ -107,7 +107,7 @@ chaos-planted: setup ## The same on workers with a bug on purpose: each must be 
 	! $(RUN) tests.chaos.run --plant commit-before-flush --only kill kill_and_leave kill
 	! $(RUN) tests.chaos.run --plant no-fencing --only zombie kill_and_leave zombie storm
 
-downtime: setup ## Time without service after kills, with and without snapshots (TRIALS=30)
+downtime: setup ## Time without service after kills, with snapshots, a standby, neither (TRIALS=30)
 	$(RUN) tests.chaos.downtime --trials $(TRIALS)
 
 fuzz: setup ## A million requests against every adapter, guided by coverage

@@ -2,8 +2,8 @@
 
 Workers are killed and started again at once, killed and left away until others take
 over, and the broker is killed, under load, each as often as asked for: with snapshots,
-then without. What is measured ends with the first score on the last partition. Run it
-on a machine that does nothing else; there is no standby (docs/adr/0037).
+with a standby of each partition, then with neither. What is measured ends with the
+first score on the last partition. Run it on a machine that does nothing else.
 """
 
 import argparse
@@ -17,6 +17,12 @@ from tests.chaos.run import play
 from tests.chaos.stage import SNAPSHOTS, Story, brokers
 
 MEASURED = (broker_killed, kill, kill_and_leave)
+ARRANGEMENTS = (
+    ("with snapshots", SNAPSHOTS, 0),
+    ("with a standby", 0.0, 1),
+    ("with neither", 0.0, 0),
+)
+"""What it is called, seconds between snapshots, standbys of each partition."""
 
 
 def main() -> int:
@@ -33,7 +39,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="downtime-") as folder:
         directory = Path(folder)
         with brokers(directory) as (broker, redis):
-            for name, snapshots in (("with", SNAPSHOTS), ("without", 0.0)):
+            for name, snapshots, standbys in ARRANGEMENTS:
                 outcome = play(
                     broker,
                     redis,
@@ -44,10 +50,11 @@ def main() -> int:
                     leads=given.leads,
                     faults=MEASURED * given.trials,
                     snapshots=snapshots,
+                    standbys=standbys,
                     warm=given.warm,
                 )
                 found += len(outcome.findings)
-                told = [f"{name} snapshots, {outcome.accepted.events} events"]
+                told = [f"{name}, {outcome.accepted.events} events"]
                 told += [f"  {line}" for line in _times(outcome.story)]
                 told += [f"  {each}" for each in outcome.findings]
                 sys.stdout.write("\n".join(told) + "\n")

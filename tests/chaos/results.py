@@ -30,6 +30,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[str]
     visitors: float = 0.0
     """Which share of the events were pages that anonymous visitors looked at."""
+    standbys: int = 0
+    """How many workers kept a copy of each partition's states."""
 
 
 def keep(path: Path, line: Line) -> None:

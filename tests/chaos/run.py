@@ -77,6 +77,7 @@ def play(
     faults: Sequence[Fault] | None = None,
     command: Sequence[str] = PRODUCT,
     snapshots: float = SNAPSHOTS,
+    standbys: int = 0,
     warm: int = 0,
     strike: Callable[[Stage], list[str]] | None = None,
 ) -> Outcome:
@@ -84,8 +85,8 @@ def play(
 
     A share of the events is of anonymous `visitors`. Nothing strikes before `warm`
     events were scored; without `snapshots` (seconds between them) every restart reads
-    its changelogs. With `strike` that does the harm, and returns what did not go as it
-    should.
+    its changelogs; so many `standbys` keep a copy of each partition's states. With
+    `strike` that does the harm, and returns what did not go as it should.
     """
     started = time.monotonic()
     name = f"chaos-{seed}-{uuid.uuid4().hex[:6]}"
@@ -100,6 +101,7 @@ def play(
         app_id=name,
         session_seconds=SESSION,
         snapshot_seconds=snapshots,
+        standby_replicas=standbys,
         data_dir=home,
         metrics_port=0,
         model_path=model,
@@ -184,6 +186,9 @@ def main() -> int:
     parser.add_argument(
         "--visitors", type=float, default=0.0, help="share of anonymous page views"
     )
+    parser.add_argument(
+        "--standbys", type=int, help="of each partition; else one for odd seeds"
+    )
     parser.add_argument("--minutes", type=float, help="begin no seed after these")
     parser.add_argument("--once", action="store_true", help="each fault once, no more")
     parser.add_argument(
@@ -224,6 +229,7 @@ def main() -> int:
                     rate=given.rate,
                     visitors=given.visitors,
                     command=command,
+                    standbys=_standbys(seed, given.standbys),
                     strike=_densely(given.dense, stopping)
                     or partial(_strike, faults=faults, stopping=stopping),
                 )
@@ -242,6 +248,11 @@ def main() -> int:
     _tell(f"\nall seeds: {events} events, {bad} seeds with findings")
     _tell("\n".join(total.lines()))
     return 1 if bad else 0
+
+
+def _standbys(seed: int, given: int | None) -> int:
+    """Return how many a seed has: both kinds of takeover are tried in turn."""
+    return seed % 2 if given is None else given
 
 
 def _leads(dense: float | None, rate: float) -> int | None:
@@ -273,6 +284,7 @@ def kept(outcome: Outcome, given: argparse.Namespace) -> Line:
         minutes=dense,
         rate=given.rate,
         visitors=given.visitors,
+        standbys=_standbys(outcome.seed, given.standbys),
         core="compiled" if scorer.__file__.endswith(".so") else "python",
         events=taken.events,
         doubles=taken.doubles,

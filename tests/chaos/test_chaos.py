@@ -45,6 +45,7 @@ def test_every_fault(
         leads=800,
         events=ENOUGH,
         rate=200,
+        standbys=1,
         faults=EVERY,
     )
 
