@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 from streams.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from confluent_kafka import Consumer, TopicPartition
+
     from streams.settings import Settings
 
 
@@ -48,6 +52,18 @@ def client_config(settings: "Settings") -> dict[str, Any]:
         config["sasl.username"] = settings.sasl_username
         config["sasl.password"] = settings.sasl_password.get_secret_value()
     return config
+
+
+def assign_to_read(
+    consumer: "Consumer", partitions: "Sequence[TopicPartition]"
+) -> None:
+    """Assign `partitions` and let all of them flow.
+
+    A partition that was paused, was lost and comes again is still paused by librdkafka,
+    and whoever resumes what is assigned while it is away never reads it again.
+    """
+    consumer.assign([*partitions])
+    consumer.resume([*partitions])
 
 
 def tls_context(settings: "Settings") -> ssl.SSLContext:

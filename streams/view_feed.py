@@ -35,7 +35,7 @@ from schemas.topics import (
 )
 from streams import metrics
 from streams.clock import Clock
-from streams.kafka_access import client_config
+from streams.kafka_access import assign_to_read, client_config
 from streams.settings import Settings
 from streams.suppression_feed import follow_suppressions, load_suppressions
 from streams.suppressions import Suppressions
@@ -239,10 +239,10 @@ class ViewFeed:
 
     def _assigned(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         """Go on in each partition where the view itself says that it stands."""
-        consumer.assign(self._starts(given))
+        assign_to_read(consumer, self._starts(given))
 
     def _begin_again(self) -> None:
-        self._consumer.assign(self._starts(self._consumer.assignment()))
+        assign_to_read(self._consumer, self._starts(self._consumer.assignment()))
 
     def _starts(self, given: list[TopicPartition]) -> list[TopicPartition]:
         try:

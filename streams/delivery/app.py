@@ -40,7 +40,7 @@ from streams.delivery.language import AnyTarget, DeliveryFile
 from streams.delivery.progress import Place, Progress
 from streams.delivery.routing import Router
 from streams.group_offsets import read_committed
-from streams.kafka_access import client_config
+from streams.kafka_access import assign_to_read, client_config
 from streams.sending_policy import Sender
 from streams.settings import Settings
 from streams.suppression_feed import follow_suppressions, load_suppressions
@@ -253,7 +253,7 @@ class TargetFeed:
         self._desk.journal.load(
             {each.partition for each in given if each.topic == self._alerts}
         )
-        consumer.assign(self._starts(consumer, given))
+        assign_to_read(consumer, self._starts(consumer, given))
         self._paused = False
         self.ready.set()
 

@@ -14,7 +14,7 @@ import structlog
 from schemas.topics import SCORE_UPDATES
 from streams import metrics
 from streams.errors import UserError
-from streams.kafka_access import client_config
+from streams.kafka_access import assign_to_read, client_config
 from streams.sending_policy import Sender, SendingPolicy
 from streams.sinks.answers import Writer
 from streams.sinks.batches import Batches, count
@@ -231,7 +231,7 @@ class SinkFeed:
             self._committed.pop(each.partition, None)
         self._joined = True
         self._paused = False
-        consumer.assign(given)
+        assign_to_read(consumer, given)
 
     def _revoked(self, consumer: "Consumer", taken: list["TopicPartition"]) -> None:
         """Leave partitions to another, with what is settled of them committed."""

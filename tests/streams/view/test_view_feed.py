@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
 from prometheus_client import REGISTRY
 
 from schemas.topics import ACCOUNT_SCORES, NOTIFICATIONS, SCORE_UPDATES, WEB_EVENTS
@@ -137,3 +137,29 @@ def test_the_view_heals(
     assert score(view) == 30
     assert feed.not_ready() is None
     wait_until(lambda: (card := view.lead(ADA)) and card.events)
+
+
+def test_what_was_paused_and_lost_flows_when_it_comes_again(
+    topics: Settings, view: View, put: Callable[..., None]
+) -> None:
+    """Redis and the group go at once: librdkafka would keep the partitions paused.
+
+    Who resumes what is assigned has nothing to resume by then.
+    """
+    put(SCORE_UPDATES.name, update(score=10))
+    partitions = [
+        TopicPartition(topics.topic(SCORE_UPDATES.name), each)
+        for each in range(topics.partitions)
+    ]
+    feed = ViewFeed(topics, view, SystemClock())
+    consumer = feed._consumer
+    try:
+        feed._assigned(consumer, partitions)
+        wait_until(lambda: feed._take(0.2), what="the update")
+        feed._wait(0.0)
+        consumer.unassign()
+        consumer.resume(consumer.assignment())
+        feed._assigned(consumer, partitions)
+        wait_until(lambda: feed._take(0.2), what="the update once more")
+    finally:
+        consumer.close()
