@@ -11,17 +11,21 @@ class Received:
     """One record: what every record is asked for, the rest when it is asked for.
 
     Reading headers makes a pair of objects for each of them, and few records have
-    theirs looked at.
+    theirs looked at. The time is asked for where several topics came at once.
     """
 
-    __slots__ = ("_message", "offset", "timestamp", "value")
+    __slots__ = ("_message", "offset", "value")
 
     def __init__(self, message: "Message") -> None:
         """Take what librdkafka made of a record without an error."""
         self._message = message
         self.offset: int = message.offset() or 0
         self.value: bytes | None = message.value()
-        self.timestamp: int = message.timestamp()[1]
+
+    @property
+    def timestamp(self) -> int:
+        """Return when it was produced, in milliseconds since 1970."""
+        return self._message.timestamp()[1]
 
     @property
     def key(self) -> bytes | None:
