@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -59,6 +60,7 @@ def read_changelog(
 
     consumer = open_reader(settings)
     try:
+        _meet(consumer, topic)
         consumer.assign(
             [
                 TopicPartition(topic, each, starts.get(each, OFFSET_BEGINNING))
@@ -96,6 +98,18 @@ def read_changelog(
                 )
     finally:
         consumer.close()
+
+
+def _meet(consumer: "Consumer", topic: str) -> None:
+    """Let a new client know where a topic is before it is to begin at its beginning.
+
+    It asks for where that is before it knows whom, and then rests for half a second.
+    """
+    from confluent_kafka import KafkaException  # noqa: PLC0415 - loads librdkafka
+
+    # Without an answer it goes on asking by itself, as long as it takes.
+    with suppress(KafkaException):
+        consumer.list_topics(topic, _ANSWER_SECONDS)
 
 
 def _left(consumer: "Consumer", topic: str, partitions: Mapping[int, "Rebuilt"]) -> int:

@@ -17,12 +17,8 @@ from tests.chaos.run import play
 from tests.chaos.stage import SNAPSHOTS, Story, brokers
 
 MEASURED = (broker_killed, kill, kill_and_leave)
-ARRANGEMENTS = (
-    ("with snapshots", SNAPSHOTS, 0),
-    ("with a standby", 0.0, 1),
-    ("with neither", 0.0, 0),
-)
-"""What it is called, seconds between snapshots, standbys of each partition."""
+ARRANGEMENTS = {"snapshots": (SNAPSHOTS, 0), "standby": (0.0, 1), "neither": (0.0, 0)}
+"""Seconds between snapshots, standbys of each partition."""
 
 
 def main() -> int:
@@ -32,6 +28,7 @@ def main() -> int:
     parser.add_argument("--warm", type=int, default=50_000, help="events before them")
     parser.add_argument("--leads", type=int, default=5_000)
     parser.add_argument("--rate", type=int, default=500, help="events a second")
+    parser.add_argument("--having", nargs="+", choices=ARRANGEMENTS)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
@@ -39,7 +36,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="downtime-") as folder:
         directory = Path(folder)
         with brokers(directory) as (broker, redis):
-            for name, snapshots, standbys in ARRANGEMENTS:
+            for name in given.having or ARRANGEMENTS:
+                snapshots, standbys = ARRANGEMENTS[name]
                 outcome = play(
                     broker,
                     redis,
