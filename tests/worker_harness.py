@@ -172,6 +172,15 @@ class WorkerProcess:
         except OSError:
             return 0, ""
 
+    def figure(self, line: str) -> float:
+        """Return a figure of its metrics, 0 if it is not there yet."""
+        found = [
+            each
+            for each in self.get("/metrics")[1].splitlines()
+            if each.startswith(line)
+        ]
+        return float(found[0].rsplit(" ", 1)[1]) if found else 0.0
+
     def is_ready(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.tail()

@@ -30,14 +30,6 @@ def settings(make_topics: MakeTopics, kafka: str) -> Settings:
     )
 
 
-def figure(worker: WorkerProcess, name: str) -> float:
-    """Return a figure of the worker's metrics, 0 if it is not there yet."""
-    found = [
-        each for each in worker.get("/metrics")[1].splitlines() if each.startswith(name)
-    ]
-    return float(found[0].rsplit(" ", 1)[1]) if found else 0.0
-
-
 def test_a_killed_workers_partitions_go_to_who_stood_by(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -60,19 +52,19 @@ def test_a_killed_workers_partitions_go_to_who_stood_by(
         for worker in workers:
             wait_until(
                 lambda worker=worker: (
-                    figure(worker, "leadpulse_standby_partitions") == 1
+                    worker.figure("leadpulse_standby_partitions") == 1
                 ),
                 40,
                 "each to stand by for the other",
             )
         wait_until(
-            lambda: figure(other, "leadpulse_standby_lag_records") == 0, 40, "no lag"
+            lambda: other.figure("leadpulse_standby_lag_records") == 0, 40, "no lag"
         )
         one.kill()
         produce(settings, events[300:])
         wait_until(lambda: committed(settings) == 400, 60, "the last events")
-        assert figure(other, 'leadpulse_standbys_total{result="used"}') == 3
-        assert figure(other, "leadpulse_standby_partitions") == 0
+        assert other.figure('leadpulse_standbys_total{result="used"}') == 3
+        assert other.figure("leadpulse_standby_partitions") == 0
         assert other.stop() == 0
     finally:
         for worker in workers:

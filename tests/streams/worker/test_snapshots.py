@@ -178,16 +178,8 @@ def worker(settings: Settings, tmp_path: Path) -> Iterator[WorkerProcess]:
     worker.end()
 
 
-def figure(worker: WorkerProcess, line: str) -> float:
-    """Return a figure of the worker's metrics, 0 if it is not there yet."""
-    found = [
-        each for each in worker.get("/metrics")[1].splitlines() if each.startswith(line)
-    ]
-    return float(found[0].rsplit(" ", 1)[1]) if found else 0.0
-
-
 def taken(worker: WorkerProcess) -> float:
-    return figure(worker, 'leadpulse_snapshots_total{result="taken"}')
+    return worker.figure('leadpulse_snapshots_total{result="taken"}')
 
 
 def wait_for_snapshots(worker: WorkerProcess) -> None:
@@ -210,8 +202,8 @@ def test_a_worker_goes_on_from_its_snapshots(
     produce(settings, events[300:400])
 
     worker.start().wait_ready()
-    assert figure(worker, 'leadpulse_snapshots_total{result="used"}') == 6
-    assert figure(worker, "leadpulse_restored_states_total") > 40
+    assert worker.figure('leadpulse_snapshots_total{result="used"}') == 6
+    assert worker.figure("leadpulse_restored_states_total") > 40
     wait_until(lambda: committed(settings) == 400, 40, "the next events")
     wait_for_snapshots(worker)
     worker.kill()
@@ -230,7 +222,7 @@ def test_a_worker_goes_on_from_its_snapshots(
     produce(settings, events[400:])
 
     worker.start().wait_ready()
-    assert figure(worker, 'leadpulse_snapshots_total{result="refused"}') == 3
+    assert worker.figure('leadpulse_snapshots_total{result="refused"}') == 3
     wait_until(lambda: committed(settings) == 600, 40, "the last events")
     assert worker.stop() == 0
     check_exact(settings, events)

@@ -71,6 +71,16 @@ def followed(standby: Standby, settings: Settings, records: int) -> None:
     wait_until(is_there, 20, f"{records} records to be followed")
 
 
+def stood_by(standby: Standby, settings: Settings, *keys: bytes) -> Ahead:
+    """Return the copy of a changelog on which these keys were written in term 3."""
+    write(settings, *((key, state(3, b"one")) for key in keys))
+    standby.follow([place(settings)])
+    followed(standby, settings, len(keys))
+    ahead = standby.take(place(settings))
+    assert ahead is not None
+    return ahead
+
+
 def states_of(ahead: Ahead | None) -> dict[str, bytes]:
     assert ahead is not None
     return {
@@ -103,11 +113,7 @@ def test_who_takes_over_reads_on_until_its_claim(
     settings: Settings, standby: Standby
 ) -> None:
     """What was written since counts, late writes of former owners do not."""
-    write(settings, (b"ada", state(3, b"one")), (b"bob", state(3, b"one")))
-    standby.follow([place(settings)])
-    followed(standby, settings, 2)
-    ahead = standby.take(place(settings))
-    assert ahead is not None
+    ahead = stood_by(standby, settings, b"ada", b"bob")
     rebuilt = {PARTITION: Rebuilt(PARTITION, 2, "mine")}
     reader = open_reader(settings)
     try:
@@ -132,11 +138,7 @@ def test_the_copy_of_another_log_is_refused(
     settings: Settings, standby: Standby
 ) -> None:
     """Where another record is now than the copy's last, everything is read."""
-    write(settings, (b"ada", state(1, b"one")))
-    standby.follow([place(settings)])
-    followed(standby, settings, 1)
-    ahead = standby.take(place(settings))
-    assert ahead is not None
+    ahead = stood_by(standby, settings, b"ada")
     own = Rebuilt(PARTITION, 2, "mine")
     rebuilt = {PARTITION: own}
     reader = open_reader(settings)
