@@ -49,7 +49,7 @@ $(STAMP): requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 	&& echo "Setting up $(VENV) with $$("$$python" --version)" \
 	&& "$$python" -m venv "$(VENV)" \
 	&& $(PIP) install --require-hashes -r requirements/bootstrap.txt \
-	&& { $(RUN) uv pip install --quiet --python "$(BIN)/python" \
+	&& { $(RUN) uv pip install --quiet --compile-bytecode --python "$(BIN)/python" \
 			--require-hashes -r requirements/dev.txt \
 		|| $(PIP) install --require-hashes -r requirements/dev.txt; } \
 	&& $(PIP) install --no-index --no-deps --no-build-isolation --editable . \

@@ -14,7 +14,7 @@ AccountId = Annotated[
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class Sign(msgspec.Struct, frozen=True, kw_only=True):
+class Sign(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One sign of life of a person: when it was (event time), what it gave."""
 
     at: _Moment
@@ -22,7 +22,12 @@ class Sign(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MemberUpdate(
-    msgspec.Struct, frozen=True, kw_only=True, tag="member", tag_field="kind"
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    tag="member",
+    tag_field="kind",
+    gc=False,
 ):
     """Where one lead stands, for the account it belongs to; internal.
 
@@ -79,7 +84,7 @@ class AccountWakeup(
 AccountCommand = MemberUpdate | AccountWakeup
 
 
-class TopMember(msgspec.Struct, frozen=True, kw_only=True):
+class TopMember(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One of an account's strongest people."""
 
     lead_id: str
@@ -87,7 +92,7 @@ class TopMember(msgspec.Struct, frozen=True, kw_only=True):
     tier: Tier
 
 
-class AccountScore(msgspec.Struct, frozen=True, kw_only=True):
+class AccountScore(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the people of an account add up to, after a change.
 
     `sequence` rises by one with every message of an account: keep the largest.

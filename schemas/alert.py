@@ -31,7 +31,7 @@ DecisionReason = Literal[
 ]
 
 
-class RecentEvent(msgspec.Struct, frozen=True, kw_only=True):
+class RecentEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One of the lead's last scored events, for the person who will call."""
 
     at: Annotated[datetime, msgspec.Meta(tz=True)]

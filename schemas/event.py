@@ -24,7 +24,9 @@ Moment = Annotated[
 Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=None):
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=None, gc=False
+):
     """One thing that one person did, or one thing learnt about them.
 
     At least one of `user_id`, `email` and `anonymous_id` must be present: an event

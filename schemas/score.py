@@ -18,7 +18,7 @@ ROUNDING = f"{CLIP_MARK}rounding"
 """The line of the whole score by which rounding moved it."""
 
 
-class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One line of the explanation: what a rule gives to the score right now."""
 
     rule: Annotated[
@@ -108,7 +108,7 @@ CauseKind = Literal[
 ]
 
 
-class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Why this update was published."""
 
     kind: CauseKind
@@ -130,7 +130,7 @@ class ModelRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ] = {}
 
 
-class Identifiers(msgspec.Struct, frozen=True, kw_only=True):
+class Identifiers(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Every identifier the lead is known by, sorted."""
 
     email: tuple[str, ...] = ()
@@ -138,7 +138,7 @@ class Identifiers(msgspec.Struct, frozen=True, kw_only=True):
     anonymous_id: tuple[str, ...] = ()
 
 
-class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
+class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A lead's score after a change. Zero is published as zero, never left out.
 
     `sequence` rises by one with every update of a lead, so a consumer can drop a

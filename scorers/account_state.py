@@ -16,7 +16,7 @@ MAX_MEMBERS: Final = 512
 """People kept per account: beyond it the weakest are left out."""
 
 
-class Member(msgspec.Struct, array_like=True, frozen=True):
+class Member(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One person of an account, as its lead last told."""
 
     sequence: int
@@ -51,7 +51,7 @@ class Member(msgspec.Struct, array_like=True, frozen=True):
         return (self.active_days & ((1 << days + ahead) - 1)).bit_count()
 
 
-class Published(msgspec.Struct, array_like=True, frozen=True):
+class Published(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What the last published score said."""
 
     score: float = 0.0
@@ -65,7 +65,7 @@ class Published(msgspec.Struct, array_like=True, frozen=True):
     domain: str | None = None
 
 
-class AccountState(msgspec.Struct, array_like=True, kw_only=True):
+class AccountState(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     """Everything the core knows of one account. Treat it as immutable."""
 
     account_id: str

@@ -7,19 +7,20 @@ planned instant whenever it is looked at, so a wake-up is only a hint.
 
 import copy
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
 import msgspec
 
 from schemas.account import AccountScore, MemberUpdate, TopMember
 from schemas.alert import Alert
-from schemas.time import DAY, Instant, to_instant
+from schemas.time import DAY, Instant, Millis, to_instant
 from scorers import alerting
-from scorers.account_notice import by_strength, score_of, strength, surge_alert_of
+from scorers.account_notice import score_of, strength, surge_alert_of
 from scorers.account_rules import CompiledAccounts, CompiledSurge
 from scorers.account_state import MAX_MEMBERS, AccountState, Member, Published
 from scorers.compiled import CompiledModel
+from scorers.curve import NEVER
 from scorers.state import AlertState
 from scorers.step import Decision
 
@@ -31,7 +32,7 @@ _SILENT_REASONS = frozenset({"not-hot"})
 AccountOutcome = Literal["applied", "stale"]
 
 
-class AccountStep(msgspec.Struct, frozen=True):
+class AccountStep(msgspec.Struct, frozen=True, gc=False):
     """The consequence of one input for one account, in the order of its instants."""
 
     state: AccountState
@@ -190,19 +191,40 @@ def _next_plan(draft: _Draft, at: Instant, people: Mapping[str, int]) -> Instant
     plans = [_next_trend(state, at), alerting.next_deadline(state.alerts, at)]
     members = state.members.values()
     if accounts.within is not None:
-        plans += [
-            member.active_at + accounts.within
-            for member in members
-            if member.active_at is not None
-        ]
+        plans.append(_first_silence(members, accounts.within, at))
     for surge in accounts.surges:
         if _memory_of(state, surge).phase != "out":
-            plans += [
-                when + surge.within for member in members for when, _ in member.signs
-            ]
+            plans.append(_first_lapse(members, surge.within, at))
         elif surge.factor and people[surge.name] >= surge.enter:
             plans.append(_midnight(at // DAY + 1))  # a usual day is another one then
     return min((plan for plan in plans if plan is not None and plan > at), default=None)
+
+
+def _first_silence(
+    members: Iterable[Member], within: Millis, at: Instant
+) -> Instant | None:
+    """Return when the first of `members` has been silent for so long, after `at`."""
+    since, first = at - within, NEVER
+    for member in members:
+        active_at = member.active_at
+        if active_at is not None and since < active_at < first:
+            first = active_at
+    return None if first == NEVER else first + within
+
+
+def _first_lapse(
+    members: Iterable[Member], within: Millis, at: Instant
+) -> Instant | None:
+    """Return when the first sign of life of `members` is so long ago, after `at`."""
+    since, first = at - within, NEVER
+    for member in members:
+        signs = member.signs
+        if signs and signs[-1][0] > since:  # they are in order of time
+            for when, _ in signs:
+                if when > since:
+                    first = min(first, when)
+                    break
+    return None if first == NEVER else first + within
 
 
 def _next_trend(state: AccountState, at: Instant) -> Instant | None:
@@ -278,6 +300,8 @@ def _published(draft: _Draft, score: float, at: Instant) -> Published:
     state, accounts = draft.state, draft.accounts
     members = state.members
     active = accounts.active_of(members.values(), at)
+    first = [(-member.score, lead_id) for lead_id, member in members.items()]
+    first.sort()
     return Published(
         score=score,
         tier=draft.model.tier_of(score),
@@ -285,8 +309,14 @@ def _published(draft: _Draft, score: float, at: Instant) -> Published:
         active=active,
         qualified=accounts.is_qualified(active, len(members)),
         top=tuple(
-            TopMember(lead_id=lead_id, score=member.score, tier=member.tier)
-            for lead_id, member in by_strength(members)[:_TOP]
+            [
+                TopMember(
+                    lead_id=lead_id,
+                    score=members[lead_id].score,
+                    tier=members[lead_id].tier,
+                )
+                for _, lead_id in first[:_TOP]
+            ]
         ),
         trend=round(score - _score_on(state, at // DAY - _TREND_DAYS), 6),
         name=_most_said([m.name for m in members.values()]) or state.published.name,

@@ -2,6 +2,8 @@
 
 Everything is a msgspec struct written as an array, so a stored state is compact
 and its fields may only ever be added at the end (old states then still decode).
+No state holds a cycle, so none is looked at by CPython's garbage collector
+(`gc=False`): looking at all those in memory would hold up the events.
 """
 
 import zlib
@@ -52,7 +54,7 @@ MAX_IDS = 512
 """Event ids remembered per lead; older repeats are caught by log positions only."""
 
 
-class RuleState(msgspec.Struct, array_like=True, frozen=True):
+class RuleState(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A rule's memory: a folded mass, and the latest matches in order of time.
 
     `mass` at `mass_at` is the left fold of everything: the folded `base`, then
@@ -72,7 +74,7 @@ class RuleState(msgspec.Struct, array_like=True, frozen=True):
     """When consent was refused: matches of these times are kept and do not count."""
 
 
-class ConsentWord(msgspec.Struct, array_like=True, frozen=True):
+class ConsentWord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What an event said of a purpose: that consent is given, or refused."""
 
     at: Instant
@@ -80,7 +82,7 @@ class ConsentWord(msgspec.Struct, array_like=True, frozen=True):
     given: bool
 
 
-class TraitFact(msgspec.Struct, array_like=True, frozen=True):
+class TraitFact(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A trait's latest value by event time (ties: by id hash)."""
 
     at: Instant
@@ -88,7 +90,7 @@ class TraitFact(msgspec.Struct, array_like=True, frozen=True):
     value: Any
 
 
-class AlertState(msgspec.Struct, array_like=True, frozen=True):
+class AlertState(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Where a lead stands with one alert policy.
 
     `phase` is ``out``, ``waiting`` (above enter, not told yet) or ``in`` (told).
@@ -106,7 +108,7 @@ class AlertState(msgspec.Struct, array_like=True, frozen=True):
     """Id of the alert that told it, where another lead's name or number made it."""
 
 
-class Recent(msgspec.Struct, array_like=True, frozen=True):
+class Recent(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One of the last events, for the people who read an alert."""
 
     at: Instant
@@ -116,7 +118,7 @@ class Recent(msgspec.Struct, array_like=True, frozen=True):
     detail: str
 
 
-class Held(msgspec.Struct, array_like=True, frozen=True):
+class Held(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What an event had given before later ones showed that it was a machine's.
 
     If they are withdrawn it was a person after all, and counts again.
@@ -130,7 +132,7 @@ class Held(msgspec.Struct, array_like=True, frozen=True):
     """What it said of consent."""
 
 
-class LeadState(msgspec.Struct, array_like=True, kw_only=True):
+class LeadState(msgspec.Struct, array_like=True, kw_only=True, gc=False):
     """Everything the core knows of one lead.
 
     Treat it as immutable: the reducer answers with a new one and never changes

@@ -15,7 +15,7 @@ Outcome = Literal["scored", "duplicate", "linked", "redirected"]
 """linked: who a lead is became known. redirected: it was for another lead."""
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """One decision of an alert policy, sent or not, for the metrics."""
 
     alert: str
@@ -23,7 +23,7 @@ class Decision(msgspec.Struct, frozen=True):
     sent: bool
 
 
-class Step(msgspec.Struct, frozen=True):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """The consequence of one input for one lead.
 
     `updates` and `alerts` are in the order in which they became true. The shell

@@ -34,8 +34,16 @@ class Wheel:
             self._planned[lead_id] = at
             heapq.heappush(self._heap, (at, lead_id))
         if len(self._heap) > 2 * len(self._planned) + _SLACK:
-            self._heap = [(at, lead) for lead, at in self._planned.items()]
-            heapq.heapify(self._heap)
+            self.sort()
+
+    def hold(self, lead_id: str, at: Instant) -> None:
+        """Plan one of many, in no order; `sort` is to follow before anything else."""
+        self._planned[lead_id] = at
+
+    def sort(self) -> None:
+        """Let what is held be in its order."""
+        self._heap = [(at, lead) for lead, at in self._planned.items()]
+        heapq.heapify(self._heap)
 
     def next_at(self) -> Instant | None:
         """Return the earliest planned instant, None if there is none."""

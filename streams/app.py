@@ -275,8 +275,7 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
     def on_change(dropped: frozenset[int], adopted: frozenset[int]) -> None:
         wakeups.drop(dropped)
         for table in (leads, companies):
-            for partition, key, at in table.wakeups(adopted):
-                wakeups.plan(partition, key, at)
+            wakeups.plan_all(table.wakeups(adopted))
         for partition in adopted:
             roster.plan(partition)
         settle_the_heap()

@@ -4,18 +4,53 @@ States are no garbage and hold no cycles, yet CPython would look at each of them
 and again: 40 % of the CPU time with 10,000 leads (ADR 0027), a pause with a million.
 """
 
+import ctypes
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 _YOUNG: Final = 50_000
 """New objects before the young ones are looked at: about one fetch's worth."""
 _MIDDLE: Final = 20
 _OLD: Final = 100
+_MEGABYTE: Final = 1024 * 1024
+_MALLOC: Final = {
+    -8: 1,  # M_ARENA_MAX: threads wait for Python's lock anyway
+    -3: 32 * _MEGABYTE,  # M_MMAP_THRESHOLD: what a fetch needs is had again and again
+    -2: 16 * _MEGABYTE,  # M_TOP_PAD
+    -1: 64 * _MEGABYTE,  # M_TRIM_THRESHOLD
+}
+"""By the numbers of malloc.h."""
 
 
 def spare_the_states() -> None:
-    """Look for cycles seldom: what a fetch leaves behind ends by itself."""
+    """Look for cycles seldom: what a fetch leaves behind ends by itself.
+
+    And have memory in large steps, whichever thread asks: glibc grows what it keeps
+    for another thread than the main one by a page at a time, with a call for each,
+    which was a fifth of reading a million states in (ADR 0046). Where there is another
+    library than glibc nothing changes.
+    """
     gc.set_threshold(_YOUNG, _MIDDLE, _OLD)
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    for option, value in _MALLOC.items():
+        mallopt(option, value)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Look for no cycles within the block: what is read in there is to stay."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def settle_the_heap() -> None:

@@ -69,9 +69,11 @@ class Rebuilt:
 
     def kept(self, kind: type[Kept]) -> dict[str, Kept]:
         """Return the states as the changelog leaves them, as `kind`."""
-        return {
-            key: kind(self.partition, stored) for key, stored in self._stored.items()
-        }
+        return {key: kind(self.partition, stored) for key, stored in self.states()}
+
+    def states(self) -> Iterable[tuple[str, Stored]]:
+        """Return the states as the changelog leaves them, by their keys."""
+        return self._stored.items()
 
     def winners(self) -> Iterable[tuple[str, bytes]]:
         """Yield every key with the record that counts."""

@@ -278,7 +278,9 @@ class StateTable:
         """Own a partition, with the states that its changelog holds."""
         self._epochs[rebuilt.partition] = rebuilt.epoch
         self._claims[rebuilt.partition] = rebuilt.claim
-        self._store.update(rebuilt.kept(self.kind))
+        store, kind, partition = self._store, self.kind, rebuilt.partition
+        for key, stored in rebuilt.states():
+            store[key] = kind(partition, stored)
 
     def forget_sent(
         self, partitions: frozenset[int], committed: Mapping[tuple[str, int], int]

@@ -49,10 +49,20 @@ class Wakeups:
 
         None for never.
         """
+        self._wheel(partition).plan(key, at)
+
+    def plan_all(self, plans: Iterable[tuple[int, str, Instant]]) -> None:
+        """Wake the keys of partitions each at its instant: a table of them at once."""
+        for partition, key, at in plans:
+            self._wheel(partition).hold(key, at)
+        for wheel in self._wheels.values():
+            wheel.sort()
+
+    def _wheel(self, partition: int) -> Wheel:
         wheel = self._wheels.get(partition)
         if wheel is None:
             wheel = self._wheels[partition] = Wheel()
-        wheel.plan(key, at)
+        return wheel
 
     def drop(self, partitions: Iterable[int]) -> None:
         """Forget the plans of partitions that belong to another worker."""

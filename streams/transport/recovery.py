@@ -25,6 +25,7 @@ from schemas.topics import MODEL_VERSIONS, SUPPRESSIONS, Topic
 from streams import metrics
 from streams.clock import Clock, SystemClock
 from streams.event_log import EventLog, Record
+from streams.heap import undisturbed
 from streams.model_book import ModelBook
 from streams.rebuilding import Rebuilt
 from streams.state_records import OWNER_KEY, VERSION, Ownership, encode_ownership
@@ -110,11 +111,12 @@ class TableOwner:
         self.models.drop(owned - kept)
         metrics.ASSIGNED_PARTITIONS.set(len(wanted))
         new = wanted - kept
-        if new:
-            await self._load_suppressions(new)
-            await self._rebuild_tables(new, generation)
-            await self._load_models(new)
-        self.on_change(owned - kept, new)
+        with undisturbed():
+            if new:
+                await self._load_suppressions(new)
+                await self._rebuild_tables(new, generation)
+                await self._load_models(new)
+            self.on_change(owned - kept, new)
         self.generation = generation
         return new
 

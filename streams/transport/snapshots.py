@@ -15,6 +15,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, NamedTuple, Self
@@ -88,8 +89,11 @@ class Opened(NamedTuple):
             When the file is not whole.
         """
         count = 0
-        with self.file:
-            while (frame := _read_frame(self.file))[:1] != _END_MARK:
+        # The disk and the checksums, for which nobody need wait, in another thread.
+        with self.file, ThreadPoolExecutor(1) as ahead:
+            following = ahead.submit(_read_frame, self.file)
+            while (frame := following.result())[:1] != _END_MARK:
+                following = ahead.submit(_read_frame, self.file)
                 try:
                     states = _states(frame)
                 except msgspec.DecodeError as error:

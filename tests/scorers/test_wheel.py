@@ -33,6 +33,13 @@ class WheelMachine(RuleBasedStateMachine):
         for at in ats:
             self.plan(lead, at)
 
+    @rule(plans=st.dictionaries(LEADS, INSTANTS))
+    def take_over(self, plans: dict[str, int]) -> None:
+        for lead, at in plans.items():
+            self.wheel.hold(lead, at)
+        self.wheel.sort()
+        self.planned |= plans
+
     @rule(limit=st.integers(0, 20), now=INSTANTS)
     def pop(self, limit: int, now: int) -> None:
         expected = sorted((at, lead) for lead, at in self.planned.items() if at <= now)
