@@ -19,23 +19,19 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
-from msgspec.structs import replace
 
-from bench.core import demo
 from bench.million_leads import Worker, memory
 from bench.peers.broker import Topics
+from bench.people import prepared
 from schemas.alert import Alert
-from schemas.event import Event
-from schemas.time import to_datetime, to_instant
-from schemas.topics import EVENT_TOPICS, NOTIFICATIONS, topic_for
-from scorers.identity import derive_lead_id
+from schemas.time import to_instant
+from schemas.topics import EVENT_TOPICS, NOTIFICATIONS
 from streams.broker.apache import ApacheBroker
 from streams.partitioner import partition_of
 from streams.processes import free_port
@@ -43,62 +39,58 @@ from streams.settings import Settings, load_settings
 from streams.topics_admin import create_topics
 
 _PARTITIONS = 4
-_PEOPLE = 400
 _WARM_EVENTS = 3_000
-_BACKLOG = 20_000
+_BACKLOG = 60_000
 _LATENCY_SECONDS = 60
 _LOOK_SECONDS = 0.2
 _SAMPLE_SECONDS = 30
 _PATIENCE_SECONDS = 600.0
 _PER_CENT = 100
-
-
-def lives() -> Iterator[Event]:
-    """Yield events of ever new people, in the order in which their stories go."""
-    stories = sorted(demo(_PEOPLE), key=lambda event: event.now)
-    for generation in count():
-        for number, event in enumerate(stories):
-            yield replace(
-                event,
-                id=f"{generation}-{number}",
-                user_id=event.user_id and f"{generation}-{event.user_id}",
-                anonymous_id=event.anonymous_id
-                and f"{generation}-{event.anonymous_id}",
-                email=event.email and f"g{generation}.{event.email}",
-            )
+_TICK_SECONDS = 0.005
+"""A collector's requests bring some events at a time, too."""
 
 
 class Sender:
-    """Sends events as a collector does, received at the instant of sending."""
+    """Sends events as a collector does, received at the instant of sending.
+
+    Events are made ready beforehand and sent in ticks, so that what the sender takes
+    of the machine, which would be another's, is little.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Connect."""
         self._settings = settings
         self._producer = Producer(
-            {"bootstrap.servers": settings.bootstrap, "linger.ms": 1, "log_level": 0}
+            {"bootstrap.servers": settings.bootstrap, "linger.ms": 0, "log_level": 0}
         )
-        self._events = lives()
+        self._events = prepared()
         self.sent = 0
 
     def send(self, number: int, rate: float | None = None) -> None:
         """Send so many events, `rate` a second or as fast as it goes."""
-        begin = time.monotonic()
-        for n, event in enumerate(islice(self._events, number)):
-            if rate is not None:
-                while (ahead := begin + n / rate - time.monotonic()) > 0:
-                    self._producer.poll(ahead)
-            now = to_datetime(time.time_ns() // 1_000_000)
-            key = (derive_lead_id(event) or "").encode()
-            self._producer.produce(
-                self._settings.topic(topic_for(event).name),
-                msgspec.json.encode(replace(event, occurred_at=now, received_at=now)),
-                key,
-                partition_of(key, _PARTITIONS),
+        ready = [
+            (
+                self._settings.topic(each.topic),
+                each,
+                partition_of(each.key, _PARTITIONS),
             )
-            self.sent += 1
-            if n % 1_000 == 0:
-                self._producer.poll(0)
+            for each in islice(self._events, number)
+        ]
+        begin = time.monotonic()
+        done = 0
+        while done < number:
+            due = number
+            if rate is not None:
+                time.sleep(_TICK_SECONDS)
+                due = min(number, int((time.monotonic() - begin) * rate))
+            now = time.time_ns() // 1_000_000
+            for topic, event, partition in ready[done:due]:
+                value = event.received(now)
+                self._producer.produce(topic, value, event.key, partition)
+            done = due
+            self._producer.poll(0)
         self._producer.flush()
+        self.sent += number
 
 
 class Alerts:
@@ -112,7 +104,6 @@ class Alerts:
             {
                 "bootstrap.servers": settings.bootstrap,
                 "group.id": "bench-alerts",
-                "fetch.wait.max.ms": 10,
             }
         )
         topic = settings.topic(NOTIFICATIONS.name)

@@ -71,6 +71,8 @@ MODULES: Final = (
     "streams/transport/received.py",
 )
 """What a profile of the worker shows; nothing that is written or read by its shape."""
+_BESIDE: Final = ("bench/peers/toy_agent.py",)
+"""What is measured as an agent of ours; in no wheel."""
 
 _HARMLESS: Final = {"frozen", "gc"}
 _LEFT_OUT: Final = shutil.ignore_patterns(
@@ -109,7 +111,7 @@ def compile_in(folder: Path) -> None:
     SystemExit
         When one of them must not be compiled, or cannot be.
     """
-    shapes = [wrong for name in MODULES for wrong in shaped(folder / name)]
+    shapes = [wrong for name in present(folder) for wrong in shaped(folder / name)]
     if shapes:
         sys.exit("would be written differently once compiled: " + ", ".join(shapes))
     # A product that is added to in one step has other last bits on some machines.
@@ -122,6 +124,11 @@ def compile_in(folder: Path) -> None:
     )
     if done.returncode:
         sys.exit("the core could not be compiled: is there a C compiler?")
+
+
+def present(folder: Path) -> list[str]:
+    """Return the modules that are to be compiled of those in `folder`."""
+    return [*MODULES, *(name for name in _BESIDE if (folder / name).exists())]
 
 
 def shaped(path: Path) -> list[str]:
@@ -144,7 +151,7 @@ def _build() -> None:
     from setuptools import setup  # noqa: PLC0415 - same
 
     extensions = mypycify(
-        ["--python-version", "3.11", "--ignore-missing-imports", *MODULES],
+        ["--python-version", "3.11", "--ignore-missing-imports", *present(Path())],
         opt_level=os.environ.get("NATIVE_LEVEL", "2"),
         debug_level="0",
     )

@@ -43,8 +43,7 @@ from collections import defaultdict
 import msgspec
 import tests.worker_bench as ports
 from bench.core import DEFAULT, demo
-from bench.peers.run_ours import KeptScore
-from bench.peers.toy import Score
+from bench.peers.toy import Score, decode_score, encode
 from schemas.topics import ACCOUNT_MEMBERS, COMMANDS, topic_for
 from scorers.compiled import compile_model
 from scorers.identity import derive_lead_id
@@ -52,6 +51,17 @@ from scorers.loading import load_model
 from streams.agents import durable
 from streams.partitioner import partition_of
 from streams.state_records import VERSION, Stored
+from streams.tables import Kept
+
+
+class KeptScore(Kept):
+    @staticmethod
+    def encode(state):
+        return encode(state)
+
+    def decode(self, data):
+        return decode_score(data)
+
 
 # What only Python knows inherits from what is compiled.
 score = Score("lead", 1.5, 7, 2)

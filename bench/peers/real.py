@@ -7,41 +7,25 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-import msgspec
-
-from bench.core import demo
 from bench.peers.broker import Topics
 from bench.peers.measuring import Figure, watch
 from bench.peers.proof import WrongResultError
-from schemas.event import Event
-from schemas.time import DAY
+from bench.people import prepared
 from schemas.topics import (
     DEAD_LETTERS,
     EVENT_TOPICS,
     LEAD_STATE,
     SCORE_UPDATES,
     WEB_EVENTS,
-    topic_for,
 )
-from scorers.identity import derive_lead_id
-from streams.demo.personas import STORY
 from streams.model_files import read_model
 from streams.processes import Child
 from streams.settings import Settings, load_settings
 from streams.topics_admin import create_topics
 from streams.verify import verify
 
-_A_LIFE = 15
-"""Events of one of the demo's people, at least."""
 _RUBBISH = 500
 """One record in so many cannot be read, and becomes a dead letter."""
-
-
-def real_events(number: int) -> list[Event]:
-    """Return events of the demo's people that ended yesterday, as received."""
-    begin = time.time_ns() // 1_000_000 - STORY - DAY
-    events = sorted(demo(number // _A_LIFE + 1, begin), key=lambda event: event.now)
-    return list(islice(events, number))
 
 
 class Real:
@@ -51,7 +35,7 @@ class Real:
         """Make the events up."""
         self._topics = topics
         self._folder = folder
-        self._events = real_events(events)
+        self._events = list(islice(prepared(), events))
         self._number = 0
 
     def run(self, warm: float) -> Figure:
@@ -108,10 +92,10 @@ class Real:
 
     def _records(self, settings: Settings) -> Iterator[tuple[str, bytes, bytes]]:
         for number, event in enumerate(self._events):
-            key = (derive_lead_id(event) or "").encode()
-            yield settings.topic(topic_for(event).name), key, msgspec.json.encode(event)
+            now = time.time_ns() // 1_000_000
+            yield settings.topic(event.topic), event.key, event.received(now)
             if number % _RUBBISH == 0:
-                yield settings.topic(WEB_EVENTS.name), key, b"{rubbish"
+                yield settings.topic(WEB_EVENTS.name), event.key, b"{rubbish"
 
 
 def _prove(settings: Settings, total: int) -> None:

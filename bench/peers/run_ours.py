@@ -13,84 +13,19 @@ from typing import Any, cast
 
 import uvloop
 
-from bench.peers.toy import (
-    Job,
-    Score,
-    decode_event,
-    decode_score,
-    encode,
-    given_job,
-    scored,
-)
+from bench.peers.toy import Job, Score, given_job
+from bench.peers.toy_agent import Toy, ToyTable
 from schemas.topics import Topic
-from streams.agents.cycle import Cycle
-from streams.agents.durable import Change, DurableAgent
 from streams.agents.roster import Roster
 from streams.app import WorkerApp, add_agent, bare_app, store_of
-from streams.codec import Message
 from streams.event_log import KafkaEventLog
 from streams.heap import settle_the_heap, spare_the_states
 from streams.model_book import ModelBook
 from streams.model_files import read_model
-from streams.outgoing import Output
 from streams.settings import Settings, load_settings
 from streams.suppressions import Suppressions
-from streams.tables import Kept, StateTable
 from streams.timers import Wakeups
-from streams.transport.progress import Record as Raw
 from streams.transport.recovery import StateTables, TableOwner
-
-
-class KeptScore(Kept):
-    """What is durable of a toy lead."""
-
-    __slots__ = ()
-
-    @staticmethod
-    def encode(state: Score) -> bytes:
-        """Return `state` in bytes."""
-        return encode(state)
-
-    def decode(self, data: bytes) -> Score:
-        """Return the score of these bytes."""
-        return decode_score(data)
-
-
-class ToyTable(StateTable):
-    """The toy leads of the partitions that are owned."""
-
-    kind = KeptScore
-
-
-class Toy(DurableAgent):
-    """Scores the toy events."""
-
-    stage = "scoring"
-    output = ""
-
-    def _take(self, cycle: Cycle, topic: str, partition: int, record: Raw) -> None:
-        cycle.records += 1
-        event = decode_event(record.value or b"")
-        touched = self._touch(cycle, event.lead, partition)
-        if touched is None:
-            msg = f"{event.lead} came on partition {partition}"
-            raise ValueError(msg)
-        if self._replayed(cycle, touched, topic, record):
-            return
-        state = scored(event.lead, touched.state, event.at, event.points)
-        outputs = (Output(self.output, encode(state), ()),)
-        self._apply(cycle, touched, topic, record, Change(state, outputs))
-
-    def _handle(
-        self, cycle: Cycle, topic: str, partition: int, record: Raw, message: Message
-    ) -> None:
-        raise NotImplementedError  # `_take` has done it
-
-    def _discount(self, cycle: Cycle, topic: str) -> None:
-        pass
-
-    def _count(self, cycle: Cycle) -> None:
-        pass
 
 
 class ToyRoster:
@@ -111,7 +46,6 @@ def create_app(job: Job, settings: Settings) -> WorkerApp:
     clock = settings.clock()
     Toy.changelog = _topic(job.changelog)
     Toy.sources = (_topic(job.input),)
-    Toy.output = job.output
     log = KafkaEventLog(
         settings,
         name="worker",
@@ -132,6 +66,7 @@ def create_app(job: Job, settings: Settings) -> WorkerApp:
         partitions=job.partitions,
         suppressions=suppressions,
     )
+    agent.output = job.output
     app.roster = cast("Roster", ToyRoster(agent))
     app.models = models
     tables = cast("StateTables", app.tables)

@@ -1,0 +1,1 @@
+"""What is measured, and what proves that it is right."""

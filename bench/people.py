@@ -1,0 +1,83 @@
+"""Events of ever new people, ready to be sent but for the instant.
+
+The demo's people, again and again under other names at other companies, each story in
+its order. What happens within three weeks there happens within the bench here, for an
+event is received when it is sent; that is what a worker that keeps up is given.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from bench.core import demo
+from schemas.event import Event
+from schemas.time import Instant, to_datetime
+from schemas.topics import topic_for
+from scorers.free_mail import FREE_MAIL
+from scorers.identity import derive_lead_id
+
+_PEOPLE = 400
+_UNSENT = to_datetime(0)
+_STAMP = msgspec.json.encode(_UNSENT)
+
+
+class Prepared(NamedTuple):
+    """An event that is ready to be sent but for the instant."""
+
+    topic: str
+    """Without the deployment's prefix."""
+    key: bytes
+    value: bytes
+
+    def received(self, now: Instant) -> bytes:
+        """Return the record's value if the event happens, and is received, at `now`."""
+        return self.value.replace(_STAMP, msgspec.json.encode(to_datetime(now)))
+
+
+def prepared() -> Iterator[Prepared]:
+    """Yield events of ever new people, in the order in which their stories go."""
+    for event in lives():
+        key = (derive_lead_id(event) or "").encode()
+        value = msgspec.json.encode(event)
+        yield Prepared(topic_for(event).name, key, value)
+
+
+def lives() -> Iterator[Event]:
+    """Yield events of ever new people, which have not happened yet."""
+    stories = sorted(demo(_PEOPLE), key=lambda event: event.now)
+    for generation in count():
+        for number, event in enumerate(stories):
+            yield replace(
+                event,
+                id=f"{generation}-{number}",
+                user_id=event.user_id and f"{generation}-{event.user_id}",
+                anonymous_id=event.anonymous_id
+                and f"{generation}-{event.anonymous_id}",
+                email=event.email and _elsewhere(event.email, generation),
+                traits={
+                    name: _moved(name, value, generation)
+                    for name, value in event.traits.items()
+                },
+                occurred_at=_UNSENT,
+                received_at=_UNSENT,
+            )
+
+
+def _moved(trait: str, value: object, generation: int) -> object:
+    if trait == "email":
+        return _elsewhere(str(value), generation)
+    return f"{value} {generation}" if trait == "company" else value
+
+
+def _elsewhere(email: str, generation: int) -> str:
+    """Return the address of somebody like the one at `email`, at another company.
+
+    The company with thousands of leads would be a bench of its own.
+    """
+    name, _, domain = email.partition("@")
+    if domain in FREE_MAIL:
+        return f"g{generation}.{email}"
+    return f"{name}@g{generation}-{domain}"
