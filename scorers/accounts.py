@@ -191,39 +191,28 @@ def _next_plan(draft: _Draft, at: Instant, people: Mapping[str, int]) -> Instant
     plans = [_next_trend(state, at), alerting.next_deadline(state.alerts, at)]
     members = state.members.values()
     if accounts.within is not None:
-        plans.append(_first_silence(members, accounts.within, at))
+        active = [m.active_at for m in members if m.active_at is not None]
+        plans.append(_first_end(active, accounts.within, at))
     for surge in accounts.surges:
         if _memory_of(state, surge).phase != "out":
-            plans.append(_first_lapse(members, surge.within, at))
+            signs = [
+                when
+                for member in members
+                if member.signs and member.signs[-1][0] > at - surge.within
+                for when, _ in member.signs
+            ]
+            plans.append(_first_end(signs, surge.within, at))
         elif surge.factor and people[surge.name] >= surge.enter:
             plans.append(_midnight(at // DAY + 1))  # a usual day is another one then
     return min((plan for plan in plans if plan is not None and plan > at), default=None)
 
 
-def _first_silence(
-    members: Iterable[Member], within: Millis, at: Instant
-) -> Instant | None:
-    """Return when the first of `members` has been silent for so long, after `at`."""
+def _first_end(whens: Iterable[Instant], within: Millis, at: Instant) -> Instant | None:
+    """Return the first instant after `at` that is so long after one of `whens`."""
     since, first = at - within, NEVER
-    for member in members:
-        active_at = member.active_at
-        if active_at is not None and since < active_at < first:
-            first = active_at
-    return None if first == NEVER else first + within
-
-
-def _first_lapse(
-    members: Iterable[Member], within: Millis, at: Instant
-) -> Instant | None:
-    """Return when the first sign of life of `members` is so long ago, after `at`."""
-    since, first = at - within, NEVER
-    for member in members:
-        signs = member.signs
-        if signs and signs[-1][0] > since:  # they are in order of time
-            for when, _ in signs:
-                if when > since:
-                    first = min(first, when)
-                    break
+    for when in whens:
+        if since < when < first:
+            first = when
     return None if first == NEVER else first + within
 
 
@@ -300,8 +289,7 @@ def _published(draft: _Draft, score: float, at: Instant) -> Published:
     state, accounts = draft.state, draft.accounts
     members = state.members
     active = accounts.active_of(members.values(), at)
-    first = [(-member.score, lead_id) for lead_id, member in members.items()]
-    first.sort()
+    first = sorted([strength(person) for person in members.items()])
     return Published(
         score=score,
         tier=draft.model.tier_of(score),

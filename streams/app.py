@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import faust
@@ -274,8 +275,9 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
 
     def on_change(dropped: frozenset[int], adopted: frozenset[int]) -> None:
         wakeups.drop(dropped)
-        for table in (leads, companies):
-            wakeups.plan_all(table.wakeups(adopted))
+        wakeups.plan_all(
+            chain.from_iterable(t.wakeups(adopted) for t in (leads, companies))
+        )
         for partition in adopted:
             roster.plan(partition)
         settle_the_heap()

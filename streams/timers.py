@@ -52,7 +52,7 @@ class Wakeups:
         self._wheel(partition).plan(key, at)
 
     def plan_all(self, plans: Iterable[tuple[int, str, Instant]]) -> None:
-        """Wake the keys of partitions each at its instant: a table of them at once."""
+        """Wake the keys of partitions each at its instant: whole tables at once."""
         for partition, key, at in plans:
             self._wheel(partition).hold(key, at)
         for wheel in self._wheels.values():
