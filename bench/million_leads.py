@@ -9,10 +9,12 @@ that the demo's people come to under the default model, and lets one worker own 
 The peer of recovery is a bare read of the same records by a confluent-kafka consumer
 that looks at none of them, in a process of its own. Almost all leads are silent: their
 next look is a month away. Before the restart `--due` further leads are written whose
-score is to be looked at within one minute.
+score is to be looked at within one minute. At the end every lead's last state is
+compared with what the core alone makes of the state and the events that were written.
 """
 
 import argparse
+import math
 import os
 import signal
 import subprocess
@@ -32,19 +34,21 @@ from msgspec.structs import replace
 from bench.core import DEFAULT, demo, scored, stream_of
 from bench.peers.broker import Topics
 from bench.peers.measuring import cpu_seconds
+from bench.peers.proof import TOLERANCE, WrongResultError
 from schemas.event import Event
 from schemas.time import DAY, MINUTE, SECOND, Instant, to_datetime
 from schemas.topics import LEAD_STATE, SCORE_UPDATES, WEB_EVENTS
 from scorers.compiled import compile_model
 from scorers.identity import lead_id_of
 from scorers.loading import load_model
-from scorers.state import LeadState, encode_state
+from scorers.scorer import on_event, on_wakeup
+from scorers.state import LeadState, decode_state, encode_state
 from streams.broker.apache import ApacheBroker
 from streams.demo.personas import STORY
 from streams.processes import Child, free_port
 from streams.role_metrics import RoleMetrics, answers_ok, read_metrics
 from streams.settings import Settings, load_settings
-from streams.state_records import VERSION, Stored
+from streams.state_records import OWNER_KEY, VERSION, Stored, decode_stored
 from streams.topics_admin import create_topics
 
 _PARTITIONS = 4
@@ -98,6 +102,51 @@ def records(
         packed = encode_state(mine)
         stored = Stored(VERSION, 1, 0, {}, packed, at, (), state.model)
         yield topic, lead.encode(), msgspec.msgpack.encode(stored)
+
+
+def prove(settings: Settings, topics: Topics, leads: int, due: int) -> str:
+    """Return in words that all states are what the core makes of what was written.
+
+    Raises
+    ------
+    WrongResultError
+        When one is not, or is missing.
+    """
+    model = compile_model(load_model(DEFAULT.read_text("utf-8"), DEFAULT.name))
+    happened = {
+        key: msgspec.json.decode(value, type=Event)
+        for key, value in topics.read(settings.topic(WEB_EVENTS.name))
+        if value is not None
+    }
+    begun: dict[bytes, bytes] = {}
+    live: dict[bytes, bytes] = {}
+    for key, value in topics.read(settings.topic(LEAD_STATE.name)):
+        if key == OWNER_KEY or value is None:
+            continue
+        packed = decode_stored(value).state
+        if begun.setdefault(key, packed) != packed:
+            live[key] = packed
+    woken = 0
+    for key, packed in live.items():
+        state, final = decode_state(begun[key]), decode_state(packed)
+        event = happened.pop(key, None)
+        if event is not None:
+            expected = on_event(model, state, event, event.now).state
+        else:
+            expected, woken = on_wakeup(model, state, final.now).state, woken + 1
+        if not math.isclose(expected.score, final.score, abs_tol=TOLERANCE):
+            msg = f"{final.lead_id} has {final.score}, it should be {expected.score}"
+            raise WrongResultError(msg)
+        if event is not None and encode_state(expected) != packed:
+            msg = f"the state of {final.lead_id} is not what follows from its event"
+            raise WrongResultError(msg)
+    if happened or woken < due or len(begun) != leads + due:
+        msg = (
+            f"{len(begun):,} leads, {woken:,} of which were looked at; events of "
+            f"{len(happened):,} led to nothing"
+        )
+        raise WrongResultError(msg)
+    return f"proved: {len(live):,} of {len(begun):,} leads changed, each as it should"
 
 
 def events(settings: Settings, first: int, end: int) -> Iterator[Pair]:
@@ -316,6 +365,7 @@ def measure(settings: Settings, leads: int, due: int, folder: Path) -> None:
     )
     print(work(settings, topics, worker))
     worker.stop()
+    print(prove(settings, topics, leads, due))
 
 
 def _lag(metrics: RoleMetrics) -> str:

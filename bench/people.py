@@ -37,22 +37,26 @@ class Prepared(NamedTuple):
         return self.value.replace(_STAMP, msgspec.json.encode(to_datetime(now)))
 
 
-def prepared() -> Iterator[Prepared]:
-    """Yield events of ever new people, in the order in which their stories go."""
-    for event in lives():
+def prepared(generations: int | None = None) -> Iterator[Prepared]:
+    """Yield events without end, people's in the order in which their stories go.
+
+    They are of ever new people, or of so many `generations` of 400 again and again.
+    """
+    for event in lives(generations):
         key = (derive_lead_id(event) or "").encode()
         value = msgspec.json.encode(event)
         yield Prepared(topic_for(event).name, key, value)
 
 
-def lives() -> Iterator[Event]:
-    """Yield events of ever new people, which have not happened yet."""
+def lives(generations: int | None = None) -> Iterator[Event]:
+    """Yield events which have not happened yet, as `prepared` does."""
     stories = sorted(demo(_PEOPLE), key=lambda event: event.now)
-    for generation in count():
+    for turn in count():
+        generation = turn % generations if generations else turn
         for number, event in enumerate(stories):
             yield replace(
                 event,
-                id=f"{generation}-{number}",
+                id=f"{turn}-{number}",
                 user_id=event.user_id and f"{generation}-{event.user_id}",
                 anonymous_id=event.anonymous_id
                 and f"{generation}-{event.anonymous_id}",

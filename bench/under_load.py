@@ -5,11 +5,13 @@ Apache Kafka, the default model, the demo's people whose lives happen within the
     python -m bench.under_load                  # capacity; latency at 10, 50 and 90 %
     python -m bench.under_load --workers 2      # the same work by one, then by two
     python -m bench.under_load --soak 1800      # at 70 % for half an hour
+    python -m bench.under_load --soak 1800 --generations 50    # 20,000 people, always
 
 Capacity is how fast a backlog goes, in wall time: the broker, the sender and whatever
 else is at work take their part of the machine, as they would anywhere. Latency is from
 `received_at`, stamped when the event is sent, until a consumer of the notifications has
-the alert.
+the alert. At the end of each run its topics are verified: every event counted once,
+every score that of a replay.
 """
 
 import argparse
@@ -26,6 +28,7 @@ from pathlib import Path
 import msgspec
 from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
 
+from bench.deployment_proof import proved
 from bench.million_leads import Worker, memory
 from bench.peers.broker import Topics
 from bench.people import prepared
@@ -57,13 +60,13 @@ class Sender:
     of the machine, which would be another's, is little.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Connect."""
+    def __init__(self, settings: Settings, generations: int | None = None) -> None:
+        """Connect; events are of ever new people, or of so many generations."""
         self._settings = settings
         self._producer = Producer(
             {"bootstrap.servers": settings.bootstrap, "linger.ms": 0, "log_level": 0}
         )
-        self._events = prepared()
+        self._events = prepared(generations)
         self.sent = 0
 
     def send(self, number: int, rate: float | None = None) -> None:
@@ -135,13 +138,19 @@ class Alerts:
 class Load:
     """A deployment under load."""
 
-    def __init__(self, settings: Settings, folder: Path, workers: int) -> None:
-        """Create the topics and start the workers."""
+    def __init__(
+        self,
+        settings: Settings,
+        folder: Path,
+        workers: int,
+        generations: int | None = None,
+    ) -> None:
+        """Create the topics and connect the sender."""
         self._settings = settings
         self._topics = Topics(settings.bootstrap, _PARTITIONS)
         self._sources = [settings.topic(topic.name) for topic in EVENT_TOPICS]
         create_topics(settings)
-        self.sender = Sender(settings)
+        self.sender = Sender(settings, generations)
         self.workers = [
             Worker(
                 settings.model_copy(
@@ -214,16 +223,21 @@ class Load:
     def soak(self, rate: float, seconds: float) -> None:
         """Print memory and lag every half minute, for so long."""
         over = time.monotonic() + seconds
-        first = memory(self.workers[0].pid, "VmRSS")
+        samples: list[tuple[float, float]] = []
         while time.monotonic() < over:
             self.sender.send(int(rate * _SAMPLE_SECONDS), rate)
-            resident = memory(self.workers[0].pid, "VmRSS")
+            resident = memory(self.workers[0].pid, "VmRSS") / 1e6
+            samples.append((time.monotonic(), resident))
             print(
                 f"{self.sender.sent:,} events sent, {self.sender.sent - self.done():,} "
-                f"to be scored, {resident / 1e6:,.0f} MB "
-                f"({(resident - first) / 1e6:+,.0f})",
+                f"to be scored, {resident:,.0f} MB "
+                f"({resident - samples[0][1]:+,.0f})",
                 flush=True,
             )
+        self.wait_done()
+        when, sizes = zip(*samples[len(samples) // 2 :], strict=True)
+        slope = statistics.linear_regression(when, sizes).slope
+        print(f"in the second half memory grew by {3_600 * slope:,.1f} MB an hour")
 
 
 def main() -> None:
@@ -231,6 +245,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--soak", type=float, metavar="SECONDS")
+    parser.add_argument("--generations", type=int, help="of 400 people; else ever new")
     given = parser.parse_args()
     os.environ.setdefault("LEADPULSE_LOG_LEVEL", "warning")
     with ExitStack() as stack:
@@ -247,7 +262,7 @@ def main() -> None:
                 partitions=_PARTITIONS,
                 log_level="warning",
             )
-            load = Load(settings, folder / name, workers)
+            load = Load(settings, folder / name, workers, given.generations)
             load.start()
             try:
                 capacity = load.capacity()
@@ -261,6 +276,7 @@ def main() -> None:
                         print(f"at {share:.0%} of it: {told}", flush=True)
             finally:
                 load.stop()
+            print(proved(settings, load.sender.sent), flush=True)
         if len(figures) > 1:
             print(f"{given.workers} workers do {figures[1] / figures[0]:.2f} × of one")
 

@@ -66,6 +66,7 @@ MODULES: Final = (
     "streams/agents/scoring.py",
     "streams/codec.py",
     "streams/partitioner.py",
+    "streams/producing.py",
     "streams/tables.py",
     "streams/timers.py",
     "streams/transport/received.py",

@@ -29,7 +29,7 @@ from streams.agents.sides import Sides
 from streams.capacity import LOOK_SECONDS, PARTITION, Capacities
 from streams.clock import Clock
 from streams.event_log import EventLog
-from streams.heap import settle_the_heap
+from streams.heap import settle_the_heap, undisturbed
 from streams.model_book import ModelBook
 from streams.suppressions import Suppressions
 from streams.tables import AccountTable, Kept, LeadTable, SideTable
@@ -334,7 +334,8 @@ async def _score(app: WorkerApp, fetch: Fetch, on_failure: OnFailure) -> None:
         with batch_span("score", headers, events=len(fetch)):
             async with app.writing:
                 confirm = partial(consumer.confirm_ownership, fetch)
-                await app.roster.process(fetch, confirm)
+                with undisturbed():
+                    await app.roster.process(fetch, confirm)
         durable = True
     except NotOwnerError:
         # It will be read again, by whoever owns the partitions now.

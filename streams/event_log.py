@@ -9,11 +9,11 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -22,14 +22,13 @@ from schemas.event import Event
 from schemas.topics import DEAD_LETTERS, EVENT_TOPICS, Topic, topic_for
 from streams import metrics
 from streams.kafka_access import client_config
+from streams.producing import Headers, Parts, produce_all
 from streams.tracing import HEADER_TRACEPARENT
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
 
     from streams.settings import Settings
-
-Headers = Sequence[tuple[str, str | bytes | None]]
 
 PARTITION_OF_KEY: Final = -1
 """Stands for the partition that the key belongs to."""
@@ -61,13 +60,6 @@ class Record(NamedTuple):
     value: bytes | None
     headers: Headers
     partition: int = PARTITION_OF_KEY
-
-
-as_record: Final = cast(
-    "Callable[[tuple[str, bytes | None, bytes | None, Headers, int]], Record]",
-    partial(tuple.__new__, Record),
-)
-"""Returns a record of its five parts, without a call in Python: there are many."""
 
 
 class EventLog(Protocol):
@@ -167,7 +159,7 @@ class KafkaEventLog:
         self._thread.start()
 
     async def append(
-        self, records: Sequence[Record], *, within: float | None = None
+        self, records: Sequence[Parts], *, within: float | None = None
     ) -> None:
         """Return when every record is durable; NotDurableError if any may not be.
 
@@ -223,24 +215,12 @@ class KafkaEventLog:
         await asyncio.to_thread(self._thread.join)
 
     def _produce(
-        self, producer: "Producer", records: Sequence[Record], delivery: "_Delivery"
+        self, producer: "Producer", records: Sequence[Parts], delivery: "_Delivery"
     ) -> None:
         from confluent_kafka import KafkaException  # noqa: PLC0415 - see _connect
 
-        produce = producer.produce
         try:
-            for topic, key, value, headers, partition in records:
-                if headers:
-                    produce(
-                        topic,
-                        value,
-                        key,
-                        partition,
-                        delivery,
-                        headers=[*headers],
-                    )
-                else:  # even an empty list costs: librdkafka makes headers of it
-                    produce(topic, value, key, partition, delivery)
+            produce_all(producer.produce, records, delivery)
         except BufferError:
             msg = "the queue to Kafka is full"
             raise NotDurableError(msg) from None

@@ -19,6 +19,7 @@ from streams.agents.sides import Sides
 from streams.event_log import NotDurableError, Record
 from streams.model_book import ModelBook
 from streams.partitioner import partition_of
+from streams.producing import Parts
 from streams.rebuilding import Rebuilt
 from streams.settings import Settings
 from streams.state_records import OWNER_KEY, Ownership, encode_ownership
@@ -63,7 +64,8 @@ class RecordingLog:
         self.records: list[Record] = []
         self.fail_at: str | None = None
 
-    async def append(self, records: Sequence[Record]) -> None:
+    async def append(self, parts: Sequence[Parts]) -> None:
+        records = [Record(*each) for each in parts]
         names = [record.topic.removeprefix("t.") for record in records]
         if self.fail_at in names:
             raise NotDurableError(self.fail_at)

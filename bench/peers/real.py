@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from bench.deployment_proof import proved
 from bench.peers.broker import Topics
 from bench.peers.measuring import Figure, watch
-from bench.peers.proof import WrongResultError
 from bench.people import prepared
 from schemas.topics import (
     DEAD_LETTERS,
@@ -18,11 +18,9 @@ from schemas.topics import (
     SCORE_UPDATES,
     WEB_EVENTS,
 )
-from streams.model_files import read_model
 from streams.processes import Child
 from streams.settings import Settings, load_settings
 from streams.topics_admin import create_topics
-from streams.verify import verify
 
 _RUBBISH = 500
 """One record in so many cannot be read, and becomes a dead letter."""
@@ -86,7 +84,7 @@ class Real:
             )
         finally:
             child.stop()
-        _prove(settings, total)
+        proved(settings, total)
         self._topics.delete(self._topics.named(settings.topic_prefix))
         return figure
 
@@ -96,12 +94,3 @@ class Real:
             yield settings.topic(event.topic), event.key, event.received(now)
             if number % _RUBBISH == 0:
                 yield settings.topic(WEB_EVENTS.name), event.key, b"{rubbish"
-
-
-def _prove(settings: Settings, total: int) -> None:
-    report = verify(settings, read_model(None))
-    if not report.clean:
-        raise WrongResultError("\n  ".join(map(str, report.findings[:5])))
-    if report.proved["replay"] == 0 or report.proved["events"] < total:
-        msg = f"too little was proved: {dict(report.proved)} of {total} records"
-        raise WrongResultError(msg)

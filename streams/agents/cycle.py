@@ -7,8 +7,8 @@ from schemas.dead_letter import DeadLetterReason
 from schemas.time import Instant
 from schemas.workspace import workspace_of
 from scorers.step import Decision
-from streams.event_log import Record
 from streams.outgoing import Output
+from streams.producing import Parts
 from streams.state_records import Stored
 from streams.tables import Kept
 from streams.transport.progress import Record as Raw
@@ -99,7 +99,7 @@ class Cycle:
     def __init__(self) -> None:
         """Begin with nothing."""
         self.touched: dict[str, Touched] = {}
-        self.others: list[Record] = []
+        self.others: list[Parts] = []
         """Dead letters and forwarded events."""
         self.results: Counter[tuple[str, str]] = Counter()
         self.dead: Counter[DeadLetterReason] = Counter()

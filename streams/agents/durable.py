@@ -27,10 +27,11 @@ from streams.agents.cycle import Cycle, Touched
 from streams.clock import Clock
 from streams.codec import Message, Refusal
 from streams.dead_letters import DeadLetterGuard
-from streams.event_log import EventLog, Record, as_record
+from streams.event_log import Record
 from streams.model_book import ModelBook
 from streams.outgoing import Output
 from streams.partitioner import partition_of
+from streams.producing import Parts, PartsLog
 from streams.state_records import MAX_STORED_BYTES, ChangelogError, encode_stored
 from streams.suppressions import PrivacyKeyError, Suppressions
 from streams.tables import StateTable
@@ -94,7 +95,7 @@ class DurableAgent(ABC):
         models: ModelBook,
         table: StateTable,
         wakeups: Wakeups,
-        log: EventLog,
+        log: PartsLog,
         clock: Clock,
         partitions: int,
         suppressions: Suppressions,
@@ -109,6 +110,8 @@ class DurableAgent(ABC):
         self._partitions = partitions
         self._suppressions = suppressions
         self._prefix = settings.topic_prefix
+        self._topics: dict[str, str] = {}
+        """The topics that were written to, by their base names."""
         self._guard = DeadLetterGuard(settings.dead_letter_ratio)
         self._begin()
 
@@ -331,8 +334,8 @@ class DurableAgent(ABC):
         TooManyDeadLettersError
             When most of the records cannot be processed.
         """
-        states: list[Record] = []
-        outputs: list[Record] = []
+        states: list[Parts] = []
+        outputs: list[Parts] = []
         for agent, cycle in decided:
             changed, following = agent.records_of(cycle)
             states += changed
@@ -346,18 +349,19 @@ class DurableAgent(ABC):
 
     def note_durable(self, cycle: Cycle) -> None:
         """Let memory be what `cycle` led to: all of it is durable."""
-        renew, plan = self._table.renew, self._wakeups.plan
+        # Methods are called by their owners: compiled, a bound one costs more.
+        table, wakeups = self._table, self._wakeups
         for touched in cycle.touched.values():
             state, stored = touched.after, touched.stored
             if stored is not None:
                 key, partition = touched.key, touched.partition
-                renew(key, partition, stored, state)
-                plan(partition, key, self._wake_at(touched, state))
+                table.renew(key, partition, stored, state)
+                wakeups.plan(partition, key, self._wake_at(touched, state))
             elif touched.before is not None and touched.send_again:
                 touched.before.outbox = ()
         self._count_all(cycle)
 
-    def records_of(self, cycle: Cycle) -> tuple[list[Record], list[Record]]:
+    def records_of(self, cycle: Cycle) -> tuple[list[Parts], list[Parts]]:
         """Return the changelog records of what changed, and what follows from it.
 
         Raises
@@ -366,9 +370,9 @@ class DurableAgent(ABC):
             When most of the records cannot be processed.
         """
         changelog = self._settings.topic(self.changelog.name)
-        signed, record_of = self._table.signed, self._record
-        states: list[Record] = []
-        outputs: list[Record] = []
+        table = self._table
+        states: list[Parts] = []
+        outputs: list[Parts] = []
         size = 0
         for touched in cycle.touched.values():
             state = touched.after
@@ -377,17 +381,17 @@ class DurableAgent(ABC):
             key, partition = touched.key.encode(), touched.partition
             sent = touched.to_send()
             if state is not None:
-                stored = signed(partition, touched.positions, state, sent)
+                stored = table.signed(partition, touched.positions, state, sent)
                 value = encode_stored(stored)
                 if len(value) > MAX_STORED_BYTES:
                     self._give_up(cycle, touched, len(value))
                     sent = touched.to_send()
                 else:
                     touched.stored = stored
-                    states.append(as_record((changelog, key, value, (), partition)))
+                    states.append((changelog, key, value, (), partition))
                     size += len(value)
             for output in sent:
-                outputs.append(record_of(output, key, partition))  # noqa: PERF401 - a list of one costs more
+                outputs.append(self._record(output, key, partition))  # noqa: PERF401 - a list of one costs more
         metrics.CHANGELOG_BYTES.inc(size)
         # A state that cannot be kept has become dead letters only now.
         self._guard.note(cycle.records, cycle.dead.total(), cycle.example)
@@ -404,13 +408,15 @@ class DurableAgent(ABC):
         touched.after = None
         touched.outputs = ()
 
-    def _record(self, output: Output, key: bytes, partition: int) -> Record:
+    def _record(self, output: Output, key: bytes, partition: int) -> Parts:
         """Return an output as a record of `key`, if it has no other key itself."""
         if output.key:
             key = output.key.encode()
             partition = partition_of(key, self._partitions)
-        topic = self._prefix + output.topic
-        return as_record((topic, key, output.value, output.headers, partition))
+        topic = self._topics.get(output.topic)
+        if topic is None:
+            topic = self._topics[output.topic] = self._prefix + output.topic
+        return topic, key, output.value, output.headers, partition
 
     def _count_all(self, cycle: Cycle) -> None:
         """Tell the metrics, once a cycle."""

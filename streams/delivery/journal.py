@@ -20,8 +20,9 @@ from schemas.delivery import Delivery, DeliveryRecord, DigestStopped
 from schemas.time import Instant, to_datetime, to_instant
 from schemas.topics import DEAD_LETTERS, DELIVERIES, NOTIFICATIONS
 from streams import metrics
-from streams.event_log import PARTITION_OF_KEY, Headers
+from streams.event_log import PARTITION_OF_KEY
 from streams.kafka_access import client_config
+from streams.producing import Headers
 from streams.settings import Settings
 from streams.topic_reader import read_topic
 

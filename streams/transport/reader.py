@@ -7,14 +7,14 @@ in threads of its own, and what it has is taken without waiting (ADR 0044).
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from streams.kafka_access import THROUGH, client_config
 from streams.transport.progress import Partition
-from streams.transport.received import Received
+from streams.transport.received import Received, by_partition
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -74,7 +74,7 @@ class SourceReader:
         self._first: list[Message] = []
         self._polling: asyncio.Future[None] | None = None
 
-    def take(self, most: int) -> dict[Partition, Sequence[Received]]:
+    def take(self, most: int) -> dict[Partition, list[Received]]:
         """Return at most so many records that are at hand, by their partitions.
 
         Nothing while `wait` waits, for what comes first is handed out first.
@@ -88,21 +88,7 @@ class SourceReader:
             return {}
         messages, self._first = self._first, []
         messages += self._consumer.consume(most - len(messages), 0)
-        found: dict[Partition, list[Received]] = {}
-        at: tuple[str | None, int | None] = (None, None)
-        records: list[Received] = []
-        for message in messages:
-            if message.error() is not None:
-                _complain(message)
-                continue
-            where = message.topic(), message.partition()
-            if where != at:  # they come in runs
-                at = where
-                # A record without an error has a topic and a partition.
-                partition = Partition(where[0] or "", where[1] or 0)
-                records = found.setdefault(partition, [])
-            records.append(Received(message))
-        return dict(found)
+        return by_partition(messages, _complain)
 
     async def wait(self) -> None:
         """Return when a record is at hand, or some time has passed without one.

@@ -1,7 +1,9 @@
 """A record as it came from Kafka."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, cast
+
+from streams.transport.progress import Partition
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -38,3 +40,27 @@ class Received:
         """Return the headers as they were sent."""
         found = cast("Sequence[tuple[str, bytes]] | None", self._message.headers())
         return found or ()
+
+
+def by_partition(
+    messages: "Iterable[Message]", complain: "Callable[[Message], None]"
+) -> dict[Partition, list[Received]]:
+    """Return the records among `messages` by their partitions, in order.
+
+    What is an error and no record goes to `complain`.
+    """
+    found: dict[Partition, list[Received]] = {}
+    records: list[Received] = []
+    topic: str | None = None
+    number: int | None = None
+    for message in messages:
+        if message.error() is not None:
+            complain(message)
+            continue
+        if message.partition() != number or message.topic() != topic:
+            topic, number = message.topic(), message.partition()  # they come in runs
+            # A record without an error has a topic and a partition.
+            partition = Partition(topic or "", number or 0)
+            records = found.setdefault(partition, [])
+        records.append(Received(message))
+    return found

@@ -43,6 +43,7 @@ from scorers.masses import hash64
 from streams.app import Ports, WorkerApp, create_app
 from streams.event_log import KafkaEventLog, NotDurableError, Record
 from streams.partitioner import partition_of
+from streams.producing import Parts
 from streams.settings import Settings
 from streams.state_records import OWNER_KEY
 from streams.transport import recovery
@@ -81,7 +82,8 @@ class SteeredLog:
         self.reached = asyncio.Event()
         self.fail_at: str | None = None
 
-    async def append(self, records: Sequence[Record]) -> None:
+    async def append(self, parts: Sequence[Parts]) -> None:
+        records = [Record(*each) for each in parts]
         topics = {
             record.topic.removeprefix(self._prefix)
             for record in records
