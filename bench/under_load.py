@@ -42,7 +42,9 @@ from streams.settings import Settings, load_settings
 from streams.topics_admin import create_topics
 
 _PARTITIONS = 4
-_WARM_EVENTS = 3_000
+_WARM_RATE = 1_500.0
+_WARM_SECONDS = 60
+"""A broker that has just been started compiles its own code for about so long."""
 _BACKLOG = 60_000
 _LATENCY_SECONDS = 60
 _LOOK_SECONDS = 0.2
@@ -166,10 +168,10 @@ class Load:
         ]
 
     def start(self) -> None:
-        """Start the workers and warm them up."""
+        """Start the workers, and warm them and the broker up."""
         for worker in self.workers:
             worker.start()
-        self.sender.send(_WARM_EVENTS)
+        self.sender.send(int(_WARM_RATE * _WARM_SECONDS), _WARM_RATE)
         self.wait_done()
 
     def stop(self) -> None:

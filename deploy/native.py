@@ -67,6 +67,7 @@ MODULES: Final = (
     "streams/codec.py",
     "streams/partitioner.py",
     "streams/producing.py",
+    "streams/rebuilding.py",
     "streams/tables.py",
     "streams/timers.py",
     "streams/transport/received.py",

@@ -94,7 +94,7 @@ def encode_account(state: AccountState) -> bytes:
     return _ENCODER.encode(state)
 
 
-def decode_account(data: bytes) -> AccountState:
+def decode_account(data: bytes | memoryview) -> AccountState:
     """Return the state that `encode_account` wrote.
 
     Raises

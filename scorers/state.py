@@ -219,7 +219,7 @@ def encode_state(state: LeadState) -> bytes:
     return _ENCODER.encode(state)
 
 
-def decode_state(data: bytes) -> LeadState:
+def decode_state(data: bytes | memoryview) -> LeadState:
     """Return the state that `encode_state` wrote.
 
     Raises
@@ -230,7 +230,7 @@ def decode_state(data: bytes) -> LeadState:
     return _DECODER.decode(data)
 
 
-def decode_score(data: bytes) -> float:
+def decode_score(data: bytes | memoryview) -> float:
     """Return the last published score of a state that `encode_state` wrote.
 
     Raises

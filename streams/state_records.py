@@ -77,6 +77,15 @@ class Stored(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Digest of the model that a lead was scored by last."""
 
 
+class StoredView(Stored, array_like=True, frozen=True, gc=False):
+    """The same, with the state where it was read from: nothing is copied.
+
+    Whatever it was read from stays as long as the state is kept.
+    """
+
+    state: memoryview  # type: ignore[assignment] # whoever decodes takes either
+
+
 class _Sign(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The first fields of a record; the rest is not looked at."""
 

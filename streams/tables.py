@@ -8,7 +8,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 import msgspec
 from mypy_extensions import mypyc_attr
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 MOST_UNPACKED: Final = 8_192
 """States of a table that are kept ready for use: some 14 kB each, 2 kB in bytes."""
+
+
+Packed = bytes | memoryview
+"""A state in bytes: its own, or a part of a snapshot's file (ADR 0047)."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -70,7 +74,7 @@ class Kept(ABC):
         if stored.model != self.model:
             self.model = sys.intern(stored.model)
         self._state = state
-        self.packed = stored.state
+        self.packed: Packed = cast("Any", stored).state
 
     @staticmethod
     @abstractmethod
@@ -79,7 +83,7 @@ class Kept(ABC):
 
     # No static method: compiled, one that is called on an instance is not looked up.
     @abstractmethod
-    def decode(self, data: bytes) -> Any:
+    def decode(self, data: Packed) -> Any:
         """Return the state of these bytes."""
 
     @staticmethod
@@ -111,7 +115,7 @@ class Kept(ABC):
             claim.term,
             claim.offset,
             self.positions,
-            self.packed,
+            cast("Any", self.packed),
             self.wake_at,
             self.outbox,
             self.model,
@@ -142,7 +146,7 @@ class Lead(Kept):
         """Return the digest of the model that the lead was scored by last."""
         return state.model
 
-    def decode(self, data: bytes) -> LeadState:
+    def decode(self, data: Packed) -> LeadState:
         """Return the lead's state of these bytes."""
         return decode_state(data)
 
@@ -168,7 +172,7 @@ class Account(Kept):
         """Return `state` in bytes."""
         return encode_account(state)
 
-    def decode(self, data: bytes) -> AccountState:
+    def decode(self, data: Packed) -> AccountState:
         """Return the account's state of these bytes."""
         return decode_account(data)
 

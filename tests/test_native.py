@@ -39,7 +39,10 @@ print(str(crossing.__file__).rpartition(".")[2], len(states), digest.hexdigest()
 WORK = """
 import asyncio
 import hashlib
+import tempfile
 from collections import defaultdict
+from itertools import chain
+from pathlib import Path
 import msgspec
 import tests.worker_bench as ports
 from bench.core import DEFAULT, demo
@@ -50,8 +53,11 @@ from scorers.identity import derive_lead_id
 from scorers.loading import load_model
 from streams.agents import durable
 from streams.partitioner import partition_of
-from streams.state_records import VERSION, Stored
+from streams.rebuilding import Rebuilt
+from streams.settings import Settings
+from streams.state_records import VERSION, Epoch, Stored
 from streams.tables import Kept
+from streams.transport.snapshots import FORMAT, Header, SnapshotFolder
 
 
 class KeptScore(Kept):
@@ -72,6 +78,8 @@ model = compile_model(load_model(DEFAULT.read_text("utf-8"), DEFAULT.name))
 bench = ports.Bench(model=model)
 bench.table._most_unpacked = 5  # states are packed, and needed again
 offsets = defaultdict(int)
+files = tempfile.TemporaryDirectory()
+folder = SnapshotFolder(Settings(data_dir=Path(files.name)))
 
 
 def placed(topic, key, value, headers=()):
@@ -100,10 +108,30 @@ async def work(found):
         ]
 
 
+def restart(table):
+    # What a worker has from snapshots lies in their files.
+    for partition in sorted(table.partitions):
+        claim = table.claim(partition)
+        states = table.stored(table.keys_of(partition), claim)
+        header = Header(FORMAT, "t", partition, claim.id, claim.offset, 0, 1, b"")
+        with folder.write(header) as writer:
+            writer.add(states)
+            writer.finish()
+        found = folder.take("t", partition, 1)
+        rebuilt = Rebuilt(partition, claim.term, claim.id)
+        rebuilt.restore(dict(chain.from_iterable(found.states())))
+        rebuilt.epoch = Epoch(claim.term, claim.offset)
+        table.drop([partition])
+        table.adopt(rebuilt)
+
+
 async def main():
     people = sorted(demo(40), key=lambda event: event.now)
     bench.clock.at = people[-1].now
     for begin in range(0, len(people), 50):
+        if begin % 200 == 0:
+            restart(bench.table)
+            restart(bench.companies)
         await work(
             [
                 placed(

@@ -9,7 +9,7 @@ from streams.agents.cycle import Cycle
 from streams.agents.durable import Change, DurableAgent
 from streams.codec import Message
 from streams.outgoing import Output
-from streams.tables import Kept, StateTable
+from streams.tables import Kept, Packed, StateTable
 from streams.transport.progress import Record as Raw
 
 
@@ -23,7 +23,7 @@ class KeptScore(Kept):
         """Return `state` in bytes."""
         return encode(state)
 
-    def decode(self, data: bytes) -> Score:
+    def decode(self, data: Packed) -> Score:
         """Return the score of these bytes."""
         return decode_score(data)
 

@@ -28,7 +28,13 @@ from streams.event_log import EventLog, Record
 from streams.heap import undisturbed
 from streams.model_book import ModelBook
 from streams.rebuilding import Rebuilt
-from streams.state_records import OWNER_KEY, VERSION, Ownership, encode_ownership
+from streams.state_records import (
+    OWNER_KEY,
+    VERSION,
+    Ownership,
+    Stored,
+    encode_ownership,
+)
 from streams.suppressions import Suppressions
 from streams.tables import StateTable
 from streams.topic_reader import UnreadableTopicError, read_topic
@@ -231,8 +237,7 @@ class TableOwner:
         with closing(open_reader(self.settings)) as reader:
             starts = take_over(reader, topic, rebuilt, ahead)
             for each in starts:
-                if (opened := found.pop(each, None)) is not None:
-                    opened.file.close()
+                found.pop(each, None)
             return starts | self._restore_from(reader, topic, rebuilt, found)
 
     def _restore_from(
@@ -246,20 +251,19 @@ class TableOwner:
         for partition, opened in found.items():
             if opened is None:
                 continue
-            with opened.file:
-                try:
-                    _believe(reader, opened.header)
-                    # All of it or nothing: it may turn out at its end not to be whole.
-                    restored = dict(chain.from_iterable(opened.states()))
-                except (SnapshotError, OSError) as error:
-                    metrics.SNAPSHOTS.labels("refused").inc()
-                    _log.warning(
-                        "snapshot_refused",
-                        changelog=topic,
-                        partition=partition,
-                        error=str(error),
-                    )
-                    continue
+            try:
+                _believe(reader, opened.header)
+                # All of it or nothing: it may turn out at its end not to be whole.
+                restored: dict[str, Stored] = dict(chain.from_iterable(opened.states()))
+            except (SnapshotError, OSError) as error:
+                metrics.SNAPSHOTS.labels("refused").inc()
+                _log.warning(
+                    "snapshot_refused",
+                    changelog=topic,
+                    partition=partition,
+                    error=str(error),
+                )
+                continue
             rebuilt[partition].restore(restored)
             starts[partition] = opened.header.read_on
             metrics.SNAPSHOTS.labels("used").inc()

@@ -8,9 +8,12 @@ It is believed only if the changelog still has the claim of the owner who took i
 the offset where the owner wrote it, and the record that was its last one then: a topic
 that was made anew has not, nor has a log that lost its end and grew again. It is not
 believed for longer than a changelog certainly keeps tombstones, and it is used once:
-the file is gone before its states are taken over.
+the file is gone before its states are taken over. They are not copied: a state is
+the bytes of the file, which the system has in memory as long as there is room, until
+something happens to it (ADR 0047).
 """
 
+import mmap
 import os
 import struct
 import zlib
@@ -18,14 +21,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import msgspec
 import structlog
 
 from schemas.time import HOUR, Instant
 from streams import metrics
-from streams.state_records import Stored
+from streams.state_records import Stored, StoredView
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -35,7 +38,6 @@ MAX_AGE: Final = 12 * HOUR
 """Half the time for which Kafka keeps tombstones after compaction, by default."""
 _FRAME: Final = struct.Struct(">II")
 _UNFINISHED: Final = ".unfinished"
-_MAX_FRAME: Final = 256 * 1024 * 1024
 
 _log = structlog.get_logger(__name__)
 
@@ -70,7 +72,7 @@ class SnapshotError(Exception):
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _header: Final = msgspec.msgpack.Decoder(Header).decode
-_states: Final = msgspec.msgpack.Decoder(States).decode
+_states: Final = msgspec.msgpack.Decoder(list[tuple[str, StoredView]]).decode
 _end: Final = msgspec.msgpack.Decoder(_End).decode
 
 
@@ -78,10 +80,13 @@ class Opened(NamedTuple):
     """A snapshot whose file nobody else will use."""
 
     header: Header
-    file: IO[bytes]
+    content: memoryview
+    """Of the whole file; it is let go when no state refers to it any more."""
+    begin: int
+    """Where the states begin in it."""
 
-    def states(self) -> Iterator[States]:
-        """Yield the states, some at a time; the file is closed at the end.
+    def states(self) -> Iterator[list[tuple[str, StoredView]]]:
+        """Yield the states, some at a time.
 
         Raises
         ------
@@ -90,18 +95,18 @@ class Opened(NamedTuple):
         """
         count = 0
         # The disk and the checksums, for which nobody need wait, in another thread.
-        with self.file, ThreadPoolExecutor(1) as ahead:
-            following = ahead.submit(_read_frame, self.file)
-            while (frame := following.result())[:1] != _END_MARK:
-                following = ahead.submit(_read_frame, self.file)
+        with ThreadPoolExecutor(1) as ahead:
+            following = ahead.submit(_frame, self.content, self.begin)
+            while not (found := following.result()).is_last:
+                following = ahead.submit(_frame, self.content, found.end)
                 try:
-                    states = _states(frame)
+                    states = _states(found.payload)
                 except msgspec.DecodeError as error:
                     msg = f"unreadable states: {error}"
                     raise SnapshotError(msg) from error
                 count += len(states)
                 yield states
-            expected = _end(frame[1:]).states
+            expected = _end(found.payload[1:]).states
         if count != expected:
             msg = f"{count} states of {expected}"
             raise SnapshotError(msg)
@@ -127,27 +132,24 @@ class SnapshotFolder:
         for left in path.parent.glob(f"{path.stem}.*{_UNFINISHED}"):
             left.unlink(missing_ok=True)  # by one that died, or is not the owner now
         try:
-            file = path.open("rb")
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            _log.warning("snapshot_refused", path=str(path), error=error.strerror)
-            return None
-        self.discard(topic, partition)
-        try:
-            header = _header(_read_frame(file))
+            content = _content(path)
+            self.discard(topic, partition)
+            frame = _frame(content, 0)
+            header = _header(frame.payload)
             if header.format != FORMAT or header.topic != topic:
                 msg = f"format {header.format} of {header.topic}"
                 raise SnapshotError(msg)
             if not 0 <= now - header.taken_at <= MAX_AGE:
                 msg = "too old, or from the future"
                 raise SnapshotError(msg)
-        except (SnapshotError, msgspec.DecodeError) as error:
-            file.close()
+        except FileNotFoundError:
+            return None
+        except (OSError, SnapshotError, msgspec.DecodeError) as error:
+            self.discard(topic, partition)
             metrics.SNAPSHOTS.labels("refused").inc()
             _log.warning("snapshot_refused", path=str(path), error=str(error))
             return None
-        return Opened(header, file)
+        return Opened(header, content, frame.end)
 
     def discard(self, topic: str, partition: int) -> None:
         """Remove the snapshot of a partition, if there is one."""
@@ -208,17 +210,44 @@ class SnapshotWriter:
         self._file.write(payload)
 
 
-def _read_frame(file: IO[bytes]) -> bytes:
-    head = file.read(_FRAME.size)
-    if len(head) < _FRAME.size:
+class _Frame(NamedTuple):
+    payload: memoryview
+    end: int
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it says how many states there were."""
+        return self.payload[:1].tobytes() == _END_MARK
+
+
+def _content(path: Path) -> memoryview:
+    """Return the bytes of a file, which are read when they are looked at.
+
+    Raises
+    ------
+    OSError
+        When it cannot be opened.
+    SnapshotError
+        When there are none.
+    """
+    with path.open("rb") as file:
+        try:
+            mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        except ValueError as error:
+            raise SnapshotError(str(error)) from error
+    mapped.madvise(mmap.MADV_WILLNEED)
+    return memoryview(mapped)
+
+
+def _frame(content: memoryview, at: int) -> _Frame:
+    begin = at + _FRAME.size
+    if begin > len(content):
         msg = "it ends in the middle"
         raise SnapshotError(msg)
-    size, checksum = _FRAME.unpack(head)
-    if size > _MAX_FRAME:
-        msg = "a part is larger than any can be"
-        raise SnapshotError(msg)
-    payload = file.read(size)
+    size, checksum = _FRAME.unpack(content[at:begin])
+    end = begin + size
+    payload = content[begin:end]
     if len(payload) < size or zlib.crc32(payload) != checksum:
         msg = "its bytes are not those that were written"
         raise SnapshotError(msg)
-    return payload
+    return _Frame(payload, end)
