@@ -50,10 +50,10 @@ def prepared(generations: int | None = None) -> Iterator[Prepared]:
 
 def lives(generations: int | None = None) -> Iterator[Event]:
     """Yield events which have not happened yet, as `prepared` does."""
-    stories = sorted(demo(_PEOPLE), key=lambda event: event.now)
+    once = stories()
     for turn in count():
         generation = turn % generations if generations else turn
-        for number, event in enumerate(stories):
+        for number, event in enumerate(once):
             yield replace(
                 event,
                 id=f"{turn}-{number}",
@@ -68,6 +68,11 @@ def lives(generations: int | None = None) -> Iterator[Event]:
                 occurred_at=_UNSENT,
                 received_at=_UNSENT,
             )
+
+
+def stories() -> list[Event]:
+    """Return what happens to one generation, in its order."""
+    return sorted(demo(_PEOPLE), key=lambda event: event.now)
 
 
 def _moved(trait: str, value: object, generation: int) -> object:

@@ -5,7 +5,7 @@ Apache Kafka, the default model, the demo's people whose lives happen within the
     python -m bench.under_load                  # capacity; latency at 10, 50 and 90 %
     python -m bench.under_load --workers 2      # the same work by one, then by two
     python -m bench.under_load --soak 1800      # at 70 % for half an hour
-    python -m bench.under_load --soak 1800 --generations 50    # 20,000 people, always
+    python -m bench.under_load --soak 1800 --generations 20    # 8,000 people, always
 
 Capacity is how fast a backlog goes, in wall time: the broker, the sender and whatever
 else is at work take their part of the machine, as they would anywhere. Latency is from
@@ -31,7 +31,7 @@ from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
 from bench.deployment_proof import proved
 from bench.million_leads import Worker, memory
 from bench.peers.broker import Topics
-from bench.people import prepared
+from bench.people import prepared, stories
 from schemas.alert import Alert
 from schemas.time import to_instant
 from schemas.topics import EVENT_TOPICS, NOTIFICATIONS
@@ -149,6 +149,9 @@ class Load:
     ) -> None:
         """Create the topics and connect the sender."""
         self._settings = settings
+        self._warm = int(_WARM_RATE * _WARM_SECONDS)
+        if generations:  # who comes again and again is known from the beginning
+            self._warm = max(self._warm, generations * len(stories()))
         self._topics = Topics(settings.bootstrap, _PARTITIONS)
         self._sources = [settings.topic(topic.name) for topic in EVENT_TOPICS]
         create_topics(settings)
@@ -171,7 +174,7 @@ class Load:
         """Start the workers, and warm them and the broker up."""
         for worker in self.workers:
             worker.start()
-        self.sender.send(int(_WARM_RATE * _WARM_SECONDS), _WARM_RATE)
+        self.sender.send(self._warm, _WARM_RATE)
         self.wait_done()
 
     def stop(self) -> None:
