@@ -35,6 +35,7 @@ from bench.core import DEFAULT, demo, scored, stream_of
 from bench.peers.broker import Topics
 from bench.peers.measuring import cpu_seconds
 from bench.peers.proof import TOLERANCE, WrongResultError
+from bench.people import settled
 from schemas.event import Event
 from schemas.time import DAY, MINUTE, SECOND, Instant, to_datetime
 from schemas.topics import LEAD_STATE, SCORE_UPDATES, WEB_EVENTS
@@ -54,6 +55,8 @@ from streams.topics_admin import create_topics
 _PARTITIONS = 4
 _PEOPLE = 2_000
 """Different states; each stands for as many leads as it takes."""
+_TOGETHER = 400
+"""Leads who share the demo's companies; the next have others."""
 _IDLE_SECONDS = 30
 _SNAPSHOT_SECONDS = 60.0
 """Later than what is measured of an idle worker, and soon enough to wait for."""
@@ -98,7 +101,9 @@ def records(
     for number, (state, at) in enumerate(islice(zip(cycle(states), due), leads)):
         user = f"{prefix}{number:07}"
         lead = lead_id_of("user_id", user)
-        mine = replace(state, lead_id=lead, wake_at=at, user_ids=(user,))
+        # Companies with hundreds of thousands of leads would be a bench of their own.
+        other = settled(state, lead, user, number // _TOGETHER)
+        mine = replace(other, wake_at=at)
         packed = encode_state(mine)
         stored = Stored(VERSION, 1, 0, {}, packed, at, (), state.model)
         yield topic, lead.encode(), msgspec.msgpack.encode(stored)

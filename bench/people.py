@@ -16,8 +16,10 @@ from bench.core import demo
 from schemas.event import Event
 from schemas.time import Instant, to_datetime
 from schemas.topics import topic_for
+from scorers.belonging import belonging_of
 from scorers.free_mail import FREE_MAIL
 from scorers.identity import derive_lead_id
+from scorers.state import LeadState
 
 _PEOPLE = 400
 _UNSENT = to_datetime(0)
@@ -70,6 +72,23 @@ def lives(generations: int | None = None) -> Iterator[Event]:
             )
 
 
+def settled(state: LeadState, lead_id: str, user: str, generation: int) -> LeadState:
+    """Return a state like this one, of somebody else at another company."""
+    traits = {
+        name: replace(fact, value=_moved(name, fact.value, generation))
+        for name, fact in state.traits.items()
+    }
+    moved = replace(
+        state,
+        lead_id=lead_id,
+        user_ids=(user,),
+        emails=tuple(_elsewhere(each, generation) for each in state.emails),
+        traits=traits,
+    )
+    belongs = belonging_of(moved)
+    return replace(moved, account_id=belongs and belongs.account_id)
+
+
 def stories() -> list[Event]:
     """Return what happens to one generation, in its order."""
     return sorted(demo(_PEOPLE), key=lambda event: event.now)
@@ -78,6 +97,8 @@ def stories() -> list[Event]:
 def _moved(trait: str, value: object, generation: int) -> object:
     if trait == "email":
         return _elsewhere(str(value), generation)
+    if trait == "email_domain":  # only a state has it
+        return _elsewhere(f"@{value}", generation).rpartition("@")[2]
     return f"{value} {generation}" if trait == "company" else value
 
 
