@@ -31,7 +31,7 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 from msgspec.structs import replace
 
-from bench.core import DEFAULT, demo, scored, stream_of
+from bench.core import demo, scored, stream_of
 from bench.peers.broker import Topics
 from bench.peers.measuring import cpu_seconds
 from bench.peers.proof import TOLERANCE, WrongResultError
@@ -39,13 +39,12 @@ from bench.people import settled
 from schemas.event import Event
 from schemas.time import DAY, MINUTE, SECOND, Instant, to_datetime
 from schemas.topics import LEAD_STATE, SCORE_UPDATES, WEB_EVENTS
-from scorers.compiled import compile_model
 from scorers.identity import lead_id_of
-from scorers.loading import load_model
 from scorers.scorer import on_event, on_wakeup
 from scorers.state import LeadState, decode_state, encode_state
 from streams.broker.apache import ApacheBroker
 from streams.demo.personas import STORY
+from streams.model_files import read_model
 from streams.processes import Child, free_port
 from streams.role_metrics import RoleMetrics, answers_ok, read_metrics
 from streams.settings import Settings, load_settings
@@ -89,7 +88,7 @@ class Start(NamedTuple):
 def people() -> list[LeadState]:
     """Return states of the demo's people, whose stories ended yesterday."""
     begin = time.time_ns() // 1_000_000 - STORY - DAY
-    model = compile_model(load_model(DEFAULT.read_text("utf-8"), DEFAULT.name))
+    model = read_model(None)
     states = scored(model, stream_of(demo(_PEOPLE, begin)))
     return [state for state in states.values() if not state.claims]
 
@@ -102,8 +101,7 @@ def records(
         user = f"{prefix}{number:07}"
         lead = lead_id_of("user_id", user)
         # Companies with hundreds of thousands of leads would be a bench of their own.
-        other = settled(state, lead, user, number // _TOGETHER)
-        mine = replace(other, wake_at=at)
+        mine = settled(replace(state, wake_at=at), lead, user, number // _TOGETHER)
         packed = encode_state(mine)
         stored = Stored(VERSION, 1, 0, {}, packed, at, (), state.model)
         yield topic, lead.encode(), msgspec.msgpack.encode(stored)
@@ -117,7 +115,7 @@ def prove(settings: Settings, topics: Topics, leads: int, due: int) -> str:
     WrongResultError
         When one is not, or is missing.
     """
-    model = compile_model(load_model(DEFAULT.read_text("utf-8"), DEFAULT.name))
+    model = read_model(None)
     happened = {
         key: msgspec.json.decode(value, type=Event)
         for key, value in topics.read(settings.topic(WEB_EVENTS.name))

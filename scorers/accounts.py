@@ -16,7 +16,7 @@ from schemas.account import AccountScore, MemberUpdate, TopMember
 from schemas.alert import Alert
 from schemas.time import DAY, Instant, Millis, to_instant
 from scorers import alerting
-from scorers.account_notice import score_of, strength, surge_alert_of
+from scorers.account_notice import by_strength, score_of, strength, surge_alert_of
 from scorers.account_rules import CompiledAccounts, CompiledSurge
 from scorers.account_state import MAX_MEMBERS, AccountState, Member, Published
 from scorers.compiled import CompiledModel
@@ -289,7 +289,6 @@ def _published(draft: _Draft, score: float, at: Instant) -> Published:
     state, accounts = draft.state, draft.accounts
     members = state.members
     active = accounts.active_of(members.values(), at)
-    first = sorted([strength(person) for person in members.items()])
     return Published(
         score=score,
         tier=draft.model.tier_of(score),
@@ -298,12 +297,8 @@ def _published(draft: _Draft, score: float, at: Instant) -> Published:
         qualified=accounts.is_qualified(active, len(members)),
         top=tuple(
             [
-                TopMember(
-                    lead_id=lead_id,
-                    score=members[lead_id].score,
-                    tier=members[lead_id].tier,
-                )
-                for _, lead_id in first[:_TOP]
+                TopMember(lead_id=lead_id, score=member.score, tier=member.tier)
+                for lead_id, member in by_strength(members)[:_TOP]
             ]
         ),
         trend=round(score - _score_on(state, at // DAY - _TREND_DAYS), 6),

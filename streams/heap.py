@@ -43,7 +43,10 @@ def spare_the_states() -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Look for no cycles within the block: what is read in there is to stay."""
+    """Look for no cycles within the block.
+
+    What is read in there is to stay, or what a fetch makes ends with it (ADR 0048).
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -109,7 +109,6 @@ class DurableAgent(ABC):
         self._clock = clock
         self._partitions = partitions
         self._suppressions = suppressions
-        self._prefix = settings.topic_prefix
         self._topics: dict[str, str] = {}
         """The topics that were written to, by their base names."""
         self._guard = DeadLetterGuard(settings.dead_letter_ratio)
@@ -415,7 +414,7 @@ class DurableAgent(ABC):
             partition = partition_of(key, self._partitions)
         topic = self._topics.get(output.topic)
         if topic is None:
-            topic = self._topics[output.topic] = self._prefix + output.topic
+            topic = self._topics[output.topic] = self._settings.topic(output.topic)
         return topic, key, output.value, output.headers, partition
 
     def _count_all(self, cycle: Cycle) -> None:

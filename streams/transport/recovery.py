@@ -228,11 +228,13 @@ class TableOwner:
         self, topic: str, rebuilt: dict[int, Rebuilt], ahead: Mapping[int, Ahead]
     ) -> dict[int, int]:
         """Begin with what stood by, else a snapshot; return from where to read on."""
-        found: dict[int, Opened | None] = {}
+        found: dict[int, Opened] = {}
         if self.snapshots is not None:
             now = self.clock.now()
-            found = {each: self.snapshots.take(topic, each, now) for each in rebuilt}
-        if not ahead and not any(found.values()):
+            for each in rebuilt:
+                if (opened := self.snapshots.take(topic, each, now)) is not None:
+                    found[each] = opened
+        if not ahead and not found:
             return {}
         with closing(open_reader(self.settings)) as reader:
             starts = take_over(reader, topic, rebuilt, ahead)
@@ -245,12 +247,10 @@ class TableOwner:
         reader: "Consumer",
         topic: str,
         rebuilt: Mapping[int, Rebuilt],
-        found: Mapping[int, Opened | None],
+        found: Mapping[int, Opened],
     ) -> dict[int, int]:
         starts = {}
         for partition, opened in found.items():
-            if opened is None:
-                continue
             try:
                 _believe(reader, opened.header)
                 # All of it or nothing: it may turn out at its end not to be whole.

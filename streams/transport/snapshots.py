@@ -133,7 +133,6 @@ class SnapshotFolder:
             left.unlink(missing_ok=True)  # by one that died, or is not the owner now
         try:
             content = _content(path)
-            self.discard(topic, partition)
             frame = _frame(content, 0)
             header = _header(frame.payload)
             if header.format != FORMAT or header.topic != topic:
@@ -145,10 +144,11 @@ class SnapshotFolder:
         except FileNotFoundError:
             return None
         except (OSError, SnapshotError, msgspec.DecodeError) as error:
-            self.discard(topic, partition)
             metrics.SNAPSHOTS.labels("refused").inc()
             _log.warning("snapshot_refused", path=str(path), error=str(error))
             return None
+        finally:  # used or not
+            self.discard(topic, partition)
         return Opened(header, content, frame.end)
 
     def discard(self, topic: str, partition: int) -> None:

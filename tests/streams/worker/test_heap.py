@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.core import DEFAULT, demo, scored, stream_of
+from bench.core import demo, scored, stream_of
 from scorers.account_state import AccountState, Member
-from scorers.compiled import compile_model
-from scorers.loading import load_model
 from streams.heap import spare_the_states, undisturbed
+from streams.model_files import read_model
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +40,7 @@ def looked_at(what: object) -> list[object]:
 
 def test_no_state_is_looked_at() -> None:
     """Whatever a lead has lived through: nothing of it is looked at for cycles."""
-    model = compile_model(load_model(DEFAULT.read_text("utf-8"), DEFAULT.name))
+    model = read_model(None)
     states = scored(model, stream_of(demo(12)))
 
     assert len(states) > 10
