@@ -68,6 +68,7 @@ MODULES: Final = (
     "streams/partitioner.py",
     "streams/producing.py",
     "streams/rebuilding.py",
+    "streams/record_batches.py",
     "streams/tables.py",
     "streams/timers.py",
     "streams/transport/received.py",

@@ -29,7 +29,7 @@ from streams.agents.sides import Sides
 from streams.capacity import LOOK_SECONDS, PARTITION, Capacities
 from streams.clock import Clock
 from streams.event_log import EventLog
-from streams.heap import settle_the_heap, undisturbed
+from streams.heap import Sweeper, settle_the_heap, undisturbed
 from streams.model_book import ModelBook
 from streams.suppressions import Suppressions
 from streams.tables import AccountTable, Kept, LeadTable, SideTable
@@ -316,6 +316,7 @@ def create_app(settings: "Settings", ports: Ports) -> WorkerApp:
 def add_agent(app: WorkerApp, topics: Iterable[str], on_failure: OnFailure) -> None:
     """Let the roster of `app` work on what comes by `topics`."""
     sources = app.topic(*topics, schema=FetchSchema())
+    sweeper = Sweeper()
 
     @app.agent(sources, name="scoring")
     async def scoring(stream: Any) -> None:
@@ -323,7 +324,10 @@ def add_agent(app: WorkerApp, topics: Iterable[str], on_failure: OnFailure) -> N
         # Not acknowledged by Faust: positions move only when `leave` says so.
         async for fetch in stream.noack():
             if not app.failed and app.batches.take(fetch):
+                records = len(fetch)
                 await _score(app, fetch, on_failure)
+                fetch.release()
+                sweeper.after(records)
 
 
 async def _score(app: WorkerApp, fetch: Fetch, on_failure: OnFailure) -> None:

@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
 
 import msgspec
@@ -120,10 +119,8 @@ class KafkaEventLog:
 
     One thread serves the delivery reports; an append costs one future, however
     many records it has. Create and use it on one event loop.
-
-    In `bulk` there are reports of failures only, and an append is durable when
-    nothing is left to send (ADR 0027): for one who appends much at a time, for it
-    waits for what others append meanwhile, too.
+    For many small appends at once: a worker, which appends much at a time, has
+    `streams.bulk_log`.
     """
 
     def __init__(
@@ -132,7 +129,6 @@ class KafkaEventLog:
         *,
         name: str,
         topics: Iterable[Topic] = (*EVENT_TOPICS, DEAD_LETTERS),
-        bulk: bool = False,
     ) -> None:
         """Start connecting; a broker that is not there yet is not an error."""
         self._timeout = settings.produce_timeout_seconds
@@ -140,14 +136,6 @@ class KafkaEventLog:
         self._failed = partial(metrics.APPEND_FAILURES.labels, name)
         self._topics = [settings.topic(topic.name) for topic in topics]
         self._config = _config(settings, name)
-        self._bulk = bulk
-        if bulk:
-            self._config["delivery.report.only.error"] = True
-            # An append ends with a flush, which waits for nothing. Until then the
-            # thread that sends is not to be woken for every record.
-            self._config["linger.ms"] = _BULK_LINGER_MS
-        self._unsent: SimpleQueue[tuple[Producer, _Delivery]] = SimpleQueue()
-        """In bulk: what was handed to a producer and may not be sent yet."""
         self._topics_seen = False
         self._look: asyncio.Future[list[str]] | None = None
         self._lost = threading.Event()
@@ -173,8 +161,6 @@ class KafkaEventLog:
         producer = self._producer
         delivery = _Delivery(asyncio.get_running_loop(), len(records))
         self._produce(producer, records, delivery)
-        if self._bulk:
-            self._unsent.put((producer, delivery))
         # librdkafka reports by itself in time; the margin is for the report.
         seconds = self._timeout + _REPORT_SECONDS
         if within is not None:
@@ -273,10 +259,7 @@ class KafkaEventLog:
 
         while not self._closing.is_set():
             try:
-                if self._bulk:
-                    self._send_all()
-                else:
-                    self._producer.poll(_POLL_SECONDS)
+                self._producer.poll(_POLL_SECONDS)
             except KafkaException:  # raised for fatal errors only
                 self._give_up(self._producer)
             if self._lost.is_set():
@@ -286,20 +269,8 @@ class KafkaEventLog:
                     lost.purge()
                     lost.flush(_REPORT_SECONDS)
 
-    def _send_all(self) -> None:
-        """Wait until what was appended is sent, or for the next append."""
-        try:
-            producer, delivery = self._unsent.get(timeout=_POLL_SECONDS)
-        except Empty:
-            self._producer.poll(0)
-            return
-        # Failures are reported from within. One who is not done in time gives up.
-        if producer.flush(self._timeout) == 0:
-            delivery.finish()
-
 
 _POLL_SECONDS: Final = 0.1
-_BULK_LINGER_MS: Final = 100
 _METADATA_SECONDS: Final = 2.0
 _REPORT_SECONDS: Final = 0.5
 _REFUSALS: Final = frozenset({10, 87})
@@ -322,11 +293,8 @@ class _Delivery:
         if error is not None:
             self._error = error
         self._left -= 1
-        if self._left == 0:
-            self.finish()
-
-    def finish(self) -> None:
-        """Let whoever waits know: no more reports will come."""
+        if self._left:
+            return
         try:
             self._loop.call_soon_threadsafe(self._resolve)
         except RuntimeError:  # the loop is closed: nobody waits any more

@@ -12,6 +12,9 @@ from typing import Final
 
 _YOUNG: Final = 50_000
 """New objects before the young ones are looked at: about one fetch's worth."""
+_WORTH_A_LOOK: Final = 256
+"""Records: they leave some ten thousand objects, which takes a few milliseconds."""
+_YOUNG_LOOKS: Final = 8
 _MIDDLE: Final = 20
 _OLD: Final = 100
 _MEGABYTE: Final = 1024 * 1024
@@ -54,6 +57,37 @@ def undisturbed() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+class Sweeper:
+    """Looks for cycles between fetches, a little at a time.
+
+    CPython counts what is made less what ends. Where states replace others it hardly
+    ever comes to its threshold, and then looks at all that leads have grown to since:
+    a tenth of a second or two in which every event waits (ADR 0049).
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing to look at."""
+        self._records = 0
+        self._looks = 0
+
+    def after(self, records: int) -> None:
+        """Look at what so many records have left, once that is worth a look.
+
+        What is there after two looks is taken to stay, and is not looked at again.
+        """
+        self._records += records
+        if self._records < _WORTH_A_LOOK:
+            return
+        self._records = 0
+        self._looks += 1
+        if self._looks < _YOUNG_LOOKS:
+            gc.collect(0)
+            return
+        self._looks = 0
+        gc.collect(1)
+        settle_the_heap()
 
 
 def settle_the_heap() -> None:

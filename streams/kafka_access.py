@@ -1,7 +1,8 @@
 """How every client of ours reaches Kafka: where, over TLS or not, as whom.
 
-One function for librdkafka's producers, consumers and admins; the worker's own client
-gets the same by `streams.transport.credentials`.
+One function for librdkafka's producers, consumers and admins, one for the worker's
+producer, which is aiokafka's; Faust's client gets the same by
+`streams.transport.credentials`.
 """
 
 import ssl
@@ -51,6 +52,28 @@ def client_config(settings: "Settings") -> dict[str, Any]:
         config["sasl.mechanisms"] = settings.sasl_mechanism
         config["sasl.username"] = settings.sasl_username
         config["sasl.password"] = settings.sasl_password.get_secret_value()
+    return config
+
+
+def asyncio_config(settings: "Settings") -> dict[str, Any]:
+    """Return what a client of aiokafka's is told of the same.
+
+    Raises
+    ------
+    KafkaAccessError
+        When a certificate or a key cannot be read.
+    """
+    config: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap,
+        "security_protocol": settings.kafka_security_protocol,
+    }
+    if settings.uses_tls:
+        config["ssl_context"] = tls_context(settings)
+    if settings.uses_sasl:
+        assert settings.sasl_password is not None  # noqa: S101 - Settings sees to it
+        config["sasl_mechanism"] = settings.sasl_mechanism
+        config["sasl_plain_username"] = settings.sasl_username
+        config["sasl_plain_password"] = settings.sasl_password.get_secret_value()
     return config
 
 

@@ -18,7 +18,7 @@ from bench.peers.toy_agent import Toy, ToyTable
 from schemas.topics import Topic
 from streams.agents.roster import Roster
 from streams.app import WorkerApp, add_agent, bare_app, store_of
-from streams.event_log import KafkaEventLog
+from streams.bulk_log import BulkLog
 from streams.heap import settle_the_heap, spare_the_states
 from streams.model_book import ModelBook
 from streams.model_files import read_model
@@ -46,11 +46,10 @@ def create_app(job: Job, settings: Settings) -> WorkerApp:
     clock = settings.clock()
     Toy.changelog = _topic(job.changelog)
     Toy.sources = (_topic(job.input),)
-    log = KafkaEventLog(
+    log = BulkLog(
         settings,
         name="worker",
         topics=[*Toy.sources, Toy.changelog, _topic(job.output)],
-        bulk=True,
     )
     table = ToyTable(store_of(app, job.changelog))
     suppressions = Suppressions(settings)

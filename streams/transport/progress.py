@@ -59,7 +59,7 @@ class Batch:
     records: Sequence[Record]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Fetch:
     """Everything that was at hand when the last fetch was done with."""
 
@@ -72,6 +72,10 @@ class Fetch:
     def __len__(self) -> int:
         """Return the number of records."""
         return sum(len(batch.records) for batch in self.batches)
+
+    def release(self) -> None:
+        """Hold no record any more: Faust remembers a fetch until the next one."""
+        self.batches = ()
 
 
 class SkippedRecordsError(Exception):

@@ -67,18 +67,24 @@ def test_planted_bugs_are_found(
     bug: str,
     faults: tuple[Fault, ...],
 ) -> None:
-    """A worker without one of the things that the guarantee stands on is found out."""
+    """A worker without one of the things that the guarantee stands on is found out.
+
+    Whether a fault meets the moment that the bug needs is chance: it has three tries.
+    """
     broker, redis = servers
-    outcome = play(
-        broker,
-        redis,
-        tmp_path,
-        seed=7,
-        leads=800,
-        events=ENOUGH,
-        rate=200,
-        faults=faults,
-        command=(PLANTED, bug),
+    outcomes = (
+        play(
+            broker,
+            redis,
+            tmp_path / str(seed),
+            seed=seed,
+            leads=800,
+            events=ENOUGH,
+            rate=200,
+            faults=faults,
+            command=(PLANTED, bug),
+        )
+        for seed in (7, 8, 9)
     )
 
-    assert outcome.findings
+    assert any(outcome.findings for outcome in outcomes)

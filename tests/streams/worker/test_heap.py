@@ -2,13 +2,14 @@
 
 import ctypes
 import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
 from bench.core import demo, scored, stream_of
 from scorers.account_state import AccountState, Member
-from streams.heap import spare_the_states, undisturbed
+from streams.heap import Sweeper, spare_the_states, undisturbed
 from streams.model_files import read_model
 
 
@@ -72,6 +73,58 @@ def test_the_collector_is_on_again() -> None:
     with pytest.raises(OSError, match="away"):
         interrupted()
     assert gc.isenabled()
+
+
+class Ring:
+    """What only the collector can end."""
+
+    def __init__(self) -> None:
+        self.self = self
+
+
+@pytest.fixture
+def frozen_after() -> Iterator[None]:
+    """Let what is frozen be looked at again."""
+    yield
+    gc.unfreeze()
+    gc.collect()
+
+
+@pytest.mark.usefixtures("frozen_after")
+def test_cycles_end_between_fetches() -> None:
+    """What a fetch leaves in a ring is gone after enough records, not before."""
+    sweeper = Sweeper()
+    for _ in range(20):
+        ring = weakref.ref(Ring())
+        with undisturbed():
+            sweeper.after(100)
+        assert ring() is not None
+        sweeper.after(1_000)
+        assert ring() is None
+
+
+@pytest.mark.usefixtures("frozen_after")
+def test_no_look_takes_in_what_was_looked_at() -> None:
+    """However long states replace others, what is to be looked at does not grow.
+
+    CPython's own count does not see them: as many end as begin.
+    """
+    spare_the_states()
+    gc.collect()
+    sweeper = Sweeper()
+    states: dict[int, list[object]] = {}
+    young, middle = [], []
+    with undisturbed():
+        for turn in range(400):
+            for key in range(100):
+                states[turn % 50 * 100 + key] = [Ring, turn]
+            sweeper.after(100)
+            young.append(len(gc.get_objects(generation=0)))
+            middle.append(len(gc.get_objects(generation=1)))
+
+    assert max(young) < 1_000
+    assert max(middle) < 5_000
+    assert gc.get_freeze_count() > len(states)
 
 
 def test_another_c_library_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,8 @@ from schemas.topics import (
 from scorers.identity import derive_lead_id
 from scorers.masses import hash64
 from streams.app import Ports, WorkerApp, create_app
-from streams.event_log import KafkaEventLog, NotDurableError, Record
+from streams.bulk_log import BulkLog
+from streams.event_log import NotDurableError, Record
 from streams.partitioner import partition_of
 from streams.producing import Parts
 from streams.settings import Settings
@@ -75,7 +76,7 @@ class SteeredLog:
     """A real log that can be held back or made to fail before a topic's records."""
 
     def __init__(self, settings: Settings) -> None:
-        self._log = KafkaEventLog(settings, name="worker", topics=TOPICS, bulk=True)
+        self._log = BulkLog(settings, name="worker", topics=TOPICS)
         self._prefix = settings.topic_prefix
         self.open = asyncio.Event()
         self.open.set()
