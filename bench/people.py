@@ -21,7 +21,7 @@ from scorers.free_mail import FREE_MAIL
 from scorers.identity import derive_lead_id
 from scorers.state import LeadState
 
-_PEOPLE = 400
+PEOPLE = 400
 _UNSENT = to_datetime(0)
 _STAMP = msgspec.json.encode(_UNSENT)
 
@@ -91,7 +91,7 @@ def settled(state: LeadState, lead_id: str, user: str, generation: int) -> LeadS
 
 def stories() -> list[Event]:
     """Return what happens to one generation, in its order."""
-    return sorted(demo(_PEOPLE), key=lambda event: event.now)
+    return sorted(demo(PEOPLE), key=lambda event: event.now)
 
 
 def _moved(trait: str, value: object, generation: int) -> object:
