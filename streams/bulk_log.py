@@ -24,7 +24,6 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     DuplicateSequenceNumber,
     KafkaError,
-    MessageSizeTooLargeError,
     NoError,
     for_code,
 )
@@ -36,9 +35,10 @@ from streams import metrics
 from streams.clock import SystemClock
 from streams.event_log import (
     LARGEST_RECORD,
-    MissingTopicsError,
+    REFUSALS,
     NotDurableError,
     RecordRefusedError,
+    require_topics,
 )
 from streams.kafka_access import asyncio_config
 from streams.partitioner import partition_of
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 _ALL_IN_SYNC: Final = -1
-_INVALID_RECORD: Final = 87
-"""Kafka's code for a record that is not legal on its topic; aiokafka has no name."""
 _METADATA_SECONDS: Final = 2.0
 _BACKOFF_SECONDS: Final = 0.1
 _ATTEMPTS: Final = 3
@@ -63,10 +61,9 @@ _log = structlog.get_logger(__name__)
 
 
 class _InvalidRecordError(KafkaError):  # type: ignore[misc] # aiokafka has no types
-    """A record is not legal on its topic."""
+    """A record is not legal on its topic: a code that aiokafka has no name for."""
 
-
-_REFUSALS: Final = (MessageSizeTooLargeError, _InvalidRecordError)
+    errno = 87
 
 
 class _Left:
@@ -167,7 +164,7 @@ class BulkLog:
         """
         try:
             if not self._topics_seen:
-                await self._see_topics()
+                require_topics(await self.missing_topics())
             client = await self._connected()
             if self._identity is None:
                 self._identity = await self._identified(client)
@@ -218,7 +215,7 @@ class BulkLog:
             for place, error in errors.items():
                 if error is None or isinstance(error, DuplicateSequenceNumber):
                     self._is_written(place, left)
-                elif isinstance(error, _REFUSALS):
+                elif getattr(error, "errno", None) in REFUSALS:
                     refused = error
                 elif not error.retriable:
                     raise error
@@ -258,14 +255,6 @@ class BulkLog:
             closing = asyncio.ensure_future(client.close())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
-
-    async def _see_topics(self) -> None:
-        # Producing to a topic that is not there would make many brokers create it,
-        # silently and with the wrong number of partitions.
-        missing = await self.missing_topics()
-        if missing:
-            msg = f"no such topics: {', '.join(missing)}; run `leadpulse topics create`"
-            raise MissingTopicsError(msg)
 
     async def _connected(self) -> AIOKafkaClient:
         """Return a client that knows the brokers; asks until one answers."""
@@ -326,7 +315,9 @@ def _partition(client: AIOKafkaClient, topic: str, key: bytes | None) -> int:
 def _error(code: int) -> KafkaError | None:
     if code == NoError.errno:
         return None
-    return _InvalidRecordError() if code == _INVALID_RECORD else for_code(code)()
+    if code == _InvalidRecordError.errno:
+        return _InvalidRecordError()
+    return for_code(code)()
 
 
 async def _send(

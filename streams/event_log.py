@@ -35,6 +35,9 @@ PARTITION_OF_KEY: Final = -1
 LARGEST_RECORD: Final = 1_000_000
 """Bytes of a record with its key and headers; Kafka's own limit is 5 % above."""
 
+REFUSALS: Final = frozenset({10, 87})
+"""Kafka's codes for a record that it takes at no time: too large, not legal."""
+
 
 class NotDurableError(Exception):
     """Kafka did not acknowledge everything; send it all again, ids unchanged."""
@@ -49,6 +52,22 @@ class MissingTopicsError(NotDurableError):
 
 class RecordRefusedError(NotDurableError):
     """Kafka will never take one of the records: it is too large, or not legal there."""
+
+
+def require_topics(missing: Sequence[str]) -> None:
+    """Refuse to write where topics are missing.
+
+    Producing to a topic that is not there would make many brokers create it, silently
+    and with the wrong number of partitions.
+
+    Raises
+    ------
+    MissingTopicsError
+        When any is missing; the text says what to do.
+    """
+    if missing:
+        msg = f"no such topics: {', '.join(missing)}; run `leadpulse topics create`"
+        raise MissingTopicsError(msg)
 
 
 class Record(NamedTuple):
@@ -156,7 +175,7 @@ class KafkaEventLog:
         if not records:
             return
         if not self._topics_seen:
-            await self._see_topics()
+            require_topics(await self.missing_topics())
         began = time.perf_counter()
         producer = self._producer
         delivery = _Delivery(asyncio.get_running_loop(), len(records))
@@ -176,7 +195,7 @@ class KafkaEventLog:
         if error is None:
             self._took.observe(time.perf_counter() - began)
             return
-        if error.code() in _REFUSALS:
+        if error.code() in REFUSALS:
             self._failed("refused").inc()
             msg = f"refused: {error.str()}"
             raise RecordRefusedError(msg)
@@ -212,7 +231,7 @@ class KafkaEventLog:
             raise NotDurableError(msg) from None
         except KafkaException as failure:
             error = failure.args[0]
-            if error.code() in _REFUSALS:
+            if error.code() in REFUSALS:
                 msg = f"not sent: {error.str()}"
                 raise RecordRefusedError(msg) from None
             self._give_up(producer)
@@ -229,14 +248,6 @@ class KafkaEventLog:
         self._topics_seen = False
         if producer is self._producer:
             self._lost.set()
-
-    async def _see_topics(self) -> None:
-        # Producing to a topic that is not there would make many brokers create it,
-        # silently and with the wrong number of partitions.
-        missing = await self.missing_topics()
-        if missing:
-            msg = f"no such topics: {', '.join(missing)}; run `leadpulse topics create`"
-            raise MissingTopicsError(msg)
 
     def _missing_topics(self) -> list[str]:
         from confluent_kafka import KafkaException  # noqa: PLC0415 - see _connect
@@ -273,8 +284,6 @@ class KafkaEventLog:
 _POLL_SECONDS: Final = 0.1
 _METADATA_SECONDS: Final = 2.0
 _REPORT_SECONDS: Final = 0.5
-_REFUSALS: Final = frozenset({10, 87})
-"""Kafka's codes for a record that it takes at no time: too large, not legal."""
 
 
 class _Delivery:

@@ -24,23 +24,8 @@ from schemas.topics import LEAD_STATE, TOPICS, WEB_EVENTS
 from streams.broker import ApacheBroker, Broker, EmbeddedBroker
 from streams.settings import Settings
 from streams.topics_admin import check_topics, create_topics
-from tests.conftest import MakeTopics
+from tests.contracts.conftest import PARTITIONS
 from tests.waiting import wait_until
-
-PARTITIONS = 4
-
-
-@pytest.fixture(
-    params=[
-        "embedded",
-        pytest.param("kafka", marks=pytest.mark.integration),
-    ]
-)
-def settings(request: pytest.FixtureRequest, make_topics: MakeTopics) -> Settings:
-    """A deployment of its own on each broker in turn."""
-    fixture = {"embedded": "broker", "kafka": "kafka"}[request.param]
-    bootstrap = request.getfixturevalue(fixture)
-    return make_topics(bootstrap=bootstrap, partitions=PARTITIONS)
 
 
 @pytest.fixture

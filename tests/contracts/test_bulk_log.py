@@ -16,9 +16,8 @@ from aiokafka.errors import (
     RequestTimedOutError,
 )
 from aiokafka.protocol.produce import ProduceRequest
+from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient
-from kafka import KafkaConsumer
-from kafka import TopicPartition as Place
 
 from schemas.topics import DEAD_LETTERS, EVENT_TOPICS
 from streams.bulk_log import BulkLog
@@ -31,21 +30,10 @@ from streams.event_log import (
 from streams.producing import Parts
 from streams.settings import Settings
 from tests.conftest import MakeTopics
+from tests.contracts.conftest import PARTITIONS
+from tests.worker_harness import read_all
 
-PARTITIONS = 4
 TOPICS = (*EVENT_TOPICS, DEAD_LETTERS)
-
-
-@pytest.fixture(
-    params=["broker", pytest.param("kafka", marks=pytest.mark.integration)],
-    ids=["embedded", "kafka"],
-)
-def settings(request: pytest.FixtureRequest, make_topics: MakeTopics) -> Settings:
-    """A deployment of its own on each broker in turn."""
-    bootstrap = request.getfixturevalue(request.param)
-    return make_topics(
-        bootstrap=bootstrap, partitions=PARTITIONS, produce_timeout_seconds=20
-    )
 
 
 @pytest.fixture
@@ -70,27 +58,19 @@ def numbered(settings: Settings, number: int, size: int = 100) -> list[Parts]:
     ]
 
 
-def kept(settings: Settings) -> dict[int, list[Any]]:
+def kept(settings: Settings) -> dict[int, list[Message]]:
     """What the topic holds, by partition."""
-    with KafkaConsumer(
-        bootstrap_servers=settings.bootstrap, max_partition_fetch_bytes=8_000_000
-    ) as consumer:
-        places = [Place(web(settings), number) for number in range(PARTITIONS)]
-        consumer.assign(places)
-        consumer.seek_to_beginning(*places)
-        ends = consumer.end_offsets(places)
-        found: dict[int, list[Any]] = {number: [] for number in range(PARTITIONS)}
-        while any(consumer.position(each) < ends[each] for each in places):
-            for place, records in consumer.poll(1_000).items():
-                found[place.partition] += records
-        return found
+    found: dict[int, list[Message]] = {number: [] for number in range(PARTITIONS)}
+    for message in read_all(settings, EVENT_TOPICS[0]):
+        found[message.partition() or 0].append(message)
+    return found
 
 
 def numbers(settings: Settings) -> dict[int, list[int]]:
     """The numbers on each partition, in their order."""
     return {
-        partition: [int(record.value.split()[0]) for record in records]
-        for partition, records in kept(settings).items()
+        partition: [int((each.value() or b"").split()[0]) for each in messages]
+        for partition, messages in kept(settings).items()
     }
 
 
@@ -152,10 +132,11 @@ async def test_a_record_is_what_was_given(log: BulkLog, settings: Settings) -> N
 
     found = kept(settings)
     full, tombstone = found[1][:2]
-    assert (full.key, full.value) == (b"a", b"full")
-    assert full.headers == [("ce_type", b"x"), ("trace", b"\x00\x01"), ("none", None)]
-    assert (tombstone.key, tombstone.value) == (b"a", None)
-    assert sum(each.value == b"nobody's" for one in found.values() for each in one) == 1
+    assert (full.key(), full.value()) == (b"a", b"full")
+    assert full.headers() == [("ce_type", b"x"), ("trace", b"\x00\x01"), ("none", None)]
+    assert (tombstone.key(), tombstone.value()) == (b"a", None)
+    values = [each.value() for one in found.values() for each in one]
+    assert values.count(b"nobody's") == 1
 
 
 async def test_one_too_large_is_refused(log: BulkLog, settings: Settings) -> None:

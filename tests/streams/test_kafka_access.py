@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from faust.auth import SASLCredentials, SSLCredentials
+from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 from pydantic import SecretStr
 
-from streams.kafka_access import KafkaAccessError, client_config
+from streams.kafka_access import KafkaAccessError, asyncio_config, client_config
 from streams.settings import Settings, SettingsError, load_settings
 from streams.transport.credentials import faust_credentials
 from tests.certificates import make_certificates
@@ -37,10 +38,14 @@ def test_nothing_is_asked_of_an_open_broker() -> None:
 
     assert client_config(settings) == {"bootstrap.servers": "k:9092"}
     assert faust_credentials(settings) is None
+    assert asyncio_config(settings) == {
+        "bootstrap_servers": "k:9092",
+        "security_protocol": "PLAINTEXT",
+    }
 
 
 def test_tls_and_a_password(tmp_path: Path) -> None:
-    """Both clients get the authority, the certificate, the name and the password."""
+    """All clients get the authority, the certificate, the name and the password."""
     pem = make_certificates(tmp_path)
     settings = Settings(
         kafka_security_protocol="SASL_SSL",
@@ -66,6 +71,10 @@ def test_tls_and_a_password(tmp_path: Path) -> None:
     assert (given.username, given.password) == ("lp", "secret")
     assert given.ssl_context is not None
     assert given.ssl_context.check_hostname
+    told, by_faust = asyncio_config(settings), credentials_to_aiokafka_auth(given)
+    assert told.pop("bootstrap_servers") == "127.0.0.1:9092"
+    assert told.pop("ssl_context").check_hostname
+    assert told == {k: v for k, v in by_faust.items() if k != "ssl_context"}
     only_tls = settings.model_copy(update={"kafka_security_protocol": "SSL"})
     assert isinstance(faust_credentials(only_tls), SSLCredentials)
     assert "sasl.password" not in client_config(only_tls)
